@@ -1,0 +1,90 @@
+# `make help` lists the targets: the text after `##`.
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+# Where `make bench-...` writes its results.
+RESULTS ?= benchmarks/results
+
+# Data of the local stack.
+up down status demo: export HANAX_DATA_DIR ?= .hanax
+
+.PHONY: help
+help: ## Show this text
+	@echo "HANA-X Vector. Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- run -------------------------------------------------------------------------------------
+
+.PHONY: setup up down status demo
+setup: $(INSTALLED) ## Create .venv and install everything, at the versions of constraints.txt
+
+up: setup ## Start the local stack in the background; its data is kept in HANAX_DATA_DIR (.hanax)
+	@$(BIN)/hana-x-vector up --detach
+
+down: setup ## Stop the local stack
+	@$(BIN)/hana-x-vector down
+
+status: setup ## Say what of the local stack is running
+	@$(BIN)/hana-x-vector status
+
+demo: setup ## Show the service at work
+	@$(BIN)/hana-x-vector demo
+
+# torch first and alone: see constraints.txt. The last step compiles the engine's kernels once.
+$(INSTALLED): pyproject.toml constraints.txt
+	@scripts/make_venv.sh
+	@echo "installing torch"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	@echo "installing hana-x-vector and what it needs"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]' -c constraints.txt
+	@echo "compiling the engine's kernels"
+	@$(BIN)/python -m hanax.engine.kernels
+	@touch $@
+
+# --- work on it ------------------------------------------------------------------------------
+
+CHECKS := check-format check-lint check-types check-rooms check-generated
+
+.PHONY: test check $(CHECKS) fmt gen
+test: setup ## Run the tests: no cluster, no GPU, no download
+	@$(BIN)/python -m pytest
+
+check: setup ## Check format, style, types, who imports whom, and that generated files are current
+	@$(MAKE) --no-print-directory --keep-going $(CHECKS)
+
+$(CHECKS): setup
+
+check-format:
+	@$(BIN)/ruff format --check
+
+check-lint:
+	@$(BIN)/ruff check
+
+check-types:
+	@$(BIN)/mypy
+
+check-rooms:
+	@$(BIN)/lint-imports --no-logo
+
+check-generated:
+	@$(BIN)/python scripts/gen_protos.py --check
+
+fmt: setup ## Format the code and fix what can be fixed alone
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+gen: setup ## Write the generated files: protos/python
+	@$(BIN)/python scripts/gen_protos.py
+
+# --- measure ---------------------------------------------------------------------------------
+
+.PHONY: bench-service
+bench-service: setup ## Measure the whole service; writes RESULTS/service.json (benchmarks/results)
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.service
+
+# --- tidy ------------------------------------------------------------------------------------
+
+.PHONY: clean
+clean: ## Remove .venv, caches and builds; data in .hanax stays
+	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,207 @@
+"""Every error a user can meet.
+
+HanaxError
+├── InvalidArgument           the request is wrong; the same request will fail again
+│   ├── InvalidJson
+│   ├── BodyTooLarge
+│   ├── InvalidId
+│   ├── DuplicateId
+│   ├── DimensionMismatch
+│   ├── NonFiniteVector
+│   ├── ZeroVector
+│   ├── InvalidMetadata
+│   ├── MetadataTooLarge
+│   ├── InvalidFilter
+│   ├── InvalidLimit
+│   ├── InvalidCursor
+│   ├── InvalidText
+│   └── TextTooLong
+├── NotFound
+│   ├── CollectionNotFound
+│   ├── PointNotFound
+│   └── ModelNotFound
+├── MethodNotAllowed
+├── AlreadyExists
+│   └── CollectionExists
+├── FailedPrecondition        right in itself, at odds with the state of things
+│   └── ModelConflict
+├── ResourceExhausted         come back later
+│   ├── Overloaded
+│   └── StorageFull
+├── Unavailable               a part that is needed cannot be reached; worth a retry
+│   └── PartialWrite
+├── DeadlineExceeded
+├── Cancelled
+├── DataLoss                  stored bytes are damaged
+└── Internal                  a defect of ours
+
+`code` is the stable name that users match on. `hanax.rpc.errors` holds the one table from codes
+to HTTP and gRPC statuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+
+class HanaxError(Exception):
+    """Base. `message` says what was expected; `details` are JSON values for programs."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, /, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidArgument(HanaxError):
+    code = "invalid_argument"
+
+
+class InvalidJson(InvalidArgument):
+    code = "invalid_json"
+
+
+class BodyTooLarge(InvalidArgument):
+    code = "body_too_large"
+
+
+class InvalidId(InvalidArgument):
+    code = "invalid_id"
+
+
+class DuplicateId(InvalidArgument):
+    code = "duplicate_id"
+
+
+class DimensionMismatch(InvalidArgument):
+    code = "dimension_mismatch"
+
+
+class NonFiniteVector(InvalidArgument):
+    code = "non_finite_vector"
+
+
+class ZeroVector(InvalidArgument):
+    code = "zero_vector"
+
+
+class InvalidMetadata(InvalidArgument):
+    code = "invalid_metadata"
+
+
+class MetadataTooLarge(InvalidArgument):
+    code = "metadata_too_large"
+
+
+class InvalidFilter(InvalidArgument):
+    code = "invalid_filter"
+
+
+class InvalidLimit(InvalidArgument):
+    code = "invalid_limit"
+
+
+class InvalidCursor(InvalidArgument):
+    code = "invalid_cursor"
+
+
+class InvalidText(InvalidArgument):
+    code = "invalid_text"
+
+
+class TextTooLong(InvalidArgument):
+    code = "text_too_long"
+
+
+class NotFound(HanaxError):
+    code = "not_found"
+
+
+class CollectionNotFound(NotFound):
+    code = "collection_not_found"
+
+
+class PointNotFound(NotFound):
+    code = "point_not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(HanaxError):
+    code = "method_not_allowed"
+
+
+class AlreadyExists(HanaxError):
+    code = "already_exists"
+
+
+class CollectionExists(AlreadyExists):
+    code = "collection_exists"
+
+
+class FailedPrecondition(HanaxError):
+    code = "failed_precondition"
+
+
+class ModelConflict(FailedPrecondition):
+    code = "model_conflict"
+
+
+class ResourceExhausted(HanaxError):
+    code = "resource_exhausted"
+
+
+class Overloaded(ResourceExhausted):
+    code = "overloaded"
+
+
+class StorageFull(ResourceExhausted):
+    code = "storage_full"
+
+
+class Unavailable(HanaxError):
+    code = "unavailable"
+
+
+class PartialWrite(Unavailable):
+    """Some points of a request are stored and some are not; details name the failed ones."""
+
+    code = "partial_write"
+
+
+class DeadlineExceeded(HanaxError):
+    code = "deadline_exceeded"
+
+
+class Cancelled(HanaxError):
+    code = "cancelled"
+
+
+class DataLoss(HanaxError):
+    code = "data_loss"
+
+
+class Internal(HanaxError):
+    code = "internal"
+
+
+def error_types() -> Iterator[type[HanaxError]]:
+    """Every concrete class below HanaxError."""
+    pending: list[type[HanaxError]] = [HanaxError]
+    while pending:
+        for child in pending.pop().__subclasses__():
+            yield child
+            pending.append(child)
+
+
+def error_from_code(code: str, message: str, details: dict[str, Any]) -> HanaxError:
+    """Rebuild an error that travelled as data. An unknown code becomes Internal."""
+    for kind in error_types():
+        if kind.code == code:
+            return kind(message, **details)
+    return Internal(message, **details)

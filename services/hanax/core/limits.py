@@ -1,0 +1,50 @@
+"""Public limits, each with its reason. Past one of them a request is refused with a named error."""
+
+# The largest models in use stop at 4,096; twice that leaves room, and one row stays under 32 KiB.
+MAX_DIMENSION = 8_192
+
+# Products of two components, summed, stay inside float32 for vectors between these lengths.
+MAX_VECTOR_NORM = 1e18
+MIN_COSINE_NORM = 1e-18
+
+# Long enough for a URL-like key, short enough that a million ids stay small.
+MAX_ID_BYTES = 128
+
+# A point's metadata is read whole when it is returned; documents belong in a document store.
+MAX_METADATA_BYTES = 65_536
+
+# Metadata and filters are walked recursively.
+MAX_METADATA_DEPTH = 16
+
+# One answer stays small enough to hold in memory for every request in flight.
+MAX_SEARCH_LIMIT = 1_000
+
+# One write is one log record and one gRPC message.
+MAX_BATCH_POINTS = 2_000
+
+# Search in one request.
+MAX_BATCH_QUERIES = 100
+
+# G-04: batch_size 1..128.
+MAX_EMBED_TEXTS = 128
+
+# Tokenising is linear in the text; a model reads far less than this of it.
+MAX_TEXT_BYTES = 131_072
+
+# An HTTP body: a full batch of vectors of 768 dimensions written as JSON.
+MAX_BODY_BYTES = 32 * 1024 * 1024
+
+# A gRPC message between services: a full batch at the largest dimension, with metadata.
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+
+# Filter expressions are evaluated for every candidate row.
+MAX_FILTER_DEPTH = 16
+MAX_FILTER_NODES = 256
+MAX_FILTER_VALUES = 4_096
+MAX_FILTER_BYTES = 262_144
+
+# Virtual partitions of a collection's id space. Part of the on-disk and routing contract.
+SLOTS = 1_024
+
+# Slots are spread over shards, at least 16 each.
+MAX_SHARDS = 64

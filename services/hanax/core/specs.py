@@ -1,0 +1,47 @@
+"""What a user asks for: the spec of a collection and of a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from hanax.core.distances import Metric
+from hanax.core.limits import MAX_DIMENSION, MAX_SHARDS
+
+DEFAULT_VECTOR = "default"
+
+# A DNS label, because a collection is also a Kubernetes object of the same name.
+CollectionName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"),
+    Field(description="1 to 63 lower-case letters, digits and '-', not at either end"),
+]
+ModelName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$"),
+    Field(description="1 to 128 letters, digits, '.', '_', '/' and '-', not at either end"),
+]
+
+
+class Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IndexSpec(Spec):
+    """How sealed segments are searched."""
+
+    type: Literal["flat"] = Field("flat", description="flat: exact search")
+
+
+class CollectionSpec(Spec):
+    """A collection: dimension and metric are fixed for its life."""
+
+    name: CollectionName
+    dimension: int = Field(ge=1, le=MAX_DIMENSION, description="floats in each vector")
+    metric: Metric = Metric.COSINE
+    shards: int = Field(1, ge=1, le=MAX_SHARDS, description="parts the points are spread over")
+    embedding_model: ModelName | None = Field(
+        None, description="model that embeds texts; none: only vectors are taken"
+    )
+    index: IndexSpec = IndexSpec()

@@ -1,0 +1,1 @@
+"""Filters on metadata: which rows of a segment an expression matches."""

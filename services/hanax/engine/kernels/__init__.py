@@ -1,0 +1,29 @@
+"""Compiled inner loops: numpy arrays in, numpy arrays out, the GIL released.
+
+Kernels check nothing: shapes, dtypes and finiteness are the caller's promise. Signatures are
+explicit, so that a read-only memory map does not compile a kernel anew.
+
+Machine code is cached in a folder named by a hash of these sources: numba's own check looks at
+the file of the cached function alone and would run stale code after a change in a callee.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numba
+
+
+def _cache_folder() -> Path:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "hana-x-vector" / "kernels" / digest.hexdigest()[:16]
+
+
+# NUMBA_CACHE_DIR, where someone set it, stands: an image with a read-only root needs it.
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined]

@@ -1,0 +1,51 @@
+"""Points as columns: what goes into a shard and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Projection(NamedTuple):
+    """What of each point is read beside its id and times."""
+
+    metadata: bool = True
+    vectors: bool = False
+
+
+METADATA_ONLY = Projection()
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """n points. A column that the projection left out is None."""
+
+    ids: list[bytes]
+    metadata: list[bytes] | None
+    vectors: NDArray[np.float32] | None
+    created_at_us: NDArray[np.int64]
+    updated_at_us: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, order: list[int]) -> Points:
+        """The same points in another order."""
+        return Points(
+            [self.ids[place] for place in order],
+            None if self.metadata is None else [self.metadata[place] for place in order],
+            None if self.vectors is None else self.vectors[order],
+            self.created_at_us[order],
+            self.updated_at_us[order],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The nearest points of one query, ascending by (distance, id). distances: float32[k]."""
+
+    distances: NDArray[np.float32]
+    points: Points

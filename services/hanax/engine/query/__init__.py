@@ -1,0 +1,1 @@
+"""Reading a view of a shard: search, get, scroll, count."""

@@ -1,0 +1,139 @@
+"""From places in a view to points: get, scroll, count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hanax.core.filters import Filter
+from hanax.core.ids import hash_of
+from hanax.core.specs import DEFAULT_VECTOR
+from hanax.engine.filters.evaluation import compile_filter, matching_rows
+from hanax.engine.points import Points, Projection
+from hanax.engine.segment.masks import Flags
+from hanax.engine.segment.view import Places, SegmentView, View, hash_ids
+
+
+def read_points(view: View, places: Places, projection: Projection, dimension: int) -> Points:
+    """The points at `places`, all of which are found, in that order."""
+    count = len(places.rows)
+    ids: list[Any] = [b""] * count
+    metadata: list[Any] | None = [b""] * count if projection.metadata else None
+    vectors = np.empty((count, dimension), np.float32) if projection.vectors else None
+    created = np.empty(count, np.int64)
+    updated = np.empty(count, np.int64)
+    for number, here in places.by_segment():
+        segment, rows = view.segments[number].segment, places.rows[here]
+        created[here] = segment.created_at_us(rows)
+        updated[here] = segment.updated_at_us(rows)
+        if vectors is not None:
+            vectors[here] = segment.vectors(DEFAULT_VECTOR, rows)
+        targets = np.flatnonzero(here).tolist()
+        for target, id_ in zip(targets, segment.ids(rows), strict=True):
+            ids[target] = id_
+        if metadata is not None:
+            for target, blob in zip(targets, segment.metadata(rows), strict=True):
+                metadata[target] = blob
+    return Points(ids, metadata, vectors, created, updated)
+
+
+def get(view: View, ids: Sequence[bytes], projection: Projection, dimension: int) -> Points:
+    """The points that exist, in the order asked."""
+    places = view.locate(ids, hash_ids(ids))
+    found = places.found
+    return read_points(view, Places(places.segments[found], places.rows[found]), projection, dimension)
+
+
+def allowed_flags(part: SegmentView, expression: Filter | None) -> Flags:
+    """bool[rows]: live, and matching the filter."""
+    if expression is None:
+        return part.live_flags
+    flags = part.live_flags.copy()
+    _keep_matching(part, np.flatnonzero(flags), compile_filter(expression), flags)
+    return flags
+
+
+def count(view: View, expression: Filter | None) -> int:
+    if expression is None:
+        return view.live_count
+    return sum(int(allowed_flags(part, expression).sum()) for part in view.segments)
+
+
+def matching_ids(view: View, expression: Filter) -> list[bytes]:
+    """Ids of all live points that match."""
+    found: list[bytes] = []
+    for part in view.segments:
+        found.extend(part.segment.ids(np.flatnonzero(allowed_flags(part, expression))))
+    return found
+
+
+def scroll(
+    view: View,
+    after: bytes | None,
+    limit: int,
+    expression: Filter | None,
+) -> tuple[Places, bool]:
+    """The next `limit` matching points by (xxh3_64(id), id), and whether more follow.
+
+    The order depends on ids alone, so writes between two pages neither repeat nor hide a
+    point that was there all the time.
+    """
+    start = hash_of(after) if after is not None else 0
+    matches = compile_filter(expression) if expression is not None else None
+    found: list[tuple[int, bytes, int, int]] = []
+    for number, part in enumerate(view.segments):
+        found.extend(_page_of(number, part, start, after, limit + 1, matches))
+    found.sort()
+    page = found[:limit]
+    places = Places(
+        np.array([entry[2] for entry in page], np.int64),
+        np.array([entry[3] for entry in page], np.int64),
+    )
+    return places, len(found) > limit
+
+
+def _page_of(
+    number: int,
+    part: SegmentView,
+    start: int,
+    after: bytes | None,
+    wanted: int,
+    matches: Callable[[dict[str, Any]], bool] | None,
+) -> list[tuple[int, bytes, int, int]]:
+    """(hash, id, segment, row) of at least the first `wanted` points of one segment, if it has as many."""
+    hashes, rows = part.segment.in_hash_order(part.rows)
+    at = int(np.searchsorted(hashes, np.uint64(start)))
+    found: list[tuple[int, bytes, int, int]] = []
+    step = wanted
+    while at < len(rows) and len(found) < wanted:
+        # Equal hashes stay together, so that their ids decide among them.
+        end = int(np.searchsorted(hashes, hashes[min(at + step, len(rows)) - 1], side="right"))
+        run_rows, run_hashes = rows[at:end].astype(np.int64), hashes[at:end]
+        keep = part.live_flags[run_rows]
+        if matches is not None and keep.any():
+            keep = keep.copy()
+            live = np.flatnonzero(keep)
+            keep[live] = matching_rows(matches, part.segment.metadata(run_rows[live]))
+        kept = run_rows[keep]
+        for hash_, id_, row in zip(
+            run_hashes[keep].tolist(), part.segment.ids(kept), kept.tolist(), strict=True
+        ):
+            if after is None or (hash_, id_) > (start, after):
+                found.append((hash_, id_, number, row))
+        at = end
+        step = min(step * 2, 65_536)
+    return found
+
+
+def _keep_matching(
+    part: SegmentView,
+    rows: Any,
+    matches: Callable[[dict[str, Any]], bool],
+    flags: Flags,
+) -> None:
+    # In runs, so that a large segment's metadata are never all in memory.
+    for first in range(0, len(rows), 4_096):
+        run = rows[first : first + 4_096]
+        flags[run] = matching_rows(matches, part.segment.metadata(run))

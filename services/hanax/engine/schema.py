@@ -1,0 +1,87 @@
+"""The vector columns of a shard, fixed for its life."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanax.core.distances import Metric
+from hanax.core.errors import DimensionMismatch, InvalidArgument, NonFiniteVector, ZeroVector
+from hanax.core.specs import DEFAULT_VECTOR
+
+Vectors = NDArray[np.float32]
+
+# Products of two components, summed, stay inside float32 for vectors between these lengths.
+MAX_NORM = 1e18
+MIN_COSINE_NORM = 1e-18
+
+
+@dataclass(frozen=True, slots=True)
+class VectorField:
+    dimension: int
+    metric: Metric
+
+    def check(self, vectors: NDArray[np.generic], what: str = "vector") -> Vectors:
+        """Return `vectors` as C-contiguous float32[n, dimension].
+
+        Raises DimensionMismatch, NonFiniteVector (NaN, infinity, longer than MAX_NORM) or ZeroVector (under
+        cosine), naming the first bad row.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            got = vectors.shape[1] if vectors.ndim == 2 else vectors.shape
+            raise DimensionMismatch(
+                f"expected vectors of {self.dimension} floats, got {got}",
+                expected=self.dimension,
+            )
+        rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        # NaN fails the comparison as well.
+        if not (good := norms <= MAX_NORM).all():
+            row = int(np.argmin(good))
+            raise NonFiniteVector(
+                f"{what} {row} holds NaN or infinity, or is longer than {MAX_NORM:g}", index=row
+            )
+        if self.metric is Metric.COSINE and not (good := norms >= MIN_COSINE_NORM).all():
+            row = int(np.argmin(good))
+            raise ZeroVector(f"{what} {row} has no direction: cosine needs a length above zero", index=row)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    fields: Mapping[str, VectorField]
+
+    @classmethod
+    def single(cls, dimension: int, metric: Metric) -> Schema:
+        """The schema of a collection with one unnamed vector per point."""
+        return cls({DEFAULT_VECTOR: VectorField(dimension, metric)})
+
+    def field(self, name: str) -> VectorField:
+        try:
+            return self.fields[name]
+        except KeyError:
+            known = ", ".join(sorted(self.fields))
+            raise InvalidArgument(f"there is no vector {name!r}; expected one of: {known}") from None
+
+    def to_data(self) -> dict[str, dict[str, Any]]:
+        return {
+            name: {"dimension": field.dimension, "metric": field.metric.value}
+            for name, field in self.fields.items()
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Mapping[str, Any]]) -> Schema:
+        return cls(
+            {name: VectorField(field["dimension"], Metric(field["metric"])) for name, field in data.items()}
+        )
+
+
+def inverse_norms(vectors: Vectors) -> NDArray[np.float32]:
+    """1 / L2 norm of each row: float32[n]. Rows have passed `VectorField.check` under cosine."""
+    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    inverse: NDArray[np.float32] = (1.0 / norms).astype(np.float32)
+    return inverse

@@ -1,0 +1,1 @@
+"""Segments: growing, sealed, and the tombstones over both."""

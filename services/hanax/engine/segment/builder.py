@@ -1,0 +1,114 @@
+"""Writing a sealed segment from rows of other segments.
+
+Rows are copied in runs, so that memory in use does not grow with the segment; the files appear
+under a draft name and are renamed together when all of them are durable.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from hanax.core.distances import Metric
+from hanax.engine.schema import Schema, inverse_norms
+from hanax.engine.segment.protocol import Hashes, Rows, Segment
+from hanax.engine.segment.sealed import DOCUMENT, FORMAT
+from hanax.engine.storage.files import full_disk_named, sync_folder, write_document, write_durably
+
+DRAFT_SUFFIX = ".draft"
+_RUN_ROWS = 2_048
+
+
+class Part(NamedTuple):
+    """Rows to take of one segment, in this order."""
+
+    segment: Segment
+    rows: Rows
+
+
+def build_segment(folder: Path, schema: Schema, parts: Sequence[Part]) -> None:
+    """Write `folder`, durable and whole on return. Raises StorageFull and leaves nothing behind."""
+    draft = folder.with_name(folder.name + DRAFT_SUFFIX)
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        with full_disk_named("a segment"):
+            _write_files(draft, schema, parts)
+            draft.rename(folder)
+            sync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _write_files(folder: Path, schema: Schema, parts: Sequence[Part]) -> None:
+    files: dict[str, dict[str, Any]] = {}
+
+    def write(name: str, pieces: Iterator[NDArray[Any] | bytes]) -> None:
+        size, checksum = write_durably(folder / name, pieces)
+        files[name] = {"bytes": size, "checksum": checksum}
+
+    for name, read in (("ids", _read_ids), ("metadata", _read_metadata)):
+        lengths: list[NDArray[np.uint64]] = [np.zeros(1, "<u8")]
+
+        def blobs(read: Any = read, lengths: list[NDArray[np.uint64]] = lengths) -> Iterator[bytes]:
+            for segment, rows in _runs(parts):
+                found = read(segment, rows)
+                lengths.append(np.fromiter(map(len, found), "<u8", len(found)))
+                yield b"".join(found)
+
+        write(f"{name}.bytes", blobs())
+        write(f"{name}.offsets", iter([np.cumsum(np.concatenate(lengths), dtype="<u8")]))
+    hashes, order = _hash_order(parts)
+    write("hashes", iter([hashes]))
+    write("hash_rows", iter([order.astype("<u4")]))
+    write("created", (segment.created_at_us(rows) for segment, rows in _runs(parts)))
+    write("updated", (segment.updated_at_us(rows) for segment, rows in _runs(parts)))
+    write("versions", (segment.versions(rows) for segment, rows in _runs(parts)))
+    for number, (column, field) in enumerate(schema.fields.items()):
+        write(f"vectors.{number}", (s.vectors(column, r) for s, r in _runs(parts)))
+        if field.metric is Metric.COSINE:
+            norms = (inverse_norms(s.vectors(column, r)) for s, r in _runs(parts))
+            write(f"inverse_norms.{number}", norms)
+    write_document(
+        folder / DOCUMENT,
+        {
+            "format": FORMAT,
+            "rows": sum(len(part.rows) for part in parts),
+            "columns": [{"name": name, **data} for name, data in schema.to_data().items()],
+            "files": files,
+        },
+    )
+
+
+def _runs(parts: Sequence[Part]) -> Iterator[Part]:
+    for segment, rows in parts:
+        for first in range(0, len(rows), _RUN_ROWS):
+            yield Part(segment, rows[first : first + _RUN_ROWS])
+
+
+def _read_ids(segment: Segment, rows: Rows) -> list[bytes]:
+    return segment.ids(rows)
+
+
+def _read_metadata(segment: Segment, rows: Rows) -> list[bytes]:
+    return segment.metadata(rows)
+
+
+def _hash_order(parts: Sequence[Part]) -> tuple[Hashes, Rows]:
+    """Hashes ascending and the new row of each; ties by id."""
+    ids = [id_ for segment, rows in _runs(parts) for id_ in segment.ids(rows)]
+    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, ids), "<u8", len(ids))
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    for place in np.flatnonzero(ordered[1:] == ordered[:-1]).tolist():
+        end = int(np.searchsorted(ordered, ordered[place], side="right"))
+        start = int(np.searchsorted(ordered, ordered[place], side="left"))
+        order[start:end] = sorted(order[start:end].tolist(), key=lambda row: ids[row])
+    return ordered, order

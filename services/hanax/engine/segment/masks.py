@@ -1,0 +1,31 @@
+"""Bitmaps of rows as the kernels read them: uint64 words, bit i of word w is row 64 w + i."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pyroaring import BitMap
+
+Words = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
+
+
+def flags_of_live(dead: BitMap, rows: int) -> Flags:
+    """bool[rows], false for the rows in `dead`."""
+    live = np.ones(rows, dtype=np.bool_)
+    gone = rows_of(dead)
+    live[gone[gone < rows]] = False
+    return live
+
+
+def rows_of(bitmap: BitMap) -> NDArray[np.int64]:
+    """The bitmap's rows, ascending."""
+    return np.frombuffer(bitmap.to_array(), dtype=np.uint32).astype(np.int64)
+
+
+def words_of(flags: Flags) -> Words:
+    """Pack bool[n] to uint64[ceil(n / 64)]."""
+    packed = np.packbits(flags, bitorder="little")
+    padded = np.zeros(-(-len(flags) // 64) * 8, dtype=np.uint8)
+    padded[: len(packed)] = packed
+    return padded.view("<u8")

@@ -1,0 +1,46 @@
+"""What a segment can be asked, growing or sealed. Rows are int64 arrays below its published count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanax.engine.schema import Vectors
+
+Rows = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a vector column from `base`, a multiple of 64. Norms are empty but for cosine."""
+
+    base: int
+    vectors: Vectors
+    inverse_norms: NDArray[np.float32]
+
+
+class Segment(Protocol):
+    def find(self, ids: Sequence[bytes], hashes: Hashes, rows: int) -> Rows:
+        """The row of each id among the first `rows`, or -1. Says nothing of tombstones."""
+
+    def blocks(self, column: str, rows: int) -> Iterator[Block]: ...
+
+    def vectors(self, column: str, rows: Rows) -> Vectors:
+        """float32[n, dimension], copied."""
+
+    def ids(self, rows: Rows) -> list[bytes]: ...
+
+    def metadata(self, rows: Rows) -> list[bytes]: ...
+
+    def created_at_us(self, rows: Rows) -> NDArray[np.int64]: ...
+
+    def updated_at_us(self, rows: Rows) -> NDArray[np.int64]: ...
+
+    def versions(self, rows: Rows) -> NDArray[np.uint64]:
+        """Sequence of the write that made each row."""
+
+    def in_hash_order(self, rows: int) -> tuple[Hashes, NDArray[np.integer]]:
+        """Hashes of the first `rows`, ascending, and the row of each."""

@@ -1,0 +1,106 @@
+"""A segment in memory-mapped files, immutable (docs/formats/shard.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanax.core.distances import Metric
+from hanax.engine.schema import Schema, Vectors
+from hanax.engine.segment.protocol import Block, Hashes, Rows
+from hanax.engine.storage.files import checked_size, map_array, read_document
+
+FORMAT = 1
+DOCUMENT = "segment.json"
+_NO_NORMS = np.empty(0, dtype=np.float32)
+
+
+class SealedSegment:
+    """Maps the files of `folder`. Raises DataLoss when one is missing or differs from its checksum."""
+
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        body = read_document(folder / DOCUMENT, FORMAT)
+        for name, file in body["files"].items():
+            checked_size(folder / name, file["bytes"], file["checksum"])
+        self.name = folder.name
+        self.rows: int = body["rows"]
+        self.bytes = sum(file["bytes"] for file in body["files"].values())
+        n = self.rows
+        self._hashes: Hashes = map_array(folder / "hashes", "<u8", (n,))
+        self._hash_rows: NDArray[np.uint32] = map_array(folder / "hash_rows", "<u4", (n,))
+        self._ids = _Blobs(folder, "ids", n)
+        self._metadata = _Blobs(folder, "metadata", n)
+        self._created: NDArray[np.int64] = map_array(folder / "created", "<i8", (n,))
+        self._updated: NDArray[np.int64] = map_array(folder / "updated", "<i8", (n,))
+        self._versions: NDArray[np.uint64] = map_array(folder / "versions", "<u8", (n,))
+        self._vectors: dict[str, Vectors] = {}
+        self._norms: dict[str, NDArray[np.float32]] = {}
+        for number, column in enumerate(body["columns"]):
+            field = schema.field(column["name"])
+            self._vectors[column["name"]] = map_array(
+                folder / f"vectors.{number}", "<f4", (n, field.dimension)
+            )
+            self._norms[column["name"]] = (
+                map_array(folder / f"inverse_norms.{number}", "<f4", (n,))
+                if field.metric is Metric.COSINE
+                else _NO_NORMS
+            )
+
+    def find(self, ids: Sequence[bytes], hashes: Hashes, rows: int) -> Rows:
+        found = np.full(len(ids), -1, dtype=np.int64)
+        if self.rows == 0:
+            return found
+        places = np.searchsorted(self._hashes, hashes)
+        inside = np.minimum(places, self.rows - 1)
+        for number in np.flatnonzero(self._hashes[inside] == hashes).tolist():
+            place = int(places[number])
+            while place < self.rows and self._hashes[place] == hashes[number]:
+                row = int(self._hash_rows[place])
+                if self._ids.at(row) == ids[number]:
+                    found[number] = row
+                    break
+                place += 1
+        return found
+
+    def blocks(self, column: str, rows: int) -> Iterator[Block]:
+        yield Block(0, self._vectors[column], self._norms[column])
+
+    def vectors(self, column: str, rows: Rows) -> Vectors:
+        return self._vectors[column][rows]
+
+    def ids(self, rows: Rows) -> list[bytes]:
+        return self._ids.take(rows)
+
+    def metadata(self, rows: Rows) -> list[bytes]:
+        return self._metadata.take(rows)
+
+    def created_at_us(self, rows: Rows) -> NDArray[np.int64]:
+        return self._created[rows]
+
+    def updated_at_us(self, rows: Rows) -> NDArray[np.int64]:
+        return self._updated[rows]
+
+    def versions(self, rows: Rows) -> NDArray[np.uint64]:
+        return self._versions[rows]
+
+    def in_hash_order(self, rows: int) -> tuple[Hashes, NDArray[np.integer]]:
+        return self._hashes, self._hash_rows
+
+
+class _Blobs:
+    """Byte strings of n rows, one behind the other, with their offsets."""
+
+    def __init__(self, folder: Path, name: str, rows: int) -> None:
+        self._offsets: NDArray[np.uint64] = map_array(folder / f"{name}.offsets", "<u8", (rows + 1,))
+        self._data = map_array(folder / f"{name}.bytes", "u1", (int(self._offsets[-1]),)).data
+
+    def at(self, row: int) -> bytes:
+        return bytes(self._data[int(self._offsets[row]) : int(self._offsets[row + 1])])
+
+    def take(self, rows: Rows) -> list[bytes]:
+        data = self._data
+        starts, ends = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
+        return [bytes(data[start:end]) for start, end in zip(starts, ends, strict=True)]

@@ -1,0 +1,57 @@
+"""What a batch must be before it is logged. Each check raises a named error and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from numpy.typing import NDArray
+
+from hanax.core.errors import DuplicateId, InvalidArgument, InvalidMetadata, MetadataTooLarge
+from hanax.core.limits import MAX_METADATA_BYTES
+from hanax.engine.schema import Schema, Vectors
+
+
+def check_columns(schema: Schema, vectors: Mapping[str, NDArray[Any]], count: int) -> dict[str, Vectors]:
+    """Return float32[count, dimension] for every column of the schema."""
+    if set(vectors) != set(schema.fields):
+        raise InvalidArgument(f"expected vectors named {sorted(schema.fields)}, got {sorted(vectors)}")
+    columns = {name: schema.field(name).check(rows) for name, rows in vectors.items()}
+    for name, rows in columns.items():
+        if len(rows) != count:
+            raise InvalidArgument(f"{count} ids came with {len(rows)} vectors named {name!r}")
+    return columns
+
+
+def check_ids(ids: Sequence[bytes]) -> None:
+    if not ids:
+        raise InvalidArgument("expected at least one point")
+    if len(set(ids)) != len(ids):
+        raise DuplicateId("an id occurs twice in one batch")
+
+
+def check_metadata(metadata: Sequence[bytes], count: int) -> None:
+    if len(metadata) != count:
+        raise InvalidArgument(f"{count} ids came with {len(metadata)} metadata objects")
+    for number, blob in enumerate(metadata):
+        if len(blob) > MAX_METADATA_BYTES:
+            raise MetadataTooLarge(
+                f"metadata have at most {MAX_METADATA_BYTES} bytes, point {number} has {len(blob)}",
+                index=number,
+            )
+        try:
+            value = orjson.loads(blob)
+        except orjson.JSONDecodeError as error:
+            raise InvalidMetadata(f"the metadata of point {number} are not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise InvalidMetadata(f"the metadata of point {number} are not a JSON object", index=number)
+
+
+def merge_metadata(old: bytes, new: bytes) -> bytes:
+    merged = orjson.dumps(orjson.loads(old) | orjson.loads(new))
+    if len(merged) > MAX_METADATA_BYTES:
+        raise MetadataTooLarge(
+            f"metadata have at most {MAX_METADATA_BYTES} bytes, merged they have {len(merged)}"
+        )
+    return merged

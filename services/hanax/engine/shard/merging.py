@@ -1,0 +1,94 @@
+"""Which sealed segments to merge, and what merging does to pictures of the shard.
+
+Segments of like size are merged when there are enough of them (size-tiered compaction), so each row is
+copied a logarithmic number of times; a hollow segment is rewritten by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pyroaring import BitMap
+
+from hanax.engine.segment.builder import Part
+from hanax.engine.segment.masks import rows_of
+from hanax.engine.segment.protocol import Rows, Segment
+from hanax.engine.segment.view import SegmentView, View
+
+# Segments within this factor of each other's size are alike.
+_TIER_FACTOR = 4
+# So many alike segments are merged: fewer would copy rows too often, more would slow searches down.
+_TIER_SEGMENTS = 4
+# A segment with this part of its rows dead is rewritten.
+_HOLLOW = 0.25
+# Larger segments are left alone: merging them takes long and gains little.
+_MAX_MERGED_ROWS = 4_000_000
+
+
+class Source(NamedTuple):
+    """A segment to be merged and the rows that it keeps, ascending."""
+
+    segment: Segment
+    kept: Rows
+
+
+def choose_merge(persisted: View) -> list[Source]:
+    """Segments to merge now, in their order; empty when all is well.
+
+    Only rows that are dead in the manifest's picture are dropped: those that died later must be
+    found by a replay of the log, which starts there.
+    """
+    views = persisted.segments
+    hollow = {
+        number for number, part in enumerate(views) if part.rows and len(part.dead) >= _HOLLOW * part.rows
+    }
+    chosen = hollow | set(_alike([part.live_count for part in views]))
+    return [Source(views[number].segment, _kept(views[number])) for number in sorted(chosen)]
+
+
+def parts_of(sources: Sequence[Source]) -> list[Part]:
+    return [Part(source.segment, source.kept) for source in sources]
+
+
+def merged_view(view: View, sources: Sequence[Source], merged: Segment | None) -> View:
+    """The same live points, with `merged` (None: no row was kept) in place of the sources."""
+    if not any(part.segment is source.segment for part in view.segments for source in sources):
+        return view
+    base_by_segment: dict[int, tuple[int, Rows]] = {}
+    base = 0
+    for source in sources:
+        base_by_segment[id(source.segment)] = (base, source.kept)
+        base += len(source.kept)
+    dead = BitMap()
+    others = []
+    for part in view.segments:
+        if id(part.segment) not in base_by_segment:
+            others.append(part)
+            continue
+        start, kept = base_by_segment[id(part.segment)]
+        flags = np.isin(kept, rows_of(part.dead), assume_unique=True)
+        dead |= BitMap((np.flatnonzero(flags) + start).astype(np.uint32))
+    first = [SegmentView(merged, base, dead)] if merged is not None else []
+    return View(view.sequence, (*first, *others))
+
+
+def _kept(part: SegmentView) -> Rows:
+    return np.flatnonzero(part.live_flags)
+
+
+def _alike(sizes: Sequence[int]) -> list[int]:
+    """Numbers of a group of segments of like size whose merger stays within bounds, smallest first."""
+    order = sorted(
+        (number for number, size in enumerate(sizes) if size <= _MAX_MERGED_ROWS // 2),
+        key=lambda number: sizes[number],
+    )
+    for start in range(len(order) - _TIER_SEGMENTS + 1):
+        limit = max(1, sizes[order[start]]) * _TIER_FACTOR
+        group = [number for number in order[start:] if sizes[number] <= limit]
+        while group and sum(sizes[number] for number in group) > _MAX_MERGED_ROWS:
+            group.pop()
+        if len(group) >= _TIER_SEGMENTS:
+            return group
+    return []

@@ -1,0 +1,101 @@
+"""Opening a shard's folder: the manifest's state first, then the log's records after it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyroaring import BitMap
+
+from hanax.core.errors import DataLoss, FailedPrecondition, Unavailable
+from hanax.engine.schema import Schema
+from hanax.engine.segment.sealed import SealedSegment
+from hanax.engine.segment.view import SegmentView, View
+from hanax.engine.shard.maintenance import Maintenance, remove_leftovers
+from hanax.engine.shard.state import ShardState
+from hanax.engine.storage import manifest as manifests
+from hanax.engine.storage.files import checked_size
+from hanax.engine.storage.log import FileLog
+from hanax.engine.storage.manifest import Manifest, SegmentEntry
+from hanax.engine.storage.records import decode_record
+
+
+class FolderLock:
+    """One process at a time has a shard open. Raises Unavailable when another one has."""
+
+    def __init__(self, folder: Path) -> None:
+        self._handle = os.open(folder / "LOCK", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._handle)
+            raise Unavailable(f"{folder} is open elsewhere", path=str(folder)) from None
+
+    def release(self) -> None:
+        os.close(self._handle)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The parts of an open shard. Whoever holds them closes the log and releases the lock."""
+
+    folder: Path
+    schema: Schema
+    lock: FolderLock
+    state: ShardState
+    log: FileLog
+    maintenance: Maintenance
+
+
+def recover(folder: Path, schema: Schema) -> Recovered:
+    """Open a folder, new or old. Raises DataLoss, FailedPrecondition for another schema, Unavailable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder)
+    try:
+        manifest = _load_manifest(folder, schema)
+        state = ShardState(schema, _load_segments(folder, manifest))
+        log = FileLog(folder / "log")
+        for sequence, payload in log.replay(manifest.covered_sequence):
+            state.apply(sequence, decode_record(payload))
+        maintenance = Maintenance(folder, schema, state, log, manifest)
+        return Recovered(folder, schema, lock, state, log, maintenance)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _load_manifest(folder: Path, schema: Schema) -> Manifest:
+    """Read the manifest, or begin an empty shard."""
+    for name in ("segments", "tombstones", "log"):
+        (folder / name).mkdir(exist_ok=True)
+    if not (folder / manifests.NAME).exists():
+        # It is the first thing that is written, so where there is data it has been lost.
+        if any((folder / "segments").iterdir()) or any((folder / "log").iterdir()):
+            raise DataLoss(f"{folder / manifests.NAME} is missing, but there is data", path=str(folder))
+        Manifest(schema).save(folder)
+    manifest = Manifest.load(folder)
+    if manifest.schema != schema:
+        raise FailedPrecondition(
+            f"{folder} holds {manifest.schema.to_data()}, it was opened for {schema.to_data()}"
+        )
+    return manifest
+
+
+def _load_segments(folder: Path, manifest: Manifest) -> View:
+    """Map every live segment. Raises DataLoss for a file that is missing or damaged."""
+    remove_leftovers(folder, manifest)
+    return View(
+        manifest.covered_sequence,
+        tuple(_load_segment(folder, entry, manifest.schema) for entry in manifest.segments),
+    )
+
+
+def _load_segment(folder: Path, entry: SegmentEntry, schema: Schema) -> SegmentView:
+    segment = SealedSegment(folder / "segments" / entry.name, schema)
+    if entry.tombstones is None:
+        return SegmentView(segment, segment.rows)
+    path = folder / "tombstones" / entry.tombstones.file
+    checked_size(path, entry.tombstones.bytes, entry.tombstones.checksum)
+    return SegmentView(segment, segment.rows, BitMap.deserialize(path.read_bytes()))

@@ -1,0 +1,340 @@
+"""One shard: durable writes, and reads of an immutable view.
+
+A write is validated, logged (one fsync for all writers that wait), applied and answered, in that
+order, so nothing is acknowledged or seen before it is durable. A read takes the current view and no lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from numpy.typing import NDArray
+
+from hanax.core.errors import (
+    HanaxError,
+    Internal,
+    Overloaded,
+    StorageFull,
+    Unavailable,
+)
+from hanax.core.filters import Filter
+from hanax.core.specs import DEFAULT_VECTOR
+from hanax.engine.points import METADATA_ONLY, Hits, Points, Projection
+from hanax.engine.query import reading
+from hanax.engine.query.searching import Search, search
+from hanax.engine.schema import Schema
+from hanax.engine.segment.sealed import SealedSegment
+from hanax.engine.segment.view import View, hash_ids
+from hanax.engine.shard.background import Background
+from hanax.engine.shard.checks import check_columns, check_ids, check_metadata, merge_metadata
+from hanax.engine.shard.options import ShardOptions
+from hanax.engine.shard.recovery import Recovered, recover
+from hanax.engine.shard.results import Deleted, MetadataUpdated, ShardStats, Upserted
+from hanax.engine.shard.snapshot import link_snapshot
+from hanax.engine.shard.state import Applied
+from hanax.engine.shard.writes import Write, WriteQueue
+from hanax.engine.storage.records import Kind, Record, encode_record
+
+log = structlog.get_logger()
+
+# Moments that wait to be sealed: bounds the memory that writers may run ahead of the disk.
+_MAX_CAPTURED = 3
+# How long a writer waits for sealing to catch up before it is told to come back.
+_SEALING_WAIT_S = 5.0
+_RETRY_FIRST_S = 1.0
+_RETRY_LAST_S = 30.0
+
+
+class Shard:
+    """Use `Shard.open`. Every method may be called from any thread."""
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        schema: Schema,
+        options: ShardOptions,
+        background: Background,
+        clock_us: Callable[[], int],
+    ) -> Shard:
+        """Create the shard, or bring back what was durable. clock_us: microseconds since 1970 UTC.
+
+        Raises DataLoss for damage, FailedPrecondition for another schema, Unavailable when it is
+        open elsewhere.
+        """
+        return cls(recover(folder, schema), options, background, clock_us)
+
+    def __init__(
+        self,
+        recovered: Recovered,
+        options: ShardOptions,
+        background: Background,
+        clock_us: Callable[[], int],
+    ) -> None:
+        self._folder = recovered.folder
+        self._schema = recovered.schema
+        self._lock = recovered.lock
+        self._state = recovered.state
+        self._log = recovered.log
+        self._maintenance = recovered.maintenance
+        self._options = options
+        self._background = background
+        self._clock_us = clock_us
+        self._queue = WriteQueue(self._commit)
+        self._failure: HanaxError | None = None
+        self._full: str = ""
+        self._maintained = threading.Condition()
+        self._job_scheduled = False
+        self._retry_s = _RETRY_FIRST_S
+        self._capture_if_full()
+        self._schedule_maintenance()
+
+    # Writes
+
+    def upsert(
+        self,
+        ids: Sequence[bytes],
+        vectors: Mapping[str, NDArray[Any]],
+        metadata: Sequence[bytes],
+    ) -> Upserted:
+        """Write n points, all or none; durable on return.
+
+        ids: encoded, no two alike. vectors: float32[n, dimension] for each column of the schema.
+        metadata: n JSON objects. Raises DuplicateId, DimensionMismatch, NonFiniteVector, ZeroVector,
+        InvalidMetadata, MetadataTooLarge, Overloaded, StorageFull.
+        """
+        columns = check_columns(self._schema, vectors, len(ids))
+        check_ids(ids)
+        check_metadata(metadata, len(ids))
+        record = Record(Kind.UPSERT, self._clock_us(), ids, metadata, columns)
+        sequence, applied = self._submit(Write(record))
+        return Upserted(sequence, inserted=applied.unknown, updated=applied.known)
+
+    def update_metadata(
+        self, ids: Sequence[bytes], metadata: Sequence[bytes], replace: bool
+    ) -> MetadataUpdated:
+        """Set the keys given, or replace the whole object. Ids that don't exist come back as missing."""
+        check_ids(ids)
+        check_metadata(metadata, len(ids))
+        missing: list[bytes] = []
+
+        def prepare() -> Record | None:
+            places = self._state.current.locate(ids, hash_ids(ids))
+            points = reading.get(self._state.current, ids, Projection(), 0)
+            missing.extend(id_ for id_, found in zip(ids, places.found.tolist(), strict=True) if not found)
+            patch_by_id = dict(zip(ids, metadata, strict=True))
+            assert points.metadata is not None
+            patches = [patch_by_id[id_] for id_ in points.ids]
+            if not replace:
+                patches = [
+                    merge_metadata(old, new) for old, new in zip(points.metadata, patches, strict=True)
+                ]
+            if not points.ids:
+                return None
+            return Record(Kind.METADATA, self._clock_us(), points.ids, patches, {})
+
+        sequence, applied = self._submit(Write(prepare=prepare))
+        return MetadataUpdated(sequence, applied.known, missing)
+
+    def delete(self, ids: Sequence[bytes]) -> Deleted:
+        """Ids that don't exist are passed over."""
+        check_ids(ids)
+        sequence, applied = self._submit(Write(Record(Kind.DELETE, self._clock_us(), ids, [], {})))
+        return Deleted(sequence, applied.known)
+
+    def delete_matching(self, expression: Filter) -> Deleted:
+        """Delete the points that match at the moment the write takes its turn."""
+
+        def prepare() -> Record | None:
+            ids = reading.matching_ids(self._state.current, expression)
+            return Record(Kind.DELETE, self._clock_us(), ids, [], {}) if ids else None
+
+        sequence, applied = self._submit(Write(prepare=prepare))
+        return Deleted(sequence, applied.known)
+
+    # Reads
+
+    def search(
+        self,
+        queries: NDArray[Any],
+        limit: int,
+        *,
+        expression: Filter | None = None,
+        max_distance: float | None = None,
+        projection: Projection = METADATA_ONLY,
+        vector_name: str = DEFAULT_VECTOR,
+    ) -> list[Hits]:
+        """The nearest matching points of each query, float32[q, dimension]; k come back whenever k match."""
+        field = self._schema.field(vector_name)
+        checked = field.check(queries, "query")
+        asked = Search(vector_name, field, limit, expression, max_distance, projection)
+        return search(self._view(), checked, asked)
+
+    def get(self, ids: Sequence[bytes], projection: Projection = METADATA_ONLY) -> Points:
+        """Those that exist, in the order asked."""
+        return reading.get(self._view(), ids, projection, self._dimension)
+
+    def scroll(
+        self,
+        after: bytes | None,
+        limit: int,
+        expression: Filter | None = None,
+        projection: Projection = METADATA_ONLY,
+    ) -> tuple[Points, bool]:
+        """Matching points behind `after` in the order of (xxh3_64(id), id), and whether more follow."""
+        view = self._view()
+        places, has_more = reading.scroll(view, after, limit, expression)
+        return reading.read_points(view, places, projection, self._dimension), has_more
+
+    def count(self, expression: Filter | None = None) -> int:
+        return reading.count(self._view(), expression)
+
+    def stats(self) -> ShardStats:
+        view = self._view()
+        sealed = [part for part in view.segments if isinstance(part.segment, SealedSegment)]
+        log_bytes = self._log.size_bytes
+        return ShardStats(
+            points=view.live_count,
+            deleted_rows=sum(len(part.dead) for part in view.segments),
+            segments=len(sealed),
+            growing_rows=sum(part.rows for part in view.segments) - sum(part.rows for part in sealed),
+            last_sequence=view.sequence,
+            covered_sequence=self._state.persisted.sequence,
+            disk_bytes=log_bytes
+            + sum(part.segment.bytes for part in sealed if isinstance(part.segment, SealedSegment)),
+            log_bytes=log_bytes,
+            read_only_reason=self._full,
+        )
+
+    # Upkeep
+
+    def seal(self) -> None:
+        """Make everything written so far a sealed segment, now."""
+        self._submit(Write(prepare=self._capture_everything))
+        self._maintenance.seal_captured()
+
+    def compact(self) -> None:
+        """Rewrite everything as one segment without dead rows, now."""
+        self.seal()
+        self._maintenance.merge_all()
+
+    def snapshot(self, target: Path) -> None:
+        """Make `target` a copy of this moment. Writers wait for the time of some hard links."""
+
+        def link() -> None:
+            self._log.rotate()
+            link_snapshot(self._folder, target, self._maintenance.manifest, self._log.closed_files())
+
+        with self._maintenance.lock:
+            self._submit(Write(prepare=link))
+
+    def close(self) -> None:
+        """Wait for the write and the maintenance job in progress, and let the folder go."""
+
+        def refuse() -> None:
+            self._failure = Unavailable("the shard is closed")
+
+        try:
+            self._submit(Write(prepare=refuse))
+        except HanaxError:
+            return
+        with self._maintenance.lock:
+            self._log.close()
+            self._lock.release()
+
+    @property
+    def _dimension(self) -> int:
+        return self._schema.field(DEFAULT_VECTOR).dimension
+
+    def _view(self) -> View:
+        if self._failure is not None:
+            raise self._failure
+        return self._state.current
+
+    def _submit(self, write: Write) -> tuple[int, Applied]:
+        self._wait_for_sealing()
+        result: tuple[int, Applied] = self._queue.submit(write)
+        return result
+
+    def _commit(self, group: Sequence[Write]) -> None:
+        """The one place where the log and the state change; one group at a time."""
+        if self._failure is not None:
+            raise self._failure
+        for write in group:
+            if write.prepare is not None:
+                write.record = write.prepare()
+                write.result = (self._state.current.sequence, Applied(0, 0))
+        writes = [(write, write.record) for write in group if write.record is not None]
+        if not writes:
+            return
+        try:
+            first = self._log.append([encode_record(record) for _, record in writes])
+        except StorageFull as error:
+            self._full = error.message
+            raise
+        self._full = ""
+        try:
+            for sequence, (write, record) in enumerate(writes, first):
+                write.result = (sequence, self._state.apply(sequence, record))
+        except Exception as error:
+            # The log has what the state has not: only a replay can tell what is true.
+            log.exception("a durable write could not be applied", folder=str(self._folder))
+            self._failure = Internal(f"the shard must be reopened: {error}")
+            raise self._failure from error
+        self._capture_if_full()
+
+    def _capture_if_full(self) -> None:
+        growing, options = self._state.growing, self._options
+        if (
+            growing.rows >= options.segment_max_rows
+            or growing.bytes >= options.segment_max_bytes
+            or self._log.open_bytes >= options.log_max_bytes
+        ):
+            self._capture_everything()
+            self._schedule_maintenance()
+
+    def _capture_everything(self) -> None:
+        captured = self._state.captured
+        last = captured[-1] if captured else self._state.persisted
+        if self._state.current.sequence > last.sequence:
+            self._log.rotate()
+            self._state.capture()
+
+    def _schedule_maintenance(self, delay_s: float = 0.0) -> None:
+        with self._maintained:
+            if self._job_scheduled:
+                return
+            self._job_scheduled = True
+        self._background.submit(self._maintain, delay_s)
+
+    def _maintain(self) -> None:
+        with self._maintained:
+            self._job_scheduled = False
+        if self._failure is not None:
+            return
+        try:
+            self._maintenance.seal_captured()
+            again = self._maintenance.merge()
+            self._retry_s = _RETRY_FIRST_S
+        except (HanaxError, OSError) as error:
+            log.warning("maintenance put off", folder=str(self._folder), error=str(error))
+            self._schedule_maintenance(self._retry_s)
+            self._retry_s = min(2 * self._retry_s, _RETRY_LAST_S)
+            return
+        finally:
+            with self._maintained:
+                self._maintained.notify_all()
+        if again or self._state.captured:
+            self._schedule_maintenance()
+
+    def _wait_for_sealing(self) -> None:
+        """Hold writers back while too many moments wait: memory is bounded by them."""
+        with self._maintained:
+            if not self._maintained.wait_for(
+                lambda: len(self._state.captured) < _MAX_CAPTURED, _SEALING_WAIT_S
+            ):
+                raise Overloaded("the shard is still writing earlier segments to disk; try again")

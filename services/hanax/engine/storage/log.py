@@ -1,0 +1,312 @@
+"""Write-ahead log of one shard in files (docs/formats/shard.md).
+
+Invariants: sequences are dense from 1; `append` returns after fdatasync; a torn tail is cut on
+open; damage anywhere else raises DataLoss. Only the shard's one writer calls append and rotate.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import xxhash
+
+from hanax.core.errors import DataLoss, Unavailable
+from hanax.engine.storage.files import full_disk_named, sync_folder
+from hanax.engine.storage.records import Buffer
+
+FORMAT = 1
+
+_FILE_HEADER = struct.Struct("<8sIIQ")
+_RECORD_HEADER = struct.Struct("<4sIQQQ")
+_CHECKSUM = struct.Struct("<Q")
+_FILE_MAGIC = b"HANAXLOG"
+_RECORD_MAGIC = b"HXRC"
+_FILE_HEADER_BYTES = _FILE_HEADER.size + _CHECKSUM.size
+_RECORD_HEADER_BYTES = _RECORD_HEADER.size + _CHECKSUM.size
+# What a file system leaves unwritten after a power cut reads as zeros, page by page. A few zeros at
+# the edge of a page may be data.
+_PAGE_BYTES = 4096
+_TELLING_ZEROS = 64
+# IOV_MAX of Linux; a group of writes may have more pieces.
+_PIECES_PER_WRITE = 1024
+
+
+class Log(Protocol):
+    """A durable, ordered sequence of records: in files here, elsewhere for replicated shards."""
+
+    @property
+    def last_sequence(self) -> int: ...
+
+    def append(self, payloads: Sequence[Sequence[Buffer]]) -> int:
+        """Add one record per payload, all durable on return. Returns the first one's sequence."""
+
+    def rotate(self) -> None:
+        """Begin a new file: those before are closed for good."""
+
+    def release(self, covered: int) -> None:
+        """Records at or below this sequence are needed no more."""
+
+    def close(self) -> None: ...
+
+
+class FileLog:
+    """The log in a folder.
+
+    Opening only reads; `replay` must be run to its end once before the first append.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: int | None = None
+        self._open_path: Path | None = None
+        self._size = 0
+        self._last = 0
+        self._broken: str | None = None
+
+    @property
+    def last_sequence(self) -> int:
+        return self._last
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.files())
+
+    @property
+    def open_bytes(self) -> int:
+        """Size of the file that is being written."""
+        return self._size if self._file is not None else 0
+
+    def files(self) -> list[Path]:
+        """All files, oldest first."""
+        return sorted(self._folder.glob("*.log"))
+
+    def closed_files(self) -> list[Path]:
+        """Those that are never written again. The writer must not run meanwhile."""
+        files = self.files()
+        return [path for path in files if path != self._open_path]
+
+    def replay(self, covered: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (sequence, payload) of every record after `covered`, and make the log ready to append.
+
+        Raises DataLoss for damage or a gap. A torn tail of the last file is cut off.
+        """
+        files = self.files()
+        self._last = covered
+        expected: int | None = None
+        for number, path in enumerate(files):
+            reader = _FileReader(path, is_last=number == len(files) - 1)
+            first = reader.first_sequence
+            if first is None:
+                # The process ended while it made this file: nothing was ever written to it.
+                path.unlink()
+                continue
+            if expected is None and first > covered + 1:
+                raise DataLoss(
+                    f"the log starts at {first}, sequences from {covered + 1} are missing",
+                    path=str(path),
+                )
+            if expected is not None and first != expected:
+                raise DataLoss(f"{path}: expected sequence {expected}, it starts at {first}", path=str(path))
+            expected = first
+            for sequence, payload in reader.records():
+                expected = sequence + 1
+                if sequence > covered:
+                    self._last = sequence
+                    yield sequence, payload
+        if expected is not None and expected - 1 < covered:
+            raise DataLoss(
+                f"the log ends at {expected - 1}, the manifest covers {covered}",
+                path=str(self._folder),
+            )
+        # A last file without records has the name of the file that comes next.
+        self._next_path().unlink(missing_ok=True)
+
+    def append(self, payloads: Sequence[Sequence[Buffer]]) -> int:
+        """Raises StorageFull when the disk is full: nothing was added. Unavailable once the log is broken."""
+        if self._broken is not None:
+            raise Unavailable(f"the log takes no writes until the shard is reopened: {self._broken}")
+        pieces: list[Buffer] = []
+        for number, payload in enumerate(payloads):
+            pieces.append(_record_header(self._last + 1 + number, self._last, payload))
+            pieces.extend(payload)
+        with full_disk_named("the log"):
+            handle = self._file if self._file is not None else self._open_next()
+            try:
+                written = _write_all(handle, pieces)
+                os.fdatasync(handle)
+            except OSError:
+                self._undo(handle)
+                raise
+        first = self._last + 1
+        self._size += written
+        self._last += len(payloads)
+        return first
+
+    def rotate(self) -> None:
+        """Close the file that has records; the next append makes a new one."""
+        if self._file is not None and self._size > _FILE_HEADER_BYTES:
+            os.close(self._file)
+            self._file = self._open_path = None
+
+    def release(self, covered: int) -> None:
+        """Runs beside the writer, which only adds past `covered`; so the order of these reads matters.
+
+        A listed file that is open is seen as such, or it was closed since, with records past `covered`.
+        """
+        files = self.files()
+        open_path = self._open_path
+        ends = [int(path.stem) - 1 for path in files[1:]] + [self._last]
+        for path, end in zip(files, ends, strict=True):
+            if path != open_path and end <= covered:
+                path.unlink()
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        self._broken = "it is closed"
+
+    def _undo(self, handle: int) -> None:
+        """Go back to the last whole record. What was durable before stays so: it was synced."""
+        try:
+            os.ftruncate(handle, self._size)
+            os.fsync(handle)
+        except OSError as error:
+            self._broken = f"the log could not be restored after a failed write: {error}"
+
+    def _next_path(self) -> Path:
+        return self._folder / f"{self._last + 1:020d}.log"
+
+    def _open_next(self) -> int:
+        path = self._open_path = self._next_path()
+        header = _FILE_HEADER.pack(_FILE_MAGIC, FORMAT, 0, self._last + 1)
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_APPEND, 0o644)
+        try:
+            _write_all(handle, [header + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(header))])
+            os.fsync(handle)
+            sync_folder(self._folder)
+        except OSError:
+            os.close(handle)
+            path.unlink()
+            self._open_path = None
+            raise
+        self._file, self._size = handle, _FILE_HEADER_BYTES
+        return handle
+
+
+class _FileReader:
+    """Reads one file from start to end, and cuts a torn tail when it is the last one."""
+
+    def __init__(self, path: Path, is_last: bool) -> None:
+        self._path = path
+        self._is_last = is_last
+        self._data = path.read_bytes()
+        self.first_sequence = self._read_header()
+
+    def _read_header(self) -> int | None:
+        header = self._data[:_FILE_HEADER_BYTES]
+        if self._is_last and (len(header) < _FILE_HEADER_BYTES or not any(header)):
+            return None
+        fields, checksum = header[: _FILE_HEADER.size], header[_FILE_HEADER.size :]
+        if checksum != _CHECKSUM.pack(xxhash.xxh3_64_intdigest(fields)):
+            raise self._damage(0, "its header is damaged")
+        magic, version, _, first = _FILE_HEADER.unpack(fields)
+        if magic != _FILE_MAGIC or version != FORMAT or int(self._path.stem) != first:
+            raise self._damage(0, f"it is not a log of format {FORMAT} that starts at its name")
+        return int(first)
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        assert self.first_sequence is not None
+        data, at, expected = self._data, _FILE_HEADER_BYTES, self.first_sequence
+        while at < len(data):
+            header = _parse_record_header(data, at)
+            if header is None:
+                self._cut_or_raise(at, len(data), expected)
+                return
+            end = at + _RECORD_HEADER_BYTES + header.length
+            if header.sequence != expected:
+                raise self._damage(at, f"expected sequence {expected}, found {header.sequence}")
+            payload = data[at + _RECORD_HEADER_BYTES : end]
+            if len(payload) < header.length or xxhash.xxh3_64_intdigest(payload) != header.checksum:
+                self._cut_or_raise(at, end, expected)
+                return
+            yield expected, payload
+            at, expected = end, expected + 1
+
+    def _cut_or_raise(self, at: int, end: int, sequence: int) -> None:
+        """Cut the tail at `at` if it is the torn write of records that were never acknowledged."""
+        torn = end > len(self._data) or len(self._data) - at < _RECORD_HEADER_BYTES
+        if self._is_last and (torn or self._has_unwritten_page(at)) and not self._was_durable(at, sequence):
+            with self._path.open("r+b") as file:
+                file.truncate(at)
+                os.fsync(file.fileno())
+            return
+        raise self._damage(at, f"record {sequence} is damaged")
+
+    def _has_unwritten_page(self, at: int) -> bool:
+        size = len(self._data)
+        for start in (at, *range(-(-at // _PAGE_BYTES) * _PAGE_BYTES, size, _PAGE_BYTES)):
+            part = self._data[start : (start // _PAGE_BYTES + 1) * _PAGE_BYTES]
+            if len(part) >= _TELLING_ZEROS and not any(part):
+                return True
+        return False
+
+    def _was_durable(self, at: int, sequence: int) -> bool:
+        """Whether a later record says that `sequence` had been synced before it was written."""
+        while (at := self._data.find(_RECORD_MAGIC, at + 1)) >= 0:
+            header = _parse_record_header(self._data, at)
+            if header is not None and header.durable >= sequence:
+                return True
+        return False
+
+    def _damage(self, at: int, what: str) -> DataLoss:
+        return DataLoss(f"{self._path} at byte {at}: {what}", path=str(self._path), offset=at)
+
+
+class _RecordHeader(NamedTuple):
+    length: int
+    sequence: int
+    durable: int
+    checksum: int
+
+
+def _record_header(sequence: int, durable: int, payload: Sequence[Buffer]) -> bytes:
+    digest = xxhash.xxh3_64()
+    length = 0
+    for piece in payload:
+        digest.update(piece)
+        length += len(piece)
+    header = _RECORD_HEADER.pack(_RECORD_MAGIC, length, sequence, durable, digest.intdigest())
+    return header + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(header))
+
+
+def _parse_record_header(data: bytes, at: int) -> _RecordHeader | None:
+    """None when there is no whole header."""
+    header = data[at : at + _RECORD_HEADER_BYTES]
+    if len(header) < _RECORD_HEADER_BYTES or header[:4] != _RECORD_MAGIC:
+        return None
+    fields, checksum = header[: _RECORD_HEADER.size], header[_RECORD_HEADER.size :]
+    if checksum != _CHECKSUM.pack(xxhash.xxh3_64_intdigest(fields)):
+        return None
+    _, length, sequence, durable, digest = _RECORD_HEADER.unpack(fields)
+    return _RecordHeader(length, sequence, durable, digest)
+
+
+def _write_all(handle: int, pieces: Sequence[Buffer]) -> int:
+    """Write every byte; returns their number."""
+    total = 0
+    for start in range(0, len(pieces), _PIECES_PER_WRITE):
+        pending = [memoryview(piece) for piece in pieces[start : start + _PIECES_PER_WRITE] if len(piece)]
+        while pending:
+            written = os.writev(handle, pending)
+            total += written
+            while pending and written >= len(pending[0]):
+                written -= len(pending.pop(0))
+            if written:
+                pending[0] = pending[0][written:]
+    return total

@@ -1,0 +1,74 @@
+"""What is live in a shard: its segments, their tombstones, and the log sequence they cover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hanax.engine.schema import Schema
+from hanax.engine.storage.files import read_document, write_document
+
+FORMAT = 1
+NAME = "MANIFEST.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TombstoneFile:
+    file: str
+    checksum: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    name: str
+    tombstones: TombstoneFile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    schema: Schema
+    covered_sequence: int = 0
+    next_segment: int = 1
+    segments: tuple[SegmentEntry, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Replace the shard's manifest; every file it names is durable already."""
+        segments: list[dict[str, Any]] = []
+        for entry in self.segments:
+            dead = entry.tombstones
+            segments.append(
+                {
+                    "name": entry.name,
+                    "tombstones": dead
+                    and {"file": dead.file, "checksum": dead.checksum, "bytes": dead.bytes},
+                }
+            )
+        write_document(
+            folder / NAME,
+            {
+                "format": FORMAT,
+                "schema": self.schema.to_data(),
+                "covered_sequence": self.covered_sequence,
+                "next_segment": self.next_segment,
+                "segments": segments,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Raises DataLoss when it is missing or damaged."""
+        body = read_document(folder / NAME, FORMAT)
+        return cls(
+            Schema.from_data(body["schema"]),
+            body["covered_sequence"],
+            body["next_segment"],
+            tuple(
+                SegmentEntry(
+                    entry["name"],
+                    TombstoneFile(**entry["tombstones"]) if entry["tombstones"] else None,
+                )
+                for entry in body["segments"]
+            ),
+        )

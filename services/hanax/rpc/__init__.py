@@ -1,0 +1,1 @@
+"""gRPC between services: channels, servers, deadlines, and how errors travel."""

@@ -1,0 +1,130 @@
+"""How an error travels: the one table from error codes to HTTP and gRPC statuses.
+
+Over gRPC an error is a google.rpc.Status with one ErrorInfo, whose `reason` is the code of
+hanax.core.errors and whose metadata carry the details as JSON. A failure that gRPC itself
+reports (a refused connection, a passed deadline) becomes the error of our own that it means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import grpc
+import orjson
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from hanax.core import errors
+from hanax.core.errors import HanaxError
+
+_DOMAIN: Final = "hana-x-vector"
+
+# A status travels in headers, of which a client takes 8 KiB: the message percent-encoded (up to
+# three times its size), and once more with the details in base64.
+_MAX_MESSAGE_BYTES: Final = 1_200
+_MAX_DETAILS_BYTES: Final = 2_000
+
+
+class Statuses(NamedTuple):
+    http: int
+    grpc: grpc.StatusCode
+
+
+_G = grpc.StatusCode
+
+STATUS_BY_CODE: Final[dict[str, Statuses]] = {
+    "invalid_argument": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_json": Statuses(400, _G.INVALID_ARGUMENT),
+    "body_too_large": Statuses(413, _G.INVALID_ARGUMENT),
+    "invalid_id": Statuses(422, _G.INVALID_ARGUMENT),
+    "duplicate_id": Statuses(422, _G.INVALID_ARGUMENT),
+    "dimension_mismatch": Statuses(422, _G.INVALID_ARGUMENT),
+    "non_finite_vector": Statuses(422, _G.INVALID_ARGUMENT),
+    "zero_vector": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_metadata": Statuses(422, _G.INVALID_ARGUMENT),
+    "metadata_too_large": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_filter": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_limit": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_cursor": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_text": Statuses(422, _G.INVALID_ARGUMENT),
+    "text_too_long": Statuses(422, _G.INVALID_ARGUMENT),
+    "not_found": Statuses(404, _G.NOT_FOUND),
+    "collection_not_found": Statuses(404, _G.NOT_FOUND),
+    "point_not_found": Statuses(404, _G.NOT_FOUND),
+    "model_not_found": Statuses(404, _G.NOT_FOUND),
+    "method_not_allowed": Statuses(405, _G.UNIMPLEMENTED),
+    "already_exists": Statuses(409, _G.ALREADY_EXISTS),
+    "collection_exists": Statuses(409, _G.ALREADY_EXISTS),
+    "failed_precondition": Statuses(409, _G.FAILED_PRECONDITION),
+    "model_conflict": Statuses(409, _G.FAILED_PRECONDITION),
+    "resource_exhausted": Statuses(429, _G.RESOURCE_EXHAUSTED),
+    "overloaded": Statuses(429, _G.RESOURCE_EXHAUSTED),
+    "storage_full": Statuses(507, _G.RESOURCE_EXHAUSTED),
+    "unavailable": Statuses(503, _G.UNAVAILABLE),
+    "partial_write": Statuses(503, _G.UNAVAILABLE),
+    "deadline_exceeded": Statuses(504, _G.DEADLINE_EXCEEDED),
+    "cancelled": Statuses(499, _G.CANCELLED),
+    "data_loss": Statuses(500, _G.DATA_LOSS),
+    "internal": Statuses(500, _G.INTERNAL),
+}
+
+# For a status that came without an ErrorInfo: from gRPC itself, or from another's server.
+ERROR_BY_GRPC: Final[dict[grpc.StatusCode, type[HanaxError]]] = {
+    _G.INVALID_ARGUMENT: errors.InvalidArgument,
+    _G.OUT_OF_RANGE: errors.InvalidArgument,
+    _G.NOT_FOUND: errors.NotFound,
+    _G.UNIMPLEMENTED: errors.MethodNotAllowed,
+    _G.ALREADY_EXISTS: errors.AlreadyExists,
+    _G.FAILED_PRECONDITION: errors.FailedPrecondition,
+    _G.RESOURCE_EXHAUSTED: errors.ResourceExhausted,
+    _G.UNAVAILABLE: errors.Unavailable,
+    _G.ABORTED: errors.Unavailable,
+    _G.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    _G.CANCELLED: errors.Cancelled,
+    _G.DATA_LOSS: errors.DataLoss,
+    _G.INTERNAL: errors.Internal,
+    _G.UNKNOWN: errors.Internal,
+    _G.UNAUTHENTICATED: errors.Internal,
+    _G.PERMISSION_DENIED: errors.Internal,
+}
+
+
+def http_status(error: HanaxError) -> int:
+    return STATUS_BY_CODE[error.code].http
+
+
+def status_from_error(error: HanaxError) -> grpc.Status:
+    """What a server answers for `error`.
+
+    A message past _MAX_MESSAGE_BYTES is cut; details past _MAX_DETAILS_BYTES, or not JSON, are left out.
+    """
+    info = error_details_pb2.ErrorInfo(reason=error.code, domain=_DOMAIN)
+    with contextlib.suppress(TypeError):
+        details = orjson.dumps(error.details, default=str)
+        if error.details and len(details) <= _MAX_DETAILS_BYTES:
+            info.metadata["details"] = details.decode()
+    message = error.message.encode(errors="replace")[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
+    packed = any_pb2.Any()
+    packed.Pack(info)
+    grpc_code = STATUS_BY_CODE[error.code].grpc
+    number = code_pb2.Code.Value(grpc_code.name)
+    return rpc_status.to_status(status_pb2.Status(code=number, message=message, details=[packed]))
+
+
+def error_from_call(failure: grpc.RpcError) -> HanaxError:
+    """What a failed call means. `failure` comes from a synchronous or an asyncio channel."""
+    code: grpc.StatusCode = failure.code()
+    message: str = failure.details() or code.name.lower()
+    trailing: Iterable[tuple[str, Any]] = failure.trailing_metadata() or ()
+    for key, value in trailing:
+        if key == "grpc-status-details-bin":
+            status = status_pb2.Status.FromString(value)
+            for detail in status.details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info) and info.domain == _DOMAIN:
+                    details = orjson.loads(info.metadata.get("details", "{}"))
+                    return errors.error_from_code(info.reason, status.message, details)
+    return ERROR_BY_GRPC.get(code, errors.Internal)(message)
