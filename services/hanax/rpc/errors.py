@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import grpc
 import orjson
@@ -118,7 +118,7 @@ def error_from_call(failure: grpc.RpcError) -> HanaxError:
     """What a failed call means. `failure` comes from a synchronous or an asyncio channel."""
     code: grpc.StatusCode = failure.code()
     message: str = failure.details() or code.name.lower()
-    trailing: Iterable[tuple[str, Any]] = failure.trailing_metadata() or ()
+    trailing = cast("Iterable[tuple[str, Any]]", failure.trailing_metadata() or ())
     for key, value in trailing:
         if key == "grpc-status-details-bin":
             status = status_pb2.Status.FromString(value)

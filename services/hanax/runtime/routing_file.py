@@ -45,7 +45,8 @@ def write_routing_file(path: Path, table: RoutingTable) -> None:
 class RoutingFile:
     """Follow the file in a thread of its own and hand each newer table to `on_change`.
 
-    `on_change` runs in that thread, one call at a time, revisions ascending.
+    `on_change` runs in that thread or in one that calls `look`, one call at a time, revisions
+    ascending.
     """
 
     def __init__(self, path: Path, on_change: Callable[[RoutingTable], None]) -> None:
@@ -55,6 +56,7 @@ class RoutingFile:
         self._raw: bytes | None = None
         self._revision = -1
         self._complaint = ""
+        self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="routing", daemon=True)
 
@@ -73,6 +75,10 @@ class RoutingFile:
 
     def look(self) -> None:
         """Take the file's table if it is newer. `start` has a thread do so from then on."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         try:
             status = self._path.stat()
             mark = (status.st_mtime_ns, status.st_ino)

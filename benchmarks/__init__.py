@@ -1,0 +1,1 @@
+"""Measurements: each writes RESULTS/<name>.json, with the hardware it was made on."""

@@ -1,0 +1,1 @@
+"""The demo: index real text, ask questions about it by meaning."""

@@ -1,0 +1,215 @@
+"""Collections: declared in a catalog, served once the routing table and the shards have them.
+
+The gateway places nothing itself. It declares or withdraws a collection, and waits until whoever
+reconciles the catalog has made it true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from citadel.vector.v1 import shard_pb2 as pb
+from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, Unavailable
+from hanax.core.routing import CollectionRoute, RoutingTable
+from hanax.core.specs import CollectionSpec
+from hanax.gateway.calls import Call
+from hanax.gateway.embedding import check_dimension
+from hanax.gateway.metrics import Metrics
+from hanax.gateway.routing import Routing
+from hanax.gateway.shards import Shards, for_each_shard
+from hanax.runtime.catalog_folder import CatalogEntry
+
+_NAME_FORM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+# A description tells soon that a shard is away, where a search would wait for it.
+_DESCRIBE_TIMEOUT_S: Final = 2.0
+_OPEN_POLL_S: Final = 0.02
+
+State = Literal["ready", "degraded", "pending"]
+
+
+class Catalog(Protocol):
+    """Where collections are declared. Its methods block: they are called in a thread."""
+
+    def create(self, spec: CollectionSpec, now_us: int) -> CatalogEntry: ...
+    def delete(self, name: str) -> None: ...
+    def entries(self) -> list[CatalogEntry]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """`state`: ready when it is in the routing table, pending until then."""
+
+    uid: str
+    spec: CollectionSpec
+    created_at_us: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """What one shard tells of itself, or the error that says why it does not."""
+
+    shard: int
+    node: str
+    answer: pb.DescribeResponse | HanaxError
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """`points` is None while a shard does not answer: part of a sum would pass for the whole."""
+
+    listed: Listed
+    points: int | None
+    shards: list[ShardState]
+
+
+class Collections:
+    def __init__(
+        self,
+        routing: Routing,
+        shards: Shards,
+        catalog: Catalog,
+        metrics: Metrics,
+        create_timeout_s: float,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._routing = routing
+        self._shards = shards
+        self._catalog = catalog
+        self._metrics = metrics
+        self._create_timeout_s = create_timeout_s
+        self._now_us = now_us
+
+    async def create(self, call: Call, spec: CollectionSpec) -> Described:
+        """Declare a collection and wait until every shard has it open.
+
+        Raises CollectionExists, ModelNotFound, ModelConflict, or DeadlineExceeded when it is
+        declared but not served in time.
+        """
+        with self._metrics.operation("create_collection", spec.name):
+            if spec.embedding_model is not None:
+                check_dimension(spec, self._routing.model(spec.embedding_model))
+            call.grant(self._create_timeout_s)
+            entry = await asyncio.to_thread(self._catalog.create, spec, self._now_us())
+            with call.waiting("routing"):
+                await self._wait_until_routed(call, entry)
+            return await self._wait_until_open(call, self._routing.collection(spec.name))
+
+    async def delete(self, call: Call, name: str) -> None:
+        """Withdraw a collection and wait until the routing table has let go of it.
+
+        Raises CollectionNotFound, or DeadlineExceeded when it is withdrawn but still served.
+        """
+        with self._metrics.operation("delete_collection", name):
+            _check_name(name)
+            call.grant(self._create_timeout_s)
+            route = self._routing.table.collection_by_name.get(name)
+            await asyncio.to_thread(self._catalog.delete, name)
+            if route is None:
+                return
+
+            def gone(table: RoutingTable) -> bool:
+                served = table.collection_by_name.get(name)
+                return served is None or served.uid != route.uid
+
+            try:
+                with call.waiting("routing"):
+                    await self._routing.wait_for(gone, call.deadline, call.clock)
+            except DeadlineExceeded:
+                raise DeadlineExceeded(
+                    f"collection {name!r} is withdrawn, but the routing table still has it "
+                    f"after {self._create_timeout_s:g} s",
+                    collection=name,
+                ) from None
+
+    async def list(self, call: Call) -> list[Listed]:
+        """All declared collections by name."""
+        with self._metrics.operation("list_collections", None):
+            entries = await asyncio.to_thread(self._catalog.entries)
+            return [_listed(entry, self._routing.table) for entry in entries]
+
+    async def describe(self, call: Call, name: str) -> Described:
+        """One collection and each of its shards. Raises CollectionNotFound."""
+        with self._metrics.operation("describe_collection", name):
+            _check_name(name)
+            route = self._routing.table.collection_by_name.get(name)
+            if route is not None:
+                return await self._describe(call, route, _DESCRIBE_TIMEOUT_S)
+            for entry in await asyncio.to_thread(self._catalog.entries):
+                if entry.spec.name == name:
+                    return Described(_listed(entry, self._routing.table), None, [])
+            raise CollectionNotFound(f"there is no collection {name!r}", collection=name)
+
+    async def _wait_until_routed(self, call: Call, entry: CatalogEntry) -> None:
+        def routed(table: RoutingTable) -> bool:
+            route = table.collection_by_name.get(entry.spec.name)
+            return route is not None and route.uid == entry.uid
+
+        try:
+            await self._routing.wait_for(routed, call.deadline, call.clock)
+        except DeadlineExceeded:
+            raise self._not_in_time(entry.spec.name, "placed on shards") from None
+
+    async def _wait_until_open(self, call: Call, route: CollectionRoute) -> Described:
+        while True:
+            left = call.deadline - call.clock()
+            if left <= 0:
+                raise self._not_in_time(route.spec.name, "opened by every shard")
+            described = await self._describe(call, route, left)
+            if described.listed.state == "ready":
+                return described
+            for state in described.shards:
+                # A shard that has not read the routing table yet does not know the collection.
+                if isinstance(state.answer, HanaxError) and not isinstance(
+                    state.answer, CollectionNotFound | Unavailable | DeadlineExceeded
+                ):
+                    raise state.answer
+            await asyncio.sleep(_OPEN_POLL_S)
+
+    def _not_in_time(self, name: str, what: str) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"collection {name!r} is declared, but was not {what} within "
+            f"{self._create_timeout_s:g} s; its description says when it is ready",
+            collection=name,
+        )
+
+    async def _describe(self, call: Call, route: CollectionRoute, timeout_s: float) -> Described:
+        probe = Call(call.request_id, call.clock)
+        probe.grant(timeout_s)
+        with call.waiting("shard"):
+            answers = await self._shards.tell(
+                probe,
+                route,
+                lambda stub: stub.Describe,
+                for_each_shard(route, lambda ref: pb.DescribeRequest(ref=ref)),
+            )
+        shards = [ShardState(shard.shard, shard.replicas[0], answers[shard.shard]) for shard in route.shards]
+        points = 0
+        ready = True
+        for state in shards:
+            if isinstance(state.answer, HanaxError):
+                ready = False
+            else:
+                points += state.answer.points
+        listed = Listed(route.uid, route.spec, route.created_at_us, "ready" if ready else "degraded")
+        return Described(listed, points if ready else None, shards)
+
+
+def _check_name(name: str) -> None:
+    """A name that nothing can have is not there; and it must not reach a file system."""
+    if not _NAME_FORM.fullmatch(name):
+        raise CollectionNotFound(
+            f"there is no collection {name[:63]!r}: a name has 1 to 63 lower-case letters, "
+            "digits and '-', not at either end"
+        )
+
+
+def _listed(entry: CatalogEntry, table: RoutingTable) -> Listed:
+    route = table.collection_by_name.get(entry.spec.name)
+    routed = route is not None and route.uid == entry.uid
+    return Listed(entry.uid, entry.spec, entry.created_at_us, "ready" if routed else "pending")

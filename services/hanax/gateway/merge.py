@@ -1,0 +1,40 @@
+"""Exact merges of what shards answered. A point lives in one shard, so nothing appears twice."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from itertools import count, islice, repeat
+from typing import NamedTuple
+
+from hanax.core.ids import hash_of
+
+
+class Place(NamedTuple):
+    """Where a merged entry comes from: row `row` of the answer number `part`."""
+
+    part: int
+    row: int
+
+
+def merge_nearest(
+    parts: Sequence[tuple[Sequence[float], Sequence[bytes]]], limit: int
+) -> list[tuple[float, Place]]:
+    """The `limit` nearest of all parts, ascending by (distance, encoded id).
+
+    Each part is (distances, ids), ascending by the same key.
+    """
+    streams = [zip(distances, ids, repeat(number), count()) for number, (distances, ids) in enumerate(parts)]
+    merged = islice(heapq.merge(*streams), limit)
+    return [(distance, Place(part, row)) for distance, _, part, row in merged]
+
+
+def merge_in_scroll_order(parts: Sequence[Sequence[bytes]], limit: int) -> list[Place]:
+    """The first `limit` of all parts, ascending by (xxh3_64(id), id), as each part is."""
+
+    def keyed(number: int, ids: Sequence[bytes]) -> Iterator[tuple[int, bytes, int, int]]:
+        for row, encoded in enumerate(ids):
+            yield hash_of(encoded), encoded, number, row
+
+    streams = [keyed(number, ids) for number, ids in enumerate(parts)]
+    return [Place(part, row) for _, _, part, row in islice(heapq.merge(*streams), limit)]

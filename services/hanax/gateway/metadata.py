@@ -1,0 +1,59 @@
+"""Metadata of points: what a user may write, checked and encoded once at the edge."""
+
+from __future__ import annotations
+
+import math
+
+import orjson
+
+from hanax.core.errors import InvalidMetadata, MetadataTooLarge
+from hanax.core.limits import MAX_METADATA_BYTES, MAX_METADATA_DEPTH
+
+
+def encode_metadata(value: object, where: str) -> bytes:
+    """Return the JSON bytes of a metadata object; `where` names it in messages.
+
+    Raises InvalidMetadata (no object, deeper than MAX_METADATA_DEPTH, a number that JSON can't
+    carry) or MetadataTooLarge. The object itself is level 1.
+    """
+    if not isinstance(value, dict):
+        raise InvalidMetadata(f"{where}: expected an object, got {kind_of(value)}")
+    _check(value, where, MAX_METADATA_DEPTH)
+    try:
+        encoded = orjson.dumps(value)
+    except TypeError as error:
+        raise InvalidMetadata(f"{where}: {error}") from None
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise MetadataTooLarge(
+            f"{where}: at most {MAX_METADATA_BYTES} bytes as JSON, got {len(encoded)}",
+            limit_bytes=MAX_METADATA_BYTES,
+            got_bytes=len(encoded),
+        )
+    return encoded
+
+
+def _check(value: dict[str, object] | list[object], where: str, levels: int) -> None:
+    if levels == 0:
+        raise InvalidMetadata(f"{where}: at most {MAX_METADATA_DEPTH} levels deep")
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, dict | list):
+            _check(item, where, levels - 1)
+        elif type(item) is float and not math.isfinite(item):
+            raise InvalidMetadata(f"{where}: numbers must be finite, found {item}")
+
+
+def kind_of(value: object) -> str:
+    """What a decoded JSON value is, in a user's words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str():
+            return "text"
+        case _:
+            return "a number"

@@ -1,0 +1,218 @@
+"""What a user may ask for, field by field. Every door makes these models, whatever it parses.
+
+Vectors, points, metadata, ids and filters are declared here and checked by code that knows the
+collection: `batches`, `vectors`, `metadata`, hanax.core. pydantic would copy every number once more.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+
+from hanax.core.errors import (
+    InvalidArgument,
+    InvalidCursor,
+    InvalidFilter,
+    InvalidId,
+    InvalidLimit,
+    InvalidText,
+)
+from hanax.core.filters import Filter, filter_to_json, parse_filter
+from hanax.core.ids import encode_id
+from hanax.core.limits import (
+    MAX_BATCH_POINTS,
+    MAX_EMBED_TEXTS,
+    MAX_FILTER_BYTES,
+    MAX_SEARCH_LIMIT,
+)
+from hanax.gateway.metadata import kind_of
+
+Model = TypeVar("Model", bound=BaseModel)
+
+Id = int | str
+Metadata = dict[str, Any]
+
+CollectionField = Annotated[str, Field(description="name of the collection", examples=["docs"])]
+IdList = Annotated[
+    SkipValidation[list[Id]],
+    Field(
+        description=f"1 to {MAX_BATCH_POINTS} ids: unsigned 64-bit integers, UUIDs or strings",
+        examples=[[7, "chapter-1"]],
+    ),
+]
+FilterField = Annotated[
+    SkipValidation[dict[str, Any] | list[Any] | None],
+    Field(
+        None,
+        description="a condition {field, operator, value}, or conditions under and, or, not",
+        examples=[{"field": "year", "operator": "gte", "value": 2020}],
+    ),
+]
+VectorField = Annotated[
+    SkipValidation[list[float] | None],
+    Field(None, description="as many numbers as the collection's dimension", examples=[[0.1, 0.2, 0.3]]),
+]
+LimitField = Annotated[int, Field(ge=1, le=MAX_SEARCH_LIMIT)]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Point(Request):
+    """One point: a vector (or embedding, the same thing), or a text for the collection's model."""
+
+    id: Annotated[Id | None, Field(description="made by the gateway when missing")] = None
+    vector: VectorField
+    embedding: VectorField
+    text: Annotated[str | None, Field(description='embedded, and kept in metadata under "text"')] = None
+    metadata: Metadata | None = None
+
+
+class InsertRequest(Request):
+    """Points to store. A point whose id is there already is replaced."""
+
+    collection: CollectionField
+    vectors: Annotated[SkipValidation[list[Point]], Field(description=f"1 to {MAX_BATCH_POINTS} points")]
+
+
+class SearchRequest(Request):
+    """The nearest points to a vector, or to a text."""
+
+    collection: CollectionField
+    vector: VectorField
+    text: Annotated[SkipValidation[str | None], Field(description="embedded first")] = None
+    limit: LimitField = 10
+    score_threshold: Annotated[
+        float | None, Field(allow_inf_nan=False, description="least score of a result")
+    ] = None
+    filter: FilterField
+    include_metadata: bool = True
+    include_vectors: bool = False
+
+
+class GetRequest(Request):
+    """Points by their ids."""
+
+    collection: CollectionField
+    ids: IdList
+    include_metadata: bool = True
+    include_vectors: bool = True
+
+
+class DeleteRequest(Request):
+    """Which points to remove: ids, or all that match a filter."""
+
+    collection: CollectionField
+    ids: Annotated[SkipValidation[list[Id] | None], Field(None)]
+    filter: FilterField
+
+
+class ScrollRequest(Request):
+    """One page of all points, in an order that writes do not disturb."""
+
+    collection: CollectionField
+    filter: FilterField
+    limit: LimitField = 100
+    cursor: Annotated[str | None, Field(description="next_cursor of the page before")] = None
+    include_metadata: bool = True
+    include_vectors: bool = False
+
+
+class CountRequest(Request):
+    """How many points there are, or how many match."""
+
+    collection: CollectionField
+    filter: FilterField
+
+
+class EmbeddingRequest(Request):
+    """Texts to embed."""
+
+    text: Annotated[
+        SkipValidation[str | list[str]],
+        Field(
+            description=f"one text, or 1 to {MAX_BATCH_POINTS}",
+            examples=["how do I compute a checksum?"],
+        ),
+    ]
+    model: Annotated[str, Field(description="name of a served model; auto: the first")] = "auto"
+    normalize: Annotated[bool, Field(description="scale every vector to length 1")] = True
+    batch_size: Annotated[
+        int, Field(ge=1, le=MAX_EMBED_TEXTS, description="texts in one call to the model")
+    ] = 32
+
+
+MetadataMode = Literal["merge", "replace"]
+
+# What a fault in one of these fields is called; in any other, InvalidArgument.
+_ERROR_BY_FIELD: Final[dict[str, type[InvalidArgument]]] = {
+    "cursor": InvalidCursor,
+    "filter": InvalidFilter,
+    "id": InvalidId,
+    "ids": InvalidId,
+    "limit": InvalidLimit,
+    "text": InvalidText,
+}
+
+
+def parse_request(model: type[Model], data: object) -> Model:
+    """Make a request of decoded JSON. Raises the error of the first field that is wrong."""
+    if not isinstance(data, dict):
+        raise InvalidArgument(f"expected an object, got {kind_of(data)}")
+    try:
+        return model.model_validate(data)
+    except ValidationError as failure:
+        raise error_from_validation(failure) from None
+
+
+def error_from_validation(failure: ValidationError) -> InvalidArgument:
+    """Every fault in the details, the first one in the message and as the class."""
+    faults = [
+        {"field": _dotted(fault["loc"]), "message": _sentence(fault["msg"])}
+        for fault in failure.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = failure.errors(include_url=False)[0]
+    kind = _ERROR_BY_FIELD.get(str(first["loc"][0]) if first["loc"] else "", InvalidArgument)
+    message = f"{faults[0]['field']}: {faults[0]['message']}"
+    given = first["input"]
+    if first["type"] != "missing" and isinstance(given, str | int | float):
+        message += f", got {str(given)[:60]}"
+    return kind(message, errors=faults)
+
+
+def parse_ids(ids: object) -> list[bytes]:
+    """Encoded ids in order, each once. Raises InvalidArgument, or InvalidId naming the index."""
+    if not isinstance(ids, list) or not 0 < len(ids) <= MAX_BATCH_POINTS:
+        got = len(ids) if isinstance(ids, list) else kind_of(ids)
+        raise InvalidArgument(f"ids: expected a list of 1 to {MAX_BATCH_POINTS} ids, got {got}")
+    encoded: dict[bytes, None] = {}
+    for index, value in enumerate(ids):
+        try:
+            encoded[encode_id(value)] = None
+        except InvalidId as error:
+            raise InvalidId(f"ids[{index}]: {error.message}", **{**error.details, "index": index}) from None
+    return list(encoded)
+
+
+def encode_filter(data: object) -> bytes:
+    """The wire form of a filter; empty for none. Raises InvalidFilter."""
+    if data is None:
+        return b""
+    return _encode(parse_filter(data))
+
+
+def _encode(expression: Filter) -> bytes:
+    raw = filter_to_json(expression)
+    if len(raw) > MAX_FILTER_BYTES:
+        raise InvalidFilter(f"a filter has at most {MAX_FILTER_BYTES} bytes, got {len(raw)}")
+    return raw
+
+
+def _dotted(place: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, place)) or "request"
+
+
+def _sentence(message: str) -> str:
+    return message[:1].lower() + message[1:]

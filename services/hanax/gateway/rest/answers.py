@@ -1,0 +1,120 @@
+"""Rendering: what service objects return, as JSON in the envelope.
+
+Metadata leaves as the bytes that the shard sent, vectors as numpy rows: nothing is decoded to be
+encoded again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hanax.core.errors import HanaxError
+from hanax.gateway.calls import Call
+from hanax.gateway.collections import Described, Listed, ShardState
+from hanax.gateway.envelope import wrap_data, wrap_error
+from hanax.gateway.queries import Hit
+from hanax.gateway.records import Record
+from hanax.rpc.errors import http_status
+
+PROTOCOL: Final = "rest"
+
+# A client that was refused for now: soon enough for a restart, late enough not to press.
+_RETRY_AFTER_S: Final = "1"
+_RETRY_STATUSES: Final = frozenset({429, 503})
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def call_of(request: Request) -> Call:
+    """The call that the edge opened for this request."""
+    call: Call = request.scope["state"]["call"]
+    return call
+
+
+def answer(request: Request, data: object, status: int = 200) -> Response:
+    return _json(wrap_data(call_of(request), PROTOCOL, data), status, {})
+
+
+def refuse(call: Call, error: HanaxError, path: str, headers: dict[str, str]) -> Response:
+    """The answer for `error`, with `headers` beside its own."""
+    status = http_status(error)
+    if status in _RETRY_STATUSES:
+        headers = {**headers, "Retry-After": _RETRY_AFTER_S}
+    return _json(wrap_error(call, PROTOCOL, error, path), status, headers)
+
+
+def render_hit(hit: Hit) -> dict[str, Any]:
+    record = hit.record
+    shown: dict[str, Any] = {"id": record.id, "score": hit.score}
+    if record.metadata is not None:
+        shown["metadata"] = orjson.Fragment(record.metadata)
+    if record.vector is not None:
+        shown["vector"] = record.vector
+    shown["created_at"] = _instant(record.created_at_us)
+    shown["updated_at"] = _instant(record.updated_at_us)
+    return shown
+
+
+def render_record(record: Record, collection: str, model: str | None) -> dict[str, Any]:
+    """All that there is of a point; fields that were not asked for are left out."""
+    shown: dict[str, Any] = {"id": record.id}
+    if record.vector is not None:
+        shown["embedding"] = record.vector
+    if record.metadata is not None:
+        shown["metadata"] = orjson.Fragment(record.metadata)
+    shown["collection"] = collection
+    shown["model"] = model
+    shown["created_at"] = _instant(record.created_at_us)
+    shown["updated_at"] = _instant(record.updated_at_us)
+    return shown
+
+
+def render_listed(listed: Listed) -> dict[str, Any]:
+    return {
+        **listed.spec.model_dump(mode="json"),
+        "uid": listed.uid,
+        "created_at": _instant(listed.created_at_us),
+        "state": listed.state,
+    }
+
+
+def render_described(described: Described) -> dict[str, Any]:
+    return {
+        **render_listed(described.listed),
+        "points": described.points,
+        "shard_states": [_render_shard(shard) for shard in described.shards],
+    }
+
+
+def _render_shard(shard: ShardState) -> dict[str, Any]:
+    shown: dict[str, Any] = {"shard": shard.shard, "node": shard.node}
+    told = shard.answer
+    if isinstance(told, HanaxError):
+        return {**shown, "state": "unavailable", "reason": told.message}
+    return {
+        **shown,
+        "state": "read_only" if told.read_only_reason else "ready",
+        "reason": told.read_only_reason or None,
+        "points": told.points,
+        "deleted_rows": told.deleted_rows,
+        "segments": told.segments,
+        "growing_rows": told.growing_rows,
+        "last_sequence": told.last_sequence,
+        "covered_sequence": told.covered_sequence,
+        "disk_bytes": told.disk_bytes,
+        "log_bytes": told.log_bytes,
+    }
+
+
+def _instant(microseconds: int) -> datetime:
+    # Not fromtimestamp: a float loses microseconds.
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _json(body: bytes, status: int, headers: dict[str, str]) -> Response:
+    return Response(body, status, headers, "application/json")

@@ -1,0 +1,71 @@
+"""The REST application: routes, errors, the edge, and documentation that needs no other host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
+
+import hanax
+from hanax.core.specs import CollectionSpec
+from hanax.gateway.requests import (
+    CountRequest,
+    DeleteRequest,
+    EmbeddingRequest,
+    GetRequest,
+    InsertRequest,
+    ScrollRequest,
+    SearchRequest,
+)
+from hanax.gateway.rest.collections import collection_routes
+from hanax.gateway.rest.edge import Edge
+from hanax.gateway.rest.embeddings import embedding_routes
+from hanax.gateway.rest.errors import install_error_handlers
+from hanax.gateway.rest.health import health_routes
+from hanax.gateway.rest.openapi import install_openapi
+from hanax.gateway.rest.vectors import search_routes, write_routes
+from hanax.gateway.services import Services
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_BODIES: Final[list[type[BaseModel]]] = [
+    CollectionSpec,
+    CountRequest,
+    DeleteRequest,
+    EmbeddingRequest,
+    GetRequest,
+    InsertRequest,
+    ScrollRequest,
+    SearchRequest,
+]
+
+_DESCRIPTION: Final = """
+Collections of vectors with metadata, searched by vector or by text.
+
+Every answer is one envelope: `success`, `data` or `error`, `request_id`, `processing_time_ms`.
+Match on `error.code`. 429 and 503 carry Retry-After; every write names its ids, so it may be sent
+again. `X-Request-ID` is taken and echoed; `Server-Timing` says where the time went.
+"""
+
+
+def build_app(services: Services, max_inflight: int, lifespan: Lifespan) -> FastAPI:
+    app = FastAPIOffline(
+        title="HANA-X Vector",
+        version=hanax.__version__,
+        description=_DESCRIPTION,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.include_router(collection_routes(services.collections))
+    app.include_router(search_routes(services.queries))
+    app.include_router(write_routes(services.points))
+    app.include_router(embedding_routes(services.embedding))
+    app.include_router(health_routes(services.readiness, services.metrics))
+    install_error_handlers(app)
+    install_openapi(app, _BODIES)
+    app.add_middleware(Edge, metrics=services.metrics, clock=services.clock, max_inflight=max_inflight)
+    return app

@@ -1,0 +1,66 @@
+"""/api/v1/collections."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hanax.core.specs import CollectionSpec
+from hanax.gateway.collections import Collections
+from hanax.gateway.rest import schemas
+from hanax.gateway.rest.answers import answer, call_of, render_described, render_listed
+from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.openapi import ERRORS, json_body
+
+_NEW: Final = {
+    "for_texts": {
+        "name": "docs",
+        "dimension": 384,
+        "metric": "cosine",
+        "shards": 2,
+        "embedding_model": "all-MiniLM-L6-v2",
+    },
+    "for_vectors": {"name": "images", "dimension": 512, "metric": "dot"},
+}
+
+
+def collection_routes(collections: Collections) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/collections", tags=["collections"], responses=ERRORS)
+
+    @router.post(
+        "",
+        status_code=201,
+        response_model=schemas.Envelope[schemas.CollectionDescription],
+        openapi_extra=json_body(CollectionSpec, **_NEW),
+    )
+    async def create_collection(request: Request) -> Response:
+        """Create a collection, ready for points on return.
+
+        Dimension and metric are fixed for its life. 409 collection_exists, 404 model_not_found,
+        409 model_conflict, 504 when it is declared but not served in time.
+        """
+        spec = await read_request(request, CollectionSpec)
+        described = await collections.create(call_of(request), spec)
+        return answer(request, render_described(described), 201)
+
+    @router.get("", response_model=schemas.Envelope[schemas.CollectionList])
+    async def list_collections(request: Request) -> Response:
+        """All collections by name."""
+        listed = await collections.list(call_of(request))
+        return answer(request, {"collections": [render_listed(one) for one in listed]})
+
+    @router.get("/{name}", response_model=schemas.Envelope[schemas.CollectionDescription])
+    async def describe_collection(request: Request, name: str) -> Response:
+        """One collection: points, and what each of its shards says. 404 collection_not_found."""
+        return answer(request, render_described(await collections.describe(call_of(request), name)))
+
+    @router.delete("/{name}", response_model=schemas.Envelope[schemas.CollectionDeleted])
+    async def delete_collection(request: Request, name: str) -> Response:
+        """Delete a collection and all its points. 404 collection_not_found."""
+        await collections.delete(call_of(request), name)
+        return answer(request, {"name": name, "deleted": True})
+
+    return router

@@ -1,0 +1,74 @@
+"""Whatever goes wrong in a route, as an answer in the envelope. Foreign errors get a name here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hanax.core.errors import (
+    HanaxError,
+    Internal,
+    InvalidArgument,
+    MethodNotAllowed,
+    NotFound,
+)
+from hanax.gateway.rest.answers import call_of, refuse
+from hanax.rpc.errors import http_status
+
+log = structlog.get_logger()
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(HanaxError, _on_named)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+def log_failure(error: HanaxError, request_id: str, path: str) -> None:
+    """Write down what an operator should know of: failures that are not the client's."""
+    if http_status(error) >= 500:
+        log.warning("request failed", code=error.code, error=error.message, path=path, request_id=request_id)
+
+
+async def _on_named(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HanaxError)
+    return _answer(request, error, {})
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    """A path or query parameter; bodies have models of their own."""
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        {"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()
+    ]
+    message = f"{faults[0]['field']}: {faults[0]['message']}"
+    return _answer(request, InvalidArgument(message, errors=faults), {})
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """What the router says: no such route, or not with this method."""
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    path = request.url.path
+    if error.status_code == 404:
+        return _answer(request, NotFound(f"there is nothing at {path[:200]}; see /docs"), headers)
+    if error.status_code == 405:
+        allowed = headers.get("Allow") or headers.get("allow") or "another method"
+        message = f"{request.method} is not for {path[:200]}; expected {allowed}"
+        return _answer(request, MethodNotAllowed(message), headers)
+    return _answer(request, _OTHER.get(error.status_code, Internal)(str(error.detail)), headers)
+
+
+_OTHER: Final[dict[int, type[HanaxError]]] = {400: InvalidArgument, 422: InvalidArgument}
+
+
+def _answer(request: Request, error: HanaxError, headers: dict[str, str]) -> Response:
+    call = call_of(request)
+    log_failure(error, call.request_id, request.url.path)
+    return refuse(call, error, request.url.path, headers)

@@ -1,0 +1,158 @@
+"""What answers look like, for the OpenAPI document. Answers are rendered without these models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from hanax.core.specs import CollectionSpec
+
+Data = TypeVar("Data")
+
+Id = int | str
+
+
+class Envelope(BaseModel, Generic[Data]):
+    """Every answer."""
+
+    success: Literal[True]
+    data: Data
+    error: None
+    request_id: str
+    processing_time_ms: float
+    protocol: Literal["rest"]
+    cached: bool
+
+
+class ErrorBody(BaseModel):
+    """`code` is stable; `type` is its class name; `details` are for programs."""
+
+    code: Annotated[str, Field(examples=["dimension_mismatch"])]
+    type: Annotated[str, Field(examples=["DimensionMismatch"])]
+    message: Annotated[str, Field(examples=["vector: collection 'docs' takes 384 numbers, got 3"])]
+    path: Annotated[str, Field(examples=["/api/v1/vectors/search"])]
+    details: Annotated[dict[str, Any], Field(examples=[{"expected": 384, "got": 3}])]
+
+
+class ErrorEnvelope(BaseModel):
+    """Every refusal. 429 and 503 carry Retry-After."""
+
+    success: Literal[False]
+    data: None
+    error: ErrorBody
+    request_id: str
+    processing_time_ms: float
+    protocol: Literal["rest"]
+    cached: bool
+
+
+class Collection(CollectionSpec):
+    uid: str
+    created_at: datetime
+    state: Annotated[
+        Literal["ready", "degraded", "pending"],
+        Field(description="pending: not placed on shards yet; degraded: a shard does not answer"),
+    ]
+
+
+class CollectionList(BaseModel):
+    collections: list[Collection]
+
+
+class Shard(BaseModel):
+    shard: int
+    node: str
+    state: Literal["ready", "read_only", "unavailable"]
+    reason: Annotated[str | None, Field(description="why it is not ready")]
+    points: int | None = None
+    deleted_rows: int | None = None
+    segments: int | None = None
+    growing_rows: int | None = None
+    last_sequence: int | None = None
+    covered_sequence: int | None = None
+    disk_bytes: int | None = None
+    log_bytes: int | None = None
+
+
+class CollectionDescription(Collection):
+    points: Annotated[int | None, Field(description="null while a shard does not answer")]
+    shard_states: list[Shard]
+
+
+class CollectionDeleted(BaseModel):
+    name: str
+    deleted: bool
+
+
+class Inserted(BaseModel):
+    inserted: Annotated[int, Field(description="points that are new")]
+    updated: Annotated[int, Field(description="points that replaced one with the same id")]
+    ids: Annotated[list[Id], Field(description="of all points, in the order sent")]
+    truncated: Annotated[list[Id], Field(description="points whose text the model read in part")]
+
+
+class Hit(BaseModel):
+    id: Id
+    score: Annotated[float, Field(description="larger is nearer")]
+    metadata: dict[str, Any] | None = None
+    vector: list[float] | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class SearchResults(BaseModel):
+    results: list[Hit]
+    truncated: Annotated[bool, Field(description="the model read the text in part")]
+
+
+class Vector(BaseModel):
+    id: Id
+    embedding: list[float] | None = None
+    metadata: dict[str, Any] | None = None
+    collection: str
+    model: Annotated[str | None, Field(description="the collection's embedding model")]
+    created_at: datetime
+    updated_at: datetime
+
+
+class Vectors(BaseModel):
+    vectors: list[Vector]
+    missing: Annotated[list[Id], Field(description="ids that no point has")]
+
+
+class Page(BaseModel):
+    vectors: list[Vector]
+    next_cursor: Annotated[str | None, Field(description="null on the last page")]
+
+
+class Updated(BaseModel):
+    id: Id
+    updated: int
+
+
+class Deleted(BaseModel):
+    deleted: Annotated[int, Field(description="points that were there")]
+
+
+class Counted(BaseModel):
+    count: int
+
+
+class Embeddings(BaseModel):
+    embeddings: Annotated[list[list[float]], Field(description="one per text, in order")]
+    model: str
+    dimension: int
+    tokens: Annotated[list[int], Field(description="tokens read of each text")]
+    truncated: Annotated[list[int], Field(description="indexes of texts read in part")]
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Ready(BaseModel):
+    routing: str
+    nodes: dict[str, str]
+    models: dict[str, str]

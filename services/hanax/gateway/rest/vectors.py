@@ -1,0 +1,213 @@
+"""/api/v1/vectors: points.
+
+An id in a path is text, where a point's id may be a number. All digits, written as JSON would
+(no leading zero, below 2^64), mean the integer; `?id_type=string` and `?id_type=integer` say it
+outright. The same holds for reading, updating and deleting one point. Ids in bodies need no rule.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hanax.core.errors import InvalidId
+from hanax.core.ids import PointId, decode_id, encode_id
+from hanax.gateway.points import Points
+from hanax.gateway.queries import Queries
+from hanax.gateway.requests import (
+    CountRequest,
+    DeleteRequest,
+    GetRequest,
+    InsertRequest,
+    MetadataMode,
+    ScrollRequest,
+    SearchRequest,
+)
+from hanax.gateway.rest import schemas
+from hanax.gateway.rest.answers import answer, call_of, render_hit, render_record
+from hanax.gateway.rest.bodies import read_json, read_request
+from hanax.gateway.rest.openapi import ERRORS, json_body
+
+_FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
+_METADATA_SCHEMA: Final = {"type": "object", "additionalProperties": True}
+
+_INTEGER_FORM: Final = re.compile(r"0|[1-9][0-9]{0,19}")
+
+PathId = Annotated[
+    str, Path(description="a point's id; all digits mean an integer unless id_type says string")
+]
+IdType = Annotated[
+    Literal["integer", "string"] | None,
+    Query(description="how to read an id of digits; when missing, as an integer"),
+]
+
+
+def read_path_id(segment: str, id_type: str | None) -> PointId:
+    """The id that a path names, in the form in which it is answered. Raises InvalidId."""
+    looks_integer = _INTEGER_FORM.fullmatch(segment) is not None and int(segment) < 2**64
+    if id_type == "integer" and not looks_integer:
+        raise InvalidId(f"an integer id is between 0 and 2^64 - 1 in digits, got {segment[:40]!r}")
+    value: PointId = int(segment) if looks_integer and id_type != "string" else segment
+    return decode_id(encode_id(value))
+
+
+def search_routes(queries: Queries) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], responses=ERRORS)
+
+    @router.post(
+        "/search",
+        response_model=schemas.Envelope[schemas.SearchResults],
+        openapi_extra=json_body(
+            SearchRequest,
+            by_text={"collection": "docs", "text": "how do I compute a checksum?", "limit": 5},
+            by_vector={"collection": "docs", "vector": [0.1, 0.2, 0.3], "filter": _FILTER},
+        ),
+    )
+    async def search(request: Request) -> Response:
+        """The nearest points to a vector or a text, best first. All shards answer, or none does."""
+        asked = await read_request(request, SearchRequest)
+        result = await queries.search(call_of(request), asked)
+        shown = {"results": [render_hit(hit) for hit in result.hits], "truncated": result.truncated}
+        return answer(request, shown)
+
+    @router.post(
+        "/get",
+        response_model=schemas.Envelope[schemas.Vectors],
+        openapi_extra=json_body(GetRequest, two={"collection": "docs", "ids": [7, "chapter-1"]}),
+    )
+    async def get_many(request: Request) -> Response:
+        """Points by their ids, in the order asked; those that are missing are named."""
+        asked = await read_request(request, GetRequest)
+        found = await queries.get(call_of(request), asked)
+        records = [render_record(one, asked.collection, found.model) for one in found.records]
+        return answer(request, {"vectors": records, "missing": found.missing})
+
+    @router.post(
+        "/scroll",
+        response_model=schemas.Envelope[schemas.Page],
+        openapi_extra=json_body(
+            ScrollRequest,
+            first_page={"collection": "docs", "limit": 100},
+            filtered={"collection": "docs", "filter": [_FILTER], "include_vectors": True},
+        ),
+    )
+    async def scroll(request: Request) -> Response:
+        """A page of all points, in an order that writes do not disturb. Go on with next_cursor."""
+        asked = await read_request(request, ScrollRequest)
+        page = await queries.scroll(call_of(request), asked)
+        records = [render_record(one, asked.collection, page.model) for one in page.records]
+        return answer(request, {"vectors": records, "next_cursor": page.next_cursor})
+
+    @router.post(
+        "/count",
+        response_model=schemas.Envelope[schemas.Counted],
+        openapi_extra=json_body(
+            CountRequest,
+            all_points={"collection": "docs"},
+            filtered={"collection": "docs", "filter": _FILTER},
+        ),
+    )
+    async def count(request: Request) -> Response:
+        """How many points there are, or how many match."""
+        asked = await read_request(request, CountRequest)
+        return answer(request, {"count": await queries.count(call_of(request), asked)})
+
+    @router.get("/{collection}/{id:path}", response_model=schemas.Envelope[schemas.Vector])
+    async def get_one(request: Request, collection: str, id: PathId, id_type: IdType = None) -> Response:
+        """One point, with metadata and vector. 404 point_not_found."""
+        point_id = read_path_id(id, id_type)
+        found = await queries.get_one(call_of(request), collection, point_id)
+        return answer(request, render_record(found.records[0], collection, found.model))
+
+    return router
+
+
+def write_routes(points: Points) -> APIRouter:
+    router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], responses=ERRORS)
+
+    @router.post(
+        "/insert",
+        response_model=schemas.Envelope[schemas.Inserted],
+        openapi_extra=json_body(
+            InsertRequest,
+            texts={
+                "collection": "docs",
+                "vectors": [
+                    {"id": "hashlib.md5", "text": "Returns a md5 hash object", "metadata": {"year": 2024}}
+                ],
+            },
+            vectors={"collection": "docs", "vectors": [{"id": 7, "vector": [0.1, 0.2, 0.3]}]},
+        ),
+    )
+    async def insert(request: Request) -> Response:
+        """Store points, durable on return; one whose id is there already is replaced.
+
+        Nothing is stored when any point is wrong. What goes to one shard is stored whole or not at
+        all: 503 partial_write names the points of shards that failed.
+        """
+        asked = await read_request(request, InsertRequest)
+        done = await points.insert(call_of(request), asked)
+        return answer(
+            request,
+            {
+                "inserted": done.inserted,
+                "updated": done.updated,
+                "ids": done.ids,
+                "truncated": done.truncated,
+            },
+        )
+
+    @router.post(
+        "/delete",
+        response_model=schemas.Envelope[schemas.Deleted],
+        openapi_extra=json_body(
+            DeleteRequest,
+            by_id={"collection": "docs", "ids": [7, "chapter-1"]},
+            by_filter={"collection": "docs", "filter": _FILTER},
+        ),
+    )
+    async def delete_many(request: Request) -> Response:
+        """Delete points by id, or all that match a filter."""
+        asked = await read_request(request, DeleteRequest)
+        return answer(request, {"deleted": await points.delete(call_of(request), asked)})
+
+    @router.delete("/{collection}/{id:path}", response_model=schemas.Envelope[schemas.Deleted])
+    async def delete_one(request: Request, collection: str, id: PathId, id_type: IdType = None) -> Response:
+        """Delete one point. 404 point_not_found."""
+        await points.delete_one(call_of(request), collection, read_path_id(id, id_type))
+        return answer(request, {"deleted": 1})
+
+    async def update(request: Request, collection: str, point_id: PointId, mode: MetadataMode) -> Response:
+        metadata = await read_json(request)
+        await points.update_metadata(call_of(request), collection, point_id, metadata, mode)
+        return answer(request, {"id": point_id, "updated": 1})
+
+    body: dict[str, Any] = json_body(_METADATA_SCHEMA, two_keys={"year": 2025, "tags": ["new"]})
+
+    @router.patch(
+        "/{collection}/{id:path}/metadata",
+        response_model=schemas.Envelope[schemas.Updated],
+        openapi_extra=body,
+    )
+    async def merge_metadata(
+        request: Request, collection: str, id: PathId, id_type: IdType = None
+    ) -> Response:
+        """Set the keys given; others stay. 404 point_not_found."""
+        return await update(request, collection, read_path_id(id, id_type), "merge")
+
+    @router.put(
+        "/{collection}/{id:path}/metadata",
+        response_model=schemas.Envelope[schemas.Updated],
+        openapi_extra=body,
+    )
+    async def replace_metadata(
+        request: Request, collection: str, id: PathId, id_type: IdType = None
+    ) -> Response:
+        """Replace the metadata object. 404 point_not_found."""
+        return await update(request, collection, read_path_id(id, id_type), "replace")
+
+    return router

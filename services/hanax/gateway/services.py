@@ -1,0 +1,79 @@
+"""The service objects of one gateway, wired. Doors are handed these and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from hanax.core.routing import RoutingTable
+from hanax.core.settings import GatewaySettings
+from hanax.gateway.calls import Timeouts
+from hanax.gateway.collections import Catalog, Collections
+from hanax.gateway.embedding import Embedding
+from hanax.gateway.metrics import Metrics
+from hanax.gateway.points import Points
+from hanax.gateway.queries import Queries
+from hanax.gateway.readiness import Readiness
+from hanax.gateway.routing import Routing
+from hanax.gateway.shards import Shards
+from hanax.rpc.channels import Channels
+from hanax.runtime.routing_file import RoutingFile
+
+# Longer than a request: calls to an address that has left the table end before its channel does.
+_CHANNEL_GRACE_S: Final = 30.0
+
+
+class Services:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        catalog: Catalog,
+        clock: Callable[[], float],
+        now_us: Callable[[], int],
+    ) -> None:
+        self.clock = clock
+        self.routing = Routing()
+        self.metrics = Metrics()
+        self._channels = Channels()
+        timeouts = Timeouts(settings.request_timeout_s, settings.embed_timeout_s)
+        shards = Shards(self.routing, self._channels)
+        self.embedding = Embedding(self.routing, self._channels, self.metrics, settings.embed_timeout_s)
+        self.queries = Queries(self.routing, shards, self.embedding, self.metrics, timeouts)
+        self.points = Points(self.routing, shards, self.embedding, self.metrics, timeouts)
+        self.collections = Collections(
+            self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
+        )
+        self.readiness = Readiness(self.routing, self._channels, clock)
+        self._closing: set[asyncio.Task[None]] = set()
+        for listener in (
+            shards.follow,
+            self.embedding.follow,
+            self.metrics.follow,
+            self._follow,
+        ):
+            self.routing.subscribe(listener)
+
+    @asynccontextmanager
+    async def running(self, routing_file: Path) -> AsyncIterator[None]:
+        """Follow the routing file in this event loop; close every channel at the end."""
+        self.routing.attach()
+        follower = RoutingFile(routing_file, self.routing.apply)
+        await asyncio.to_thread(follower.start)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(follower.stop)
+            for task in self._closing:
+                task.cancel()
+            await self._channels.close()
+
+    def _follow(self, table: RoutingTable) -> None:
+        """Close the channels to addresses that a newer table no longer names."""
+        addresses = set(table.address_by_node.values())
+        addresses.update(endpoint for model in table.models for endpoint in model.endpoints)
+        task = asyncio.get_running_loop().create_task(self._channels.retain(addresses, _CHANNEL_GRACE_S))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

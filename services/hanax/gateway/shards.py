@@ -1,0 +1,143 @@
+"""Client of the shards: one question to several of them, one deadline, no partial answers.
+
+`ask` is for reads: all shards answer, or the first failure is the answer and the other calls are
+cancelled. `tell` is for writes: every shard gets its chance, and the caller learns how each ended.
+A shard that is restarting answers UNAVAILABLE, or nothing: that is retried until the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from citadel.vector.v1 import shard_pb2 as pb
+from citadel.vector.v1.shard_pb2_grpc import ShardServiceStub
+from hanax.core.errors import DeadlineExceeded, HanaxError, Unavailable
+from hanax.core.ids import slot_of
+from hanax.core.routing import CollectionRoute, RoutingTable
+from hanax.gateway.calls import Call
+from hanax.gateway.routing import Routing
+from hanax.rpc.channels import Channels, call_with_retry
+
+if TYPE_CHECKING:
+    from grpc import aio
+
+    from citadel.vector.v1.shard_pb2_grpc import ShardServiceAsyncStub
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+Method = Callable[["ShardServiceAsyncStub"], "aio.UnaryUnaryMultiCallable[Question, Answer]"]
+
+
+class Shards:
+    def __init__(self, routing: Routing, channels: Channels) -> None:
+        self._routing = routing
+        self._channels = channels
+        self._stubs: dict[str, ShardServiceAsyncStub] = {}
+
+    def follow(self, table: RoutingTable) -> None:
+        """Forget the shards that a newer table no longer names."""
+        known = set(table.address_by_node.values())
+        self._stubs = {key: stub for key, stub in self._stubs.items() if key in known}
+
+    async def ask(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        method: Method[Question, Answer],
+        questions: Mapping[int, Question],
+    ) -> list[Answer]:
+        """Put to each shard number its question; the answers, in the order of `questions`.
+
+        Raises the first failure: Unavailable, DeadlineExceeded, or what a shard named.
+        """
+        with call.waiting("shard"):
+            return await gather_all(
+                [self._reach(call, route, shard, method, question) for shard, question in questions.items()]
+            )
+
+    async def tell(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        method: Method[Question, Answer],
+        orders: Mapping[int, Question],
+    ) -> dict[int, Answer | HanaxError]:
+        """Give each shard number its order; how each ended, once all have."""
+        with call.waiting("shard"):
+            outcomes = await asyncio.gather(
+                *(self._reach(call, route, shard, method, order) for shard, order in orders.items()),
+                return_exceptions=True,
+            )
+        ended: dict[int, Answer | HanaxError] = {}
+        for shard, outcome in zip(orders, outcomes, strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, HanaxError):
+                raise outcome
+            ended[shard] = outcome
+        return ended
+
+    async def _reach(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        shard: int,
+        method: Method[Question, Answer],
+        question: Question,
+    ) -> Answer:
+        async def attempt(timeout_s: float) -> Answer:
+            return await method(self._stub(route, shard))(question, timeout=timeout_s)
+
+        try:
+            return await call_with_retry(attempt, call.deadline, call.clock)
+        except (Unavailable, DeadlineExceeded) as error:
+            raise type(error)(
+                f"shard {shard} of collection {route.spec.name!r}: {error.message}",
+                **{**error.details, "collection": route.spec.name, "shard": shard},
+            ) from None
+
+    def _stub(self, route: CollectionRoute, shard: int) -> ShardServiceAsyncStub:
+        """Where the shard is now: a retry follows it to a new address."""
+        node = route.shards[shard].replicas[0]
+        address = self._routing.table.address_by_node.get(node)
+        if address is None:
+            raise Unavailable(f"node {node!r} has left the routing table")
+        stub = self._stubs.get(address)
+        if stub is None:
+            stub = self._stubs[address] = ShardServiceStub(self._channels.get(address))
+        return stub
+
+
+def refer(route: CollectionRoute, shard: int) -> pb.ShardRef:
+    return pb.ShardRef(collection=route.spec.name, uid=route.uid, shard=shard)
+
+
+def for_each_shard(
+    route: CollectionRoute, question: Callable[[pb.ShardRef], Question]
+) -> dict[int, Question]:
+    """The question to every shard of the collection."""
+    return {shard.shard: question(refer(route, shard.shard)) for shard in route.shards}
+
+
+def rows_by_shard(route: CollectionRoute, ids: Iterable[bytes]) -> dict[int, list[int]]:
+    """Which of the encoded ids, by position, belong to which shard. Ascending by shard."""
+    shard_by_slot = route.shard_by_slot
+    rows: dict[int, list[int]] = {}
+    for row, encoded in enumerate(ids):
+        rows.setdefault(shard_by_slot[slot_of(encoded)], []).append(row)
+    return dict(sorted(rows.items()))
+
+
+async def gather_all(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """All results in order; after the first failure the other calls are cancelled."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

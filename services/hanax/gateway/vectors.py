@@ -1,0 +1,103 @@
+"""Vectors from outside: decoded JSON lists to numpy float32, every component checked.
+
+Lists go straight into an array of floats: pydantic would cost three times the parsing.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanax.core.distances import Metric
+from hanax.core.errors import (
+    DimensionMismatch,
+    HanaxError,
+    InvalidArgument,
+    NonFiniteVector,
+    ZeroVector,
+)
+from hanax.core.limits import MAX_VECTOR_NORM, MIN_COSINE_NORM
+from hanax.core.specs import CollectionSpec
+from hanax.gateway.metadata import kind_of
+
+Matrix = NDArray[np.float32]
+
+_NUMBERS: Final = frozenset({float, int})
+
+
+class Fault(NamedTuple):
+    """What is wrong with one row of a matrix."""
+
+    row: int
+    kind: type[HanaxError]
+    expected: str
+
+
+class VectorRows:
+    """Rows of one collection's vectors, taken one list at a time."""
+
+    def __init__(self, spec: CollectionSpec) -> None:
+        self._spec = spec
+        self._values = array("f")
+
+    def append(self, vector: object, name: str) -> None:
+        """Take one decoded JSON list; `name` is what messages call it.
+
+        Raises InvalidArgument (no list of numbers), DimensionMismatch or NonFiniteVector (a whole
+        number far beyond float32). What only arithmetic shows is left to `matrix` and `find_fault`.
+        """
+        if not isinstance(vector, list):
+            raise InvalidArgument(
+                f"{name}: expected a list of {self._spec.dimension} numbers, got {kind_of(vector)}"
+            )
+        # JSON's true would pass for 1.0.
+        if not _NUMBERS.issuperset(map(type, vector)):
+            place, other = next((i, v) for i, v in enumerate(vector) if type(v) not in _NUMBERS)
+            raise InvalidArgument(f"{name}[{place}]: expected a number, got {kind_of(other)}")
+        if len(vector) != self._spec.dimension:
+            raise DimensionMismatch(
+                f"{name}: collection {self._spec.name!r} takes {self._spec.dimension} numbers, "
+                f"got {len(vector)}",
+                expected=self._spec.dimension,
+                got=len(vector),
+            )
+        try:
+            self._values.fromlist(vector)
+        except OverflowError:
+            raise NonFiniteVector(f"{name}: a number is beyond the range of float32") from None
+
+    def matrix(self) -> Matrix:
+        """All rows: float32[n, dimension], without a copy. Nothing can be appended after this."""
+        return np.frombuffer(self._values, dtype=np.float32).reshape(-1, self._spec.dimension)
+
+
+def find_fault(matrix: Matrix, spec: CollectionSpec) -> Fault | None:
+    """The first row that the engine would refuse: not finite, too long, or zero under cosine."""
+    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    # NaN fails the comparison as well.
+    if not (good := norms <= MAX_VECTOR_NORM).all():
+        return Fault(
+            int(np.argmin(good)),
+            NonFiniteVector,
+            f"expected finite float32 numbers and a length up to {MAX_VECTOR_NORM:g}",
+        )
+    if spec.metric is Metric.COSINE and not (good := norms >= MIN_COSINE_NORM).all():
+        return Fault(
+            int(np.argmin(good)),
+            ZeroVector,
+            f"expected a direction: cosine needs a length of at least {MIN_COSINE_NORM:g}",
+        )
+    return None
+
+
+def parse_vector(vector: object, spec: CollectionSpec, name: str) -> Matrix:
+    """One query vector: float32[1, dimension]. Raises what `VectorRows` and `find_fault` name."""
+    rows = VectorRows(spec)
+    rows.append(vector, name)
+    matrix = rows.matrix()
+    if fault := find_fault(matrix, spec):
+        raise fault.kind(f"{name}: {fault.expected}")
+    return matrix

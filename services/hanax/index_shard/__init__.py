@@ -1,0 +1,1 @@
+"""The shard service: one process that hosts the shard replicas which the routing table assigns to it."""

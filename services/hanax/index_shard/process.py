@@ -1,0 +1,142 @@
+"""The index-shard process: what it is made of, and the order in which that starts and ends.
+
+Ready means: the first routing table has been applied as far as it can be, or there is none yet. It ends on
+SIGTERM: new calls are refused, running ones get HANAX_DRAIN_GRACE_S, shards are closed.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from citadel.vector.v1.shard_pb2_grpc import add_ShardServiceServicer_to_server
+from hanax.core.errors import HanaxError
+from hanax.core.settings import ShardSettings
+from hanax.core.specs import CollectionSpec
+from hanax.engine.schema import Schema
+from hanax.engine.shard.background import Background
+from hanax.engine.shard.options import ShardOptions
+from hanax.engine.shard.shard import Shard
+from hanax.index_shard.folders import DataFolder
+from hanax.index_shard.metrics import Metrics
+from hanax.index_shard.replicas import Replicas
+from hanax.index_shard.service import ShardService
+from hanax.rpc.servers import CallObserver, RpcServer
+from hanax.runtime.allocator import return_freed_memory
+from hanax.runtime.lifecycle import Shutdown
+from hanax.runtime.logs import configure_logs
+from hanax.runtime.metrics_port import MetricsPort
+from hanax.runtime.routing_file import RoutingFile
+
+log = structlog.get_logger()
+
+# A kernel that returns needs the GIL back. Beside a thread that computes in Python it waits a
+# whole switch interval for it: 5 ms by default, as long as an exact search of 100,000 rows.
+_SWITCH_INTERVAL_S: Final = 0.0005
+
+# One may merge, which takes long, while the other seals what writers wait for.
+_MAINTENANCE_THREADS: Final = 2
+
+# Every mapped file of every segment takes a descriptor; a common soft limit is 1,024.
+_OPEN_FILES: Final = 65_536
+
+
+class IndexShard:
+    """A running index-shard: everything that is started, in one place."""
+
+    def __init__(self, settings: ShardSettings) -> None:
+        """Raises FailedPrecondition or OSError when the data directory or a port is taken."""
+        self._grace_s = settings.drain_grace_s
+        self._ready = threading.Event()
+        self._ending = False
+        self._metrics = Metrics()
+        self._server = RpcServer(
+            f"{settings.shard_host}:{settings.shard_port}",
+            settings.shard_threads,
+            time.monotonic,
+            CallObserver(self._metrics.answered),
+        )
+        self._metrics_port = MetricsPort(
+            settings.shard_host,
+            settings.shard_metrics_port,
+            self._metrics.registry,
+            self._ready.is_set,
+        )
+        self._folder = DataFolder(settings.data_dir)
+        self._background = Background(_MAINTENANCE_THREADS)
+        options = ShardOptions(settings.segment_max_rows, settings.segment_max_bytes, settings.log_max_bytes)
+
+        def open_shard(folder: Path, spec: CollectionSpec) -> Shard:
+            schema = Schema.single(spec.dimension, spec.metric)
+            return Shard.open(folder, schema, options, self._background, _now_us)
+
+        self._replicas = Replicas(settings.node_name, self._folder, open_shard, self._settled)
+        self._routing = RoutingFile(settings.routing_file, self._replicas.follow)
+        self._metrics.follow(self._replicas.all)
+        service = ShardService(self._replicas, self._metrics, self._routing.look)
+        add_ShardServiceServicer_to_server(service, self._server.registry)
+
+    def start(self) -> None:
+        self._server.start()
+        self._metrics_port.start()
+        self._routing.start()
+        log.info("serving", port=self._server.port, metrics_port=self._metrics_port.port)
+        if not self._replicas.has_table:
+            self._set_ready()
+
+    def stop(self) -> None:
+        self._routing.stop()
+        self._ending = True
+        self._ready.clear()
+        self._server.drain(self._grace_s)
+        self._replicas.close()
+        self._background.close()
+        self._folder.close()
+        self._metrics_port.stop()
+
+    def _settled(self) -> None:
+        self._metrics.keep({replica.route.spec.name for replica in self._replicas.all()})
+        self._set_ready()
+
+    def _set_ready(self) -> None:
+        if not self._ready.is_set() and not self._ending:
+            self._server.set_ready(True)
+            self._ready.set()
+            log.info("ready")
+
+
+def run(settings: ShardSettings) -> int:
+    """Serve until told to end. Returns the process's exit status."""
+    configure_logs("index-shard", settings.log_level)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    return_freed_memory()
+    _allow_many_files()
+    shutdown = Shutdown(settings.parent_pid)
+    try:
+        process = IndexShard(settings)
+    except (HanaxError, OSError) as error:
+        log.error("not started", error=str(error))
+        return 1
+    process.start()
+    shutdown.wait()
+    log.info("ending")
+    process.stop()
+    log.info("ended")
+    return 0
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def _allow_many_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

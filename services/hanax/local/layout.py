@@ -1,0 +1,55 @@
+"""Where the local stack keeps what: one directory, owned by one supervisor at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`root` is absolute, so that services may run anywhere."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, data_dir: Path) -> Layout:
+        return cls(data_dir.expanduser().resolve())
+
+    @property
+    def routing_file(self) -> Path:
+        return self.root / "routing.json"
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog"
+
+    @property
+    def shards(self) -> Path:
+        """One folder per index-shard process, each of which owns its own alone."""
+        return self.root / "shards"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        """What only matters while the stack runs, and the ports that it likes to keep."""
+        return self.root / "run"
+
+    @property
+    def state_file(self) -> Path:
+        return self.run / "stack.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.run / "supervisor.lock"
+
+    def log_of(self, service: str) -> Path:
+        return self.logs / f"{service}.log"
+
+    def create(self) -> None:
+        """Make the folders. Raises OSError where the directory can't be made or written."""
+        for folder in (self.catalog, self.shards, self.logs, self.run):
+            folder.mkdir(parents=True, exist_ok=True)

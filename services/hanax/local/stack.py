@@ -1,0 +1,231 @@
+"""The services of the local stack: what each is started with, and how they find one another.
+
+Stage 0 is the embedder and the shards, stage 1 the gateway. The supervisor writes the routing
+table before it starts anything, and takes the models from the embedder whenever that answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+
+import grpc
+import orjson
+import structlog
+from grpc import aio
+
+from citadel.vector.v1 import embedder_pb2, embedder_pb2_grpc
+from hanax.core.routing import ModelRoute, NodeRoute
+from hanax.core.settings import LocalSettings
+from hanax.local.controller import Controller
+from hanax.local.health import Health, Probe, grpc_probe, http_probe
+from hanax.local.layout import Layout
+from hanax.local.ports import LOOPBACK, PortBook, PortNeed, join, reachable
+from hanax.local.state import ProcessRef, StackState, read_state, write_state
+from hanax.local.supervisor import Supervisor
+from hanax.local.worker import Launch, Service, Timing
+from hanax.rpc.channels import CHANNEL_OPTIONS
+from hanax.runtime.lifecycle import Shutdown
+
+log = structlog.get_logger()
+
+EMBEDDER = "embedder"
+GATEWAY = "gateway"
+
+# Beyond the services' own drain: interpreters take a moment to end.
+_STOP_MARGIN_S = 5.0
+
+Models = tuple[ModelRoute, ...]
+
+
+class Stack:
+    """One data directory's services and its controller. Create it while holding the lock."""
+
+    def __init__(self, settings: LocalSettings, layout: Layout) -> None:
+        """Raises DataLoss when the routing file is damaged."""
+        self._layout = layout
+        self._settings = settings
+        left = read_state(layout.state_file)
+        self._book = PortBook(left.ports if left is not None else {})
+        self._controller = Controller(layout.catalog, layout.routing_file, self._nodes)
+        self._shards = [f"shard-{number}" for number in range(settings.shards)]
+        self._supervisor = Supervisor(
+            [
+                embedder_service(settings, self._learn_models),
+                *(shard_service(name, layout) for name in self._shards),
+                gateway_service(settings, layout, self._controller),
+            ],
+            self._book,
+            layout,
+            Timing(stop_grace_s=settings.drain_grace_s + _STOP_MARGIN_S),
+            self._publish,
+        )
+        self._myself = ProcessRef.of(os.getpid())
+
+    async def run(self, shutdown: Shutdown) -> None:
+        """Run until `shutdown`.
+
+        Raises FailedPrecondition when a port is taken, or a node that holds data is not among
+        the ones to start.
+        """
+        self._supervisor.claim_ports()
+        self._controller.models = self._remembered_models()
+        self._controller.reconcile()
+        self._publish()
+        following = asyncio.create_task(self._controller.follow())
+        try:
+            await self._supervisor.run(asyncio.to_thread(shutdown.wait))
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            self._publish()
+
+    def _nodes(self) -> tuple[NodeRoute, ...]:
+        addresses = {state.name: state.address for state in self._supervisor.states()}
+        return tuple(NodeRoute(name=name, address=addresses[name]) for name in self._shards)
+
+    def _learn_models(self, models: Models) -> None:
+        self._controller.models = models
+
+    def _remembered_models(self) -> Models:
+        """The models of the last run at the embedder's present address.
+
+        While the embedder loads, a request for one of them is told to come back, not that
+        there is no such model.
+        """
+        addresses = {state.name: state.address for state in self._supervisor.states()}
+        return tuple(
+            model.model_copy(update={"endpoints": (addresses[EMBEDDER],)})
+            for model in self._controller.table.models
+            if model.name == self._settings.embedder_model
+        )
+
+    def _publish(self) -> None:
+        services = self._supervisor.states()
+        gateway = next(state for state in services if state.name == GATEWAY)
+        state = StackState(
+            supervisor=self._myself,
+            api_url=f"http://{gateway.address}",
+            services=services,
+            ports=self._book.ports(),
+        )
+        try:
+            write_state(self._layout.state_file, state)
+        except OSError as error:
+            log.error("state file not written", error=str(error))
+
+
+def embedder_service(settings: LocalSettings, learn: Callable[[Models], None]) -> Service:
+    """`learn` is told the served models whenever the embedder is found ready."""
+
+    def launch(ports: tuple[int, ...]) -> Launch:
+        port, metrics_port = ports
+        environment = {
+            "HANAX_EMBEDDER_HOST": LOOPBACK,
+            "HANAX_EMBEDDER_PORT": str(port),
+            "HANAX_EMBEDDER_METRICS_PORT": str(metrics_port),
+            "HANAX_EMBEDDER_MODEL": settings.embedder_model,
+            "HANAX_EMBEDDER_BACKEND": settings.embedder_backend,
+        }
+        address = join(LOOPBACK, port)
+        return Launch(_module("hanax.embedder"), environment, address, _embedder_probe(address, learn))
+
+    return Service(EMBEDDER, 0, (PortNeed(EMBEDDER), PortNeed("embedder-metrics")), launch)
+
+
+def shard_service(name: str, layout: Layout) -> Service:
+    def launch(ports: tuple[int, ...]) -> Launch:
+        port, metrics_port = ports
+        environment = {
+            "HANAX_NODE_NAME": name,
+            "HANAX_SHARD_HOST": LOOPBACK,
+            "HANAX_SHARD_PORT": str(port),
+            "HANAX_SHARD_METRICS_PORT": str(metrics_port),
+            "HANAX_ROUTING_FILE": str(layout.routing_file),
+            "HANAX_DATA_DIR": str(layout.shards / name),
+        }
+        address = join(LOOPBACK, port)
+        return Launch(_module("hanax.index_shard"), environment, address, grpc_probe(address))
+
+    return Service(name, 0, (PortNeed(name), PortNeed(f"{name}-metrics")), launch)
+
+
+def gateway_service(settings: LocalSettings, layout: Layout, controller: Controller) -> Service:
+    host = settings.gateway_host
+
+    def launch(ports: tuple[int, ...]) -> Launch:
+        (port,) = ports
+        environment = {
+            "HANAX_GATEWAY_HOST": host,
+            "HANAX_GATEWAY_PORT": str(port),
+            "HANAX_ROUTING_FILE": str(layout.routing_file),
+            "HANAX_CATALOG_DIR": str(layout.catalog),
+        }
+        seen_at = reachable(host)
+        probe = _gateway_probe(seen_at, port, controller)
+        return Launch(_module("hanax.gateway"), environment, join(seen_at, port), probe)
+
+    return Service(GATEWAY, 1, (PortNeed(GATEWAY, host, settings.gateway_port),), launch)
+
+
+def _module(name: str) -> tuple[str, ...]:
+    # -P: a file of the user's working directory must not stand in for a module of ours.
+    return (sys.executable, "-P", "-m", name)
+
+
+def _embedder_probe(address: str, learn: Callable[[Models], None]) -> Probe:
+    is_serving = grpc_probe(address)
+
+    async def ask(timeout_s: float) -> Health:
+        health = await is_serving(timeout_s)
+        if health is Health.READY:
+            try:
+                learn(await _list_models(address, timeout_s))
+            except aio.AioRpcError as failure:
+                busy = failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                return Health.READY if busy else Health.SILENT
+        return health
+
+    return ask
+
+
+async def _list_models(address: str, timeout_s: float) -> Models:
+    async with aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
+        stub = embedder_pb2_grpc.EmbedderServiceStub(channel)
+        answer = await stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=timeout_s)
+    return tuple(
+        ModelRoute(
+            name=model.name,
+            dimension=model.dimension,
+            max_tokens=model.max_tokens,
+            endpoints=(address,),
+        )
+        for model in answer.models
+    )
+
+
+def _gateway_probe(host: str, port: int, controller: Controller) -> Probe:
+    """Ready when the gateway is, and knows the models that the routing table names."""
+
+    def knows_models(body: bytes) -> bool:
+        try:
+            told = orjson.loads(body)["data"]["models"]
+        except (ValueError, KeyError, TypeError):
+            return False  # another program has the port
+        return all(model.name in told for model in controller.table.models)
+
+    is_ready = http_probe(host, port, "/ready", knows_models)
+    was_ready = False
+
+    async def ask(timeout_s: float) -> Health:
+        nonlocal was_ready
+        # It keeps what it found for a second: asked too early, it would be late to be ready.
+        if not was_ready and not controller.is_settled():
+            return Health.NOT_YET
+        health = await is_ready(timeout_s)
+        was_ready = was_ready or health is Health.READY
+        return health
+
+    return ask

@@ -1,0 +1,223 @@
+"""An index-shard node on a dictionary: a real gRPC server whose failures a test can choose.
+
+It answers what the engine would, the slow way, and counts the writes that reach it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+import orjson
+from citadel.vector.v1 import shard_pb2 as pb
+from citadel.vector.v1.shard_pb2_grpc import (
+    ShardServiceServicer,
+    add_ShardServiceServicer_to_server,
+)
+from numpy.typing import NDArray
+
+from hanax.core.errors import HanaxError
+from hanax.core.filters import parse_filter_json
+from hanax.core.ids import hash_of
+from hanax.core.specs import DEFAULT_VECTOR
+from hanax.engine.filters.evaluation import compile_filter
+from hanax.rpc.servers import RpcServer
+
+
+@dataclass
+class StoredPoint:
+    vector: NDArray[np.float32]
+    metadata: bytes
+    created_at_us: int
+    updated_at_us: int
+
+
+@dataclass
+class Faults:
+    """What the next calls meet. `delay_s` ends early when the node is stopped."""
+
+    error: HanaxError | None = None
+    failures_left: int = 0
+    delay_s: float = 0.0
+    only: str = ""
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def meet(self, method: str) -> None:
+        if self.only and method != self.only:
+            return
+        if self.delay_s:
+            self.stopped.wait(self.delay_s)
+        if self.error is not None and self.failures_left > 0:
+            self.failures_left -= 1
+            raise self.error
+
+
+class MemoryNode(ShardServiceServicer):
+    """Data outlive `stop` and `start`, as on a disk."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.faults = Faults()
+        self.calls: Counter[str] = Counter()
+        self.shards: dict[tuple[str, int], dict[bytes, StoredPoint]] = {}
+        self._lock = threading.Lock()
+        self._server: RpcServer | None = None
+        self.address = "127.0.0.1:0"
+        self.start()
+
+    def start(self) -> None:
+        self.faults = Faults()
+        self._server = RpcServer(self.address, 8, time.monotonic)
+        self.address = f"127.0.0.1:{self._server.port}"
+        add_ShardServiceServicer_to_server(self, self._server.registry)
+        self._server.start()
+        self._server.set_ready(True)
+
+    def set_ready(self, ready: bool) -> None:
+        assert self._server is not None
+        self._server.set_ready(ready)
+
+    def stop(self, grace_s: float = 0.0) -> None:
+        """With no grace, calls in progress are cut off."""
+        self.faults.stopped.set()
+        if self._server is not None:
+            self._server.drain(grace_s)
+        self._server = None
+
+    @property
+    def writes(self) -> int:
+        return self.calls["Upsert"] + self.calls["UpdateMetadata"] + self.calls["Delete"]
+
+    def Upsert(self, request: pb.UpsertRequest, context: grpc.ServicerContext) -> pb.UpsertResponse:
+        with self._shard("Upsert", request.ref) as points:
+            (column,) = request.vectors
+            assert column.name == DEFAULT_VECTOR
+            vectors = np.frombuffer(column.float32_le, "<f4").reshape(-1, column.dimension)
+            assert len(vectors) == len(request.ids) == len(request.metadata)
+            updated = 0
+            now = time.time_ns() // 1000
+            for encoded, vector, metadata in zip(
+                request.ids, vectors, request.metadata, strict=True
+            ):
+                known = points.get(encoded)
+                updated += known is not None
+                created = now if known is None else known.created_at_us
+                points[encoded] = StoredPoint(vector, metadata, created, now)
+            return pb.UpsertResponse(inserted=len(vectors) - updated, updated=updated)
+
+    def UpdateMetadata(
+        self, request: pb.UpdateMetadataRequest, context: grpc.ServicerContext
+    ) -> pb.UpdateMetadataResponse:
+        with self._shard("UpdateMetadata", request.ref) as points:
+            missing = [encoded for encoded in request.ids if encoded not in points]
+            for encoded, metadata in zip(request.ids, request.metadata, strict=True):
+                if encoded in points:
+                    point = points[encoded]
+                    if request.mode == pb.METADATA_MODE_MERGE:
+                        point.metadata = orjson.dumps(
+                            orjson.loads(point.metadata) | orjson.loads(metadata)
+                        )
+                    else:
+                        point.metadata = metadata
+                    point.updated_at_us = time.time_ns() // 1000
+            return pb.UpdateMetadataResponse(
+                updated=len(request.ids) - len(missing), missing=missing
+            )
+
+    def Delete(self, request: pb.DeleteRequest, context: grpc.ServicerContext) -> pb.DeleteResponse:
+        with self._shard("Delete", request.ref) as points:
+            assert bool(request.ids) != bool(request.filter_json)
+            doomed = (
+                [encoded for encoded in request.ids if encoded in points]
+                if request.ids
+                else _matching(points, request.filter_json)
+            )
+            for encoded in doomed:
+                del points[encoded]
+            return pb.DeleteResponse(deleted=len(doomed))
+
+    def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
+        with self._shard("Search", request.ref) as points:
+            query = np.frombuffer(request.queries_float32_le, "<f4")
+            assert len(query) == request.dimension
+            found = []
+            for encoded in _matching(points, request.filter_json):
+                distance = np.float32(_cosine_distance(points[encoded].vector, query))
+                if not request.HasField("max_distance") or distance <= request.max_distance:
+                    found.append((distance, encoded))
+            nearest = sorted(found)[: request.limit]
+            hits = pb.Hits(
+                distances=[float(distance) for distance, _ in nearest],
+                points=_columns(points, [encoded for _, encoded in nearest], request.projection),
+            )
+            return pb.SearchResponse(results=[hits], shard_seconds=1e-4)
+
+    def Get(self, request: pb.GetRequest, context: grpc.ServicerContext) -> pb.GetResponse:
+        with self._shard("Get", request.ref) as points:
+            ids = [encoded for encoded in request.ids if encoded in points]
+            return pb.GetResponse(points=_columns(points, ids, request.projection))
+
+    def Scroll(self, request: pb.ScrollRequest, context: grpc.ServicerContext) -> pb.ScrollResponse:
+        with self._shard("Scroll", request.ref) as points:
+            after = (hash_of(request.after_id), request.after_id) if request.after_id else (-1, b"")
+            ordered = sorted(
+                (hash_of(encoded), encoded) for encoded in _matching(points, request.filter_json)
+            )
+            rest = [encoded for key, encoded in ordered if (key, encoded) > after]
+            return pb.ScrollResponse(
+                points=_columns(points, rest[: request.limit], request.projection),
+                has_more=len(rest) > request.limit,
+            )
+
+    def Count(self, request: pb.CountRequest, context: grpc.ServicerContext) -> pb.CountResponse:
+        with self._shard("Count", request.ref) as points:
+            return pb.CountResponse(count=len(_matching(points, request.filter_json)))
+
+    def Describe(
+        self, request: pb.DescribeRequest, context: grpc.ServicerContext
+    ) -> pb.DescribeResponse:
+        with self._shard("Describe", request.ref) as points:
+            return pb.DescribeResponse(points=len(points))
+
+    @contextmanager
+    def _shard(self, method: str, ref: pb.ShardRef) -> Iterator[dict[bytes, StoredPoint]]:
+        self.calls[method] += 1
+        self.faults.meet(method)
+        with self._lock:
+            yield self.shards.setdefault((ref.uid, ref.shard), {})
+
+
+def _matching(points: dict[bytes, StoredPoint], filter_json: bytes) -> list[bytes]:
+    if not filter_json:
+        return list(points)
+    predicate: Callable[[dict[str, object]], bool] = compile_filter(parse_filter_json(filter_json))
+    return [key for key, point in points.items() if predicate(orjson.loads(point.metadata))]
+
+
+def _columns(
+    points: dict[bytes, StoredPoint], ids: list[bytes], projection: pb.Projection
+) -> pb.Points:
+    found = [points[encoded] for encoded in ids]
+    columns = pb.Points(
+        ids=ids,
+        metadata=[point.metadata for point in found] if projection.metadata else (),
+        created_at_us=[point.created_at_us for point in found],
+        updated_at_us=[point.updated_at_us for point in found],
+    )
+    if projection.vectors and found:
+        matrix = np.stack([point.vector for point in found])
+        columns.vectors.add(
+            name=DEFAULT_VECTOR, dimension=matrix.shape[1], float32_le=matrix.tobytes()
+        )
+    return columns
+
+
+def _cosine_distance(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    a, b = left.astype(np.float64), right.astype(np.float64)
+    return float(1.0 - a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))

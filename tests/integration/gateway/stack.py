@@ -1,0 +1,173 @@
+"""A gateway process in front of memory nodes, with a reconciler that plans as the local stack does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
+from hanax.local.planner import Observation, plan
+from hanax.runtime.catalog_folder import CatalogFolder
+from hanax.runtime.routing_file import write_routing_file
+from tests.integration.gateway.memory_node import MemoryNode
+
+_PATIENCE_S = 20.0
+
+
+def wait_until(condition: Callable[[], object], what: str, patience_s: float = _PATIENCE_S) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience_s} s for {what}"
+        time.sleep(0.01)
+
+
+class Reconciler:
+    """Catalog in, routing file out, in a thread. `paused` leaves the table as it is."""
+
+    def __init__(self, catalog: Path, routing_file: Path, nodes: list[MemoryNode]) -> None:
+        self._catalog = CatalogFolder(catalog)
+        self._file = routing_file
+        self._nodes = nodes
+        self.models: tuple[ModelRoute, ...] = ()
+        self.table = RoutingTable()
+        self.paused = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="reconciler")
+        self.reconcile()
+        self._thread.start()
+
+    def reconcile(self) -> None:
+        seen = Observation(
+            entries=tuple(self._catalog.entries()),
+            damaged=(),
+            nodes=tuple(NodeRoute(name=node.name, address=node.address) for node in self._nodes),
+            models=self.models,
+        )
+        table = plan(self.table, seen)
+        if table is not None:
+            write_routing_file(self._file, table)
+            self.table = table
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(0.02):
+            if not self.paused.is_set():
+                self.reconcile()
+
+
+class GatewayProcess:
+    """`python -m hanax.gateway` on a free port, its log in a file."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.log = folder / "gateway.log"
+        variables = {
+            "HANAX_GATEWAY_PORT": "0",
+            "HANAX_ROUTING_FILE": str(folder / "routing.json"),
+            "HANAX_CATALOG_DIR": str(folder / "catalog"),
+        } | {f"HANAX_{name.upper()}": str(value) for name, value in settings.items()}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hanax.gateway"],
+                env={**os.environ, **variables},
+                stderr=log,
+                stdout=log,
+            )
+        wait_until(self._find_port, "the gateway to listen")
+
+    def _find_port(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        for event in self.events():
+            if event.get("event") == "listening":
+                self.port = event["port"]
+                return True
+        return False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def events(self) -> list[dict[str, Any]]:
+        lines = self.log.read_bytes().split(b"\n")[:-1]
+        return [orjson.loads(line) for line in lines if line.startswith(b"{")]
+
+    def end(self) -> int:
+        """Ask it to end, and return its status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(_PATIENCE_S)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class Stack:
+    def __init__(self, folder: Path, gateway: GatewayProcess, nodes: list[MemoryNode]) -> None:
+        self.folder = folder
+        self.gateway = gateway
+        self.nodes = nodes
+        self.reconciler: Reconciler
+        self.client: httpx.Client
+
+    @property
+    def writes(self) -> int:
+        return sum(node.writes for node in self.nodes)
+
+    def post(self, path: str, body: object) -> httpx.Response:
+        return self.client.post(path, json=body)
+
+    def data(self, answer: httpx.Response) -> Any:
+        """The data of a success."""
+        body = answer.json()
+        assert answer.is_success, body
+        assert body["success"] is True
+        assert body["error"] is None
+        return body["data"]
+
+    def create(self, name: str, **spec: object) -> Any:
+        return self.data(
+            self.post("/api/v1/collections", {"name": name, "dimension": 3, "shards": 2} | spec)
+        )
+
+    def insert(self, name: str, points: list[dict[str, Any]]) -> Any:
+        body = {"collection": name, "vectors": points}
+        return self.data(self.post("/api/v1/vectors/insert", body))
+
+
+@contextmanager
+def running_stack(folder: Path, models: tuple[ModelRoute, ...] = (), **settings: object) -> Iterator[Stack]:
+    with ExitStack() as opened:
+        nodes = [MemoryNode("node-a"), MemoryNode("node-b")]
+        for node in nodes:
+            opened.callback(node.stop)
+        reconciler = Reconciler(folder / "catalog", folder / "routing.json", nodes)
+        opened.callback(reconciler.close)
+        reconciler.models = models
+        gateway = GatewayProcess(folder, **settings)
+        opened.callback(gateway.close)
+        stack = Stack(folder, gateway, nodes)
+        stack.reconciler = reconciler
+        stack.client = opened.enter_context(httpx.Client(base_url=gateway.url, timeout=30.0))
+        wait_until(lambda: stack.client.get("/ready").status_code == 200, "the gateway to be ready")
+        yield stack
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

@@ -1,0 +1,83 @@
+"""Decoding the wire: what comes through is what was sent, and nothing of a wrong size does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from citadel.vector.v1 import shard_pb2 as pb
+from hanax.core.errors import InvalidArgument, InvalidCursor, InvalidId, ResourceExhausted
+from hanax.core.ids import encode_id
+from hanax.core.limits import MAX_DIMENSION, MAX_MESSAGE_BYTES
+from hanax.engine.points import Hits, Points, Projection
+from hanax.index_shard import messages
+
+shapes = st.tuples(st.integers(0, 5), st.integers(1, 9))
+
+
+@given(shapes, st.integers(0, 2**32 - 1))
+def test_rows_survive(shape: tuple[int, int], seed: int) -> None:
+    rows = np.random.default_rng(seed).standard_normal(shape).astype("<f4")
+    decoded = messages.decode_rows(rows.tobytes(), shape[1])
+    assert decoded.dtype == np.float32
+    assert np.array_equal(decoded, rows)
+
+
+@given(st.binary(max_size=64), st.integers(0, 2**32 - 1))
+def test_any_bytes_are_rows_or_refused(raw: bytes, dimension: int) -> None:
+    if 0 < dimension <= MAX_DIMENSION and len(raw) % (4 * dimension) == 0:
+        assert messages.decode_rows(raw, dimension).shape == (len(raw) // 4 // dimension, dimension)
+    else:
+        with pytest.raises(InvalidArgument):
+            messages.decode_rows(raw, dimension)
+
+
+@given(st.lists(st.binary(max_size=20), min_size=1, max_size=3))
+def test_any_bytes_are_ids_or_refused(ids: list[bytes]) -> None:
+    try:
+        decoded = messages.decode_ids(ids)
+    except InvalidId:
+        return
+    assert decoded == ids
+
+
+def test_a_cursor_is_an_id_or_nothing() -> None:
+    assert messages.decode_after(b"") is None
+    assert messages.decode_after(encode_id(7)) == encode_id(7)
+    with pytest.raises(InvalidCursor, match="after_id"):
+        messages.decode_after(b"\x01")
+
+
+def test_vectors_past_one_message_are_refused_before_they_are_read() -> None:
+    most = MAX_MESSAGE_BYTES // 4 // 1_024
+    wanted = pb.Projection(vectors=True)
+    assert messages.decode_projection(wanted, most, 1_024) == Projection(metadata=False, vectors=True)
+    with pytest.raises(ResourceExhausted):
+        messages.decode_projection(wanted, most + 1, 1_024)
+    assert messages.decode_projection(pb.Projection(metadata=True), most + 1, 1_024).metadata
+
+
+def test_hits_become_columns() -> None:
+    points = Points(
+        ids=[b"a", b"b"],
+        metadata=[b"{}", b'{"n":1}'],
+        vectors=np.arange(6, dtype=np.float32).reshape(2, 3),
+        created_at_us=np.array([1, 2]),
+        updated_at_us=np.array([3, 4]),
+    )
+    encoded = messages.encode_hits(Hits(np.array([0.5, 1.5], np.float32), points))
+    assert list(encoded.distances) == [0.5, 1.5]
+    assert list(encoded.points.ids) == [b"a", b"b"]
+    assert list(encoded.points.metadata) == [b"{}", b'{"n":1}']
+    assert list(encoded.points.created_at_us) == [1, 2]
+    assert list(encoded.points.updated_at_us) == [3, 4]
+    (vectors,) = encoded.points.vectors
+    assert messages.decode_rows(vectors.float32_le, vectors.dimension).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_columns_left_out_stay_out() -> None:
+    times = np.zeros(1, np.int64)
+    encoded = messages.encode_points(Points([b"a"], None, None, times, times))
+    assert (len(encoded.ids), len(encoded.metadata), len(encoded.vectors)) == (1, 0, 0)

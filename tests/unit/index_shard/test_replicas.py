@@ -1,0 +1,200 @@
+"""Replicas against real shards: failures that pass, failures that stay, and tables in a hurry."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hanax.core.errors import CollectionNotFound, DataLoss, Internal, StorageFull, Unavailable
+from hanax.core.ids import encode_id
+from hanax.core.routing import CollectionRoute, DeletedCollection, NodeRoute, RoutingTable, ShardRoute
+from hanax.core.specs import CollectionSpec
+from hanax.engine.schema import Schema
+from hanax.engine.shard.background import Background
+from hanax.engine.shard.options import ShardOptions
+from hanax.engine.shard.shard import Shard
+from hanax.index_shard.folders import DataFolder
+from hanax.index_shard.metrics import MAX_COLLECTIONS, Metrics, ReplicaCollector
+from hanax.index_shard.replicas import Replica, Replicas
+
+DEADLINE_S = 20.0
+NODE = NodeRoute(name="me", address="127.0.0.1:1")
+
+
+def route(name: str, shards: int = 1) -> CollectionRoute:
+    bounds = [1_024 * number // shards for number in range(shards + 1)]
+    return CollectionRoute(
+        uid=f"uid-{name}",
+        spec=CollectionSpec(name=name, dimension=2, shards=shards),
+        shards=tuple(
+            ShardRoute(
+                shard=number, first_slot=bounds[number], last_slot=bounds[number + 1] - 1, replicas=("me",)
+            )
+            for number in range(shards)
+        ),
+    )
+
+
+def table(*routes: CollectionRoute, deleted: tuple[str, ...] = ()) -> RoutingTable:
+    gone = tuple(DeletedCollection(name=name, uid=f"uid-{name}") for name in deleted)
+    return RoutingTable(nodes=(NODE,), collections=routes, deleted=gone)
+
+
+class Node:
+    """Replicas on a real folder. `trouble` is raised instead of opening a collection's shards."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.trouble: dict[str, Exception] = {}
+        self.opened: list[str] = []
+        self.settled = threading.Semaphore(0)
+        self.background = Background(1)
+        self.folder = DataFolder(root)
+        self.replicas = Replicas("me", self.folder, self._open, self.settled.release)
+
+    def _open(self, folder: Path, spec: CollectionSpec) -> Shard:
+        if trouble := self.trouble.get(spec.name):
+            raise trouble
+        self.opened.append(spec.name)
+        schema = Schema.single(spec.dimension, spec.metric)
+        return Shard.open(folder, schema, ShardOptions(), self.background, lambda: 1)
+
+    def follow(self, wanted: RoutingTable) -> None:
+        """Return when the table has been applied."""
+        self.replicas.follow(wanted)
+        assert self.settled.acquire(timeout=DEADLINE_S)
+
+    def shard(self, name: str, number: int = 0) -> Shard:
+        return self.replicas.find(name, f"uid-{name}", number)[0]
+
+    def close(self) -> None:
+        self.replicas.close()
+        self.background.close()
+        self.folder.close()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path)
+    yield node
+    node.close()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def write(shard: Shard) -> None:
+    shard.upsert([encode_id(1)], {"default": np.ones((1, 2), np.float32)}, [b"{}"])
+
+
+def test_an_open_shard_stays_the_same_over_tables(node: Node) -> None:
+    node.follow(table(route("a"), route("b", shards=3)))
+    first = node.shard("a")
+    write(first)
+    node.follow(table(route("a")))
+    assert node.shard("a") is first
+    assert sorted(node.opened) == ["a", "b", "b", "b"]
+    with pytest.raises(CollectionNotFound):
+        node.shard("b")
+
+
+@pytest.mark.parametrize("trouble", [StorageFull("no space"), Unavailable("held"), OSError(5, "I/O")])
+def test_trouble_that_may_pass_is_tried_again(node: Node, trouble: Exception) -> None:
+    node.trouble["a"] = trouble
+    node.follow(table(route("a"), route("b")))
+    write(node.shard("b"))
+    with pytest.raises((StorageFull, Unavailable)):
+        node.shard("a")
+    node.trouble.clear()
+    wait_until(lambda: "a" in node.opened)
+    assert node.settled.acquire(timeout=DEADLINE_S)
+    write(node.shard("a"))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"), [(DataLoss("torn", path="x"), DataLoss), (ZeroDivisionError(), Internal)]
+)
+def test_trouble_that_stays_is_answered_to_every_call(
+    node: Node, trouble: Exception, kind: type[Exception]
+) -> None:
+    node.trouble["a"] = trouble
+    node.follow(table(route("a")))
+    node.trouble.clear()
+    node.follow(table(route("a"), route("b")))
+    raised = []
+    for _ in range(2):
+        with pytest.raises(kind) as caught:
+            node.shard("a")
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
+    assert node.opened == ["b"]
+
+
+def test_only_the_newest_of_many_tables_counts(node: Node) -> None:
+    for number in range(50):
+        node.replicas.follow(table(route(f"c{number}")))
+    node.follow(table(route("last")))
+    wait_until(lambda: [replica.route.spec.name for replica in node.replicas.all()] == ["last"])
+    write(node.shard("last"))
+
+
+def test_deleting_is_tried_again_when_it_fails(node: Node) -> None:
+    node.follow(table(route("a")))
+    shard = node.shard("a")
+    trash = node.root / "trash"
+    trash.rmdir()
+    trash.write_bytes(b"a file in the way")
+    node.replicas.follow(table(deleted=("a",)))
+    wait_until(lambda: not list(node.replicas.all()))
+    with pytest.raises(CollectionNotFound):
+        node.shard("a")
+    assert (node.root / "collections" / "a-uid-a").is_dir()
+    trash.unlink()
+    trash.mkdir()
+    wait_until(lambda: not (node.root / "collections" / "a-uid-a").exists())
+    with pytest.raises(Unavailable, match="closed"):
+        shard.count()
+
+
+def test_closing_lets_every_shard_go(tmp_path: Path) -> None:
+    for _ in range(2):
+        node = Node(tmp_path)
+        node.follow(table(route("a"), route("b", shards=2)))
+        node.close()
+
+
+def test_the_series_of_collections_are_bounded_and_dropped() -> None:
+    metrics = Metrics()
+    for number in range(MAX_COLLECTIONS + 10):
+        with metrics.operation("count") as counted:
+            counted.collection = f"c{number}"
+
+    def series() -> dict[str, float]:
+        return {
+            sample.labels["collection"]: sample.value
+            for family in metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == "vector_db_operations_total"
+        }
+
+    assert len(series()) == MAX_COLLECTIONS + 1
+    assert series()[""] == 10
+    metrics.keep({"c0"})
+    assert series() == {"c0": 1, "": 10}
+
+
+def test_gauges_of_many_collections_are_bounded() -> None:
+    replicas = [Replica(route(f"c{number}"), 0) for number in range(3)]
+    families = {family.name: family for family in ReplicaCollector(lambda: replicas).collect()}
+    states = {sample.labels["state"]: sample.value for sample in families["vector_db_shards"].samples}
+    assert states == {"open": 0, "opening": 3, "failed": 0}
+    assert families["vector_db_collection_points"].samples == []
