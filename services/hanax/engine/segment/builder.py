@@ -7,6 +7,7 @@ under a draft name and are renamed together when all of them are durable.
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
+from hanax.core.errors import Cancelled
 from hanax.engine.schema import Schema, inverse_norms
 from hanax.engine.segment.protocol import Hashes, Rows, Segment
 from hanax.engine.segment.sealed import DOCUMENT, FORMAT
@@ -32,14 +34,17 @@ class Part(NamedTuple):
     rows: Rows
 
 
-def build_segment(folder: Path, schema: Schema, parts: Sequence[Part]) -> None:
-    """Write `folder`, durable and whole on return. Raises StorageFull and leaves nothing behind."""
+def build_segment(folder: Path, schema: Schema, parts: Sequence[Part], stopped: threading.Event) -> None:
+    """Write `folder`, durable and whole on return.
+
+    Raises StorageFull, and Cancelled soon after `stopped` is set; both leave nothing behind.
+    """
     draft = folder.with_name(folder.name + DRAFT_SUFFIX)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
         with full_disk_named("a segment"):
-            _write_files(draft, schema, parts)
+            _write_files(draft, schema, parts, stopped)
             draft.rename(folder)
             sync_folder(folder.parent)
     except BaseException:
@@ -47,8 +52,14 @@ def build_segment(folder: Path, schema: Schema, parts: Sequence[Part]) -> None:
         raise
 
 
-def _write_files(folder: Path, schema: Schema, parts: Sequence[Part]) -> None:
+def _write_files(folder: Path, schema: Schema, parts: Sequence[Part], stopped: threading.Event) -> None:
     files: dict[str, dict[str, Any]] = {}
+
+    def runs() -> Iterator[Part]:
+        for run in _runs(parts):
+            if stopped.is_set():
+                raise Cancelled("the shard is closing")
+            yield run
 
     def write(name: str, pieces: Iterator[NDArray[Any] | bytes]) -> None:
         size, checksum = write_durably(folder / name, pieces)
@@ -58,7 +69,7 @@ def _write_files(folder: Path, schema: Schema, parts: Sequence[Part]) -> None:
         lengths: list[NDArray[np.uint64]] = [np.zeros(1, "<u8")]
 
         def blobs(read: Any = read, lengths: list[NDArray[np.uint64]] = lengths) -> Iterator[bytes]:
-            for segment, rows in _runs(parts):
+            for segment, rows in runs():
                 found = read(segment, rows)
                 lengths.append(np.fromiter(map(len, found), "<u8", len(found)))
                 yield b"".join(found)
@@ -68,13 +79,13 @@ def _write_files(folder: Path, schema: Schema, parts: Sequence[Part]) -> None:
     hashes, order = _hash_order(parts)
     write("hashes", iter([hashes]))
     write("hash_rows", iter([order.astype("<u4")]))
-    write("created", (segment.created_at_us(rows) for segment, rows in _runs(parts)))
-    write("updated", (segment.updated_at_us(rows) for segment, rows in _runs(parts)))
-    write("versions", (segment.versions(rows) for segment, rows in _runs(parts)))
+    write("created", (segment.created_at_us(rows) for segment, rows in runs()))
+    write("updated", (segment.updated_at_us(rows) for segment, rows in runs()))
+    write("versions", (segment.versions(rows) for segment, rows in runs()))
     for number, (column, field) in enumerate(schema.fields.items()):
-        write(f"vectors.{number}", (s.vectors(column, r) for s, r in _runs(parts)))
+        write(f"vectors.{number}", (s.vectors(column, r) for s, r in runs()))
         if field.metric is Metric.COSINE:
-            norms = (inverse_norms(s.vectors(column, r)) for s, r in _runs(parts))
+            norms = (inverse_norms(s.vectors(column, r)) for s, r in runs())
             write(f"inverse_norms.{number}", norms)
     write_document(
         folder / DOCUMENT,

@@ -10,7 +10,12 @@ from collections.abc import Callable
 
 import structlog
 
+from hanax.core.errors import Cancelled, HanaxError
+
 log = structlog.get_logger()
+
+_RETRY_FIRST_S = 1.0
+_RETRY_LAST_S = 30.0
 
 
 class Background:
@@ -62,3 +67,52 @@ class Background:
                     return heapq.heappop(self._due)[2]
                 self._changed.wait(wait)
             return None
+
+
+class Job:
+    """Work that is asked for often and runs one at a time; asking while it runs makes it run again.
+
+    `work` returns whether there is more to do. When it fails, a full disk for example, it is tried again with
+    growing pauses for as long as the background lives.
+    """
+
+    def __init__(self, background: Background, name: str, work: Callable[[], bool]) -> None:
+        self._background = background
+        self._name = name
+        self._work = work
+        self._lock = threading.Lock()
+        self._active = False
+        self._asked = False
+        self._pause_s = _RETRY_FIRST_S
+
+    def ask(self) -> None:
+        with self._lock:
+            self._asked = True
+            if not self._active:
+                self._active = True
+                self._background.submit(self._run)
+
+    def _run(self) -> None:
+        with self._lock:
+            self._asked = False
+        again, pause_s = True, 0.0
+        try:
+            again = self._work()
+            self._pause_s = _RETRY_FIRST_S
+        except Cancelled:
+            again = False
+        except Exception as error:
+            foreseen = isinstance(error, HanaxError | OSError)
+            log.warning(
+                "maintenance put off",
+                job=self._name,
+                error=str(error),
+                pause_s=self._pause_s,
+                exc_info=not foreseen,
+            )
+            pause_s = self._pause_s
+            self._pause_s = min(2 * self._pause_s, _RETRY_LAST_S)
+        with self._lock:
+            self._active = again or self._asked
+            if self._active:
+                self._background.submit(self._run, pause_s)

@@ -1,22 +1,25 @@
 """Turning captured moments into segments and a manifest, and merging segments.
 
-One job at a time per shard. Readers and writers go on meanwhile. The order makes a crash
-harmless at any point: files are durable before the manifest names them, and nothing is removed
-before a durable manifest no longer names it.
+Readers and writers go on meanwhile, and sealing goes on beside a long merge: segments are built
+without the lock, which is held to change the manifest. The order makes a crash harmless at any
+point: files are durable before the manifest names them, and nothing is removed before a durable
+manifest no longer names it.
 """
 
 from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import structlog
 
 from hanax.engine.schema import Schema
-from hanax.engine.segment.builder import Part, build_segment
+from hanax.engine.segment.builder import DRAFT_SUFFIX, Part, build_segment
 from hanax.engine.segment.growing import GrowingSegment
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import SegmentView, View
@@ -30,7 +33,11 @@ log = structlog.get_logger()
 
 
 class Maintenance:
-    """Owns the segment files, the tombstone files and the manifest of a shard. `lock` guards all of them."""
+    """Owns the segment files, the tombstone files and the manifest of a shard.
+
+    `lock` guards the manifest and the set of files. One thread seals and one merges at a time.
+    Locks are taken in the order `_sealing` or `_merging`, then `lock`.
+    """
 
     def __init__(self, folder: Path, schema: Schema, state: ShardState, log: Log, manifest: Manifest) -> None:
         self._folder = folder
@@ -39,71 +46,97 @@ class Maintenance:
         self._log = log
         self.manifest = manifest
         self.lock = threading.Lock()
+        self._sealing = threading.Lock()
+        self._merging = threading.Lock()
+        self._stopped = threading.Event()
+        self._next_segment = manifest.next_segment
+        # Names of segments that no manifest has yet.
+        self._building: set[str] = set()
 
     def seal_captured(self) -> None:
         """Make every captured moment durable, oldest first."""
-        with self.lock:
-            while self._state.captured:
+        with self._sealing:
+            while self._state.captured and not self._stopped.is_set():
                 self._seal_oldest()
 
     def merge(self) -> bool:
         """Merge what should be merged. Returns False when there was nothing to do."""
-        with self.lock:
+        with self._merging:
             sources = choose_merge(self._state.persisted)
-            if sources:
+            if sources and not self._stopped.is_set():
                 self._merge(sources)
             return bool(sources)
 
     def merge_all(self) -> None:
         """Rewrite everything sealed as one segment without dead rows."""
-        with self.lock:
+        with self._merging:
             segments = self._state.persisted.segments
             if len(segments) > 1 or any(part.dead for part in segments):
                 self._merge([Source(part.segment, np.flatnonzero(part.live_flags)) for part in segments])
 
+    def stop(self) -> None:
+        """Cut work in progress short and wait for its end. Nothing changes the folder afterwards."""
+        self._stopped.set()
+        with self._sealing, self._merging:
+            pass
+
     def _seal_oldest(self) -> None:
-        name = f"{self.manifest.next_segment:08d}"
-        for part in self._state.captured[0].segments:
+        parts = self._state.captured[0].segments
+        for part in parts:
             frozen = part.segment
             if isinstance(frozen, GrowingSegment):
                 rows = np.arange(part.rows, dtype=np.int64)
-                sealed = self._build(name, [Part(frozen, rows)])
-
-                def change(
-                    view: View, frozen: GrowingSegment = frozen, sealed: SealedSegment = sealed
-                ) -> View:
-                    return _with_sealed(view, frozen, sealed)
-
-                self._state.replace_segments(change)
-        # Read again: the replacement changed the capture as well.
-        view = self._state.captured[0]
-        self._commit(view, self.manifest.next_segment + 1)
-        self._state.set_persisted(view)
+                with self._built([Part(frozen, rows)]) as sealed, self.lock:
+                    # Looked at again: a merge may have changed the capture meanwhile.
+                    view = _with_sealed(self._state.captured[0], frozen, sealed)
+                    self._commit(view)
+                    self._state.replace_segments(partial(_with_sealed, frozen=frozen, sealed=sealed))
+                    self._state.set_persisted(view)
+                self._log.release(view.sequence)
+                return
+        # Only deletes since the capture before.
+        with self.lock:
+            view = self._state.captured[0]
+            self._commit(view)
+            self._state.set_persisted(view)
         self._log.release(view.sequence)
 
     def _merge(self, sources: Sequence[Source]) -> None:
-        name = f"{self.manifest.next_segment:08d}"
-        parts = parts_of(sources)
-        merged = self._build(name, parts) if any(len(part.rows) for part in parts) else None
-        old = self._state.persisted
-        self._commit(merged_view(old, sources, merged), self.manifest.next_segment + 1)
-        self._state.replace_segments(lambda view: merged_view(view, sources, merged))
+        """Rows of the sources that died since they were chosen become tombstones of the result."""
+        if not any(len(source.kept) for source in sources):
+            with self.lock:
+                self._replace(sources, None)
+            return
+        with self._built(parts_of(sources)) as merged, self.lock:
+            self._replace(sources, merged)
 
-    def _build(self, name: str, parts: Sequence[Part]) -> SealedSegment:
-        folder = self._folder / "segments" / name
-        # A build that was not committed may have left its result.
-        shutil.rmtree(folder, ignore_errors=True)
-        build_segment(folder, self._schema, parts)
-        return SealedSegment(folder, self._schema)
+    def _replace(self, sources: Sequence[Source], merged: SealedSegment | None) -> None:
+        self._commit(merged_view(self._state.persisted, sources, merged))
+        self._state.replace_segments(partial(merged_view, sources=sources, merged=merged))
 
-    def _commit(self, view: View, next_segment: int) -> None:
+    @contextmanager
+    def _built(self, parts: Sequence[Part]) -> Iterator[SealedSegment]:
+        """A new segment, mapped. Its files are kept from being removed as leftovers until the block ends."""
+        with self.lock:
+            name = f"{self._next_segment:08d}"
+            self._next_segment += 1
+            self._building.add(name)
+        try:
+            folder = self._folder / "segments" / name
+            build_segment(folder, self._schema, parts, self._stopped)
+            yield SealedSegment(folder, self._schema)
+        finally:
+            with self.lock:
+                self._building.discard(name)
+
+    def _commit(self, view: View) -> None:
         """Write the manifest of `view` and remove what it no longer names."""
         with full_disk_named("a manifest"):
             entries = tuple(self._entry(part, view.sequence) for part in view.segments)
-            manifest = Manifest(self._schema, view.sequence, next_segment, entries)
+            manifest = Manifest(self._schema, view.sequence, self._next_segment, entries)
             manifest.save(self._folder)
         self.manifest = manifest
-        remove_leftovers(self._folder, manifest)
+        remove_leftovers(self._folder, manifest, self._building)
 
     def _entry(self, part: SegmentView, sequence: int) -> SegmentEntry:
         assert isinstance(part.segment, SealedSegment)
@@ -120,12 +153,12 @@ class Maintenance:
         return SegmentEntry(part.segment.name, TombstoneFile(name, checksum, size))
 
 
-def remove_leftovers(folder: Path, manifest: Manifest) -> None:
-    """Remove segments and tombstones that the manifest doesn't name: of older ones, or of work cut short."""
-    segments = {entry.name for entry in manifest.segments}
+def remove_leftovers(folder: Path, manifest: Manifest, building: Set[str]) -> None:
+    """Remove segments and tombstones that no manifest names any more, or that work cut short left."""
+    segments = {entry.name for entry in manifest.segments} | building
     tombstones = {entry.tombstones.file for entry in manifest.segments if entry.tombstones}
     for path in (folder / "segments").iterdir():
-        if path.name not in segments:
+        if path.name.removesuffix(DRAFT_SUFFIX) not in segments:
             shutil.rmtree(path, ignore_errors=True)
     for path in (folder / "tombstones").iterdir():
         if path.name not in tombstones:

@@ -34,7 +34,10 @@ class FolderLock:
             raise Unavailable(f"{folder} is open elsewhere", path=str(folder)) from None
 
     def release(self) -> None:
-        os.close(self._handle)
+        """May be called again."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def _load_manifest(folder: Path, schema: Schema) -> Manifest:
 
 def _load_segments(folder: Path, manifest: Manifest) -> View:
     """Map every live segment. Raises DataLoss for a file that is missing or damaged."""
-    remove_leftovers(folder, manifest)
+    remove_leftovers(folder, manifest, frozenset())
     return View(
         manifest.covered_sequence,
         tuple(_load_segment(folder, entry, manifest.schema) for entry in manifest.segments),

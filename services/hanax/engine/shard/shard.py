@@ -6,6 +6,7 @@ order, so nothing is acknowledged or seen before it is durable. A read takes the
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from hanax.engine.query.searching import Search, search
 from hanax.engine.schema import Schema
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import View, hash_ids
-from hanax.engine.shard.background import Background
+from hanax.engine.shard.background import Background, Job
 from hanax.engine.shard.checks import check_columns, check_ids, check_metadata, merge_metadata
 from hanax.engine.shard.options import ShardOptions
 from hanax.engine.shard.recovery import Recovered, recover
@@ -45,8 +46,6 @@ log = structlog.get_logger()
 _MAX_CAPTURED = 3
 # How long a writer waits for sealing to catch up before it is told to come back.
 _SEALING_WAIT_S = 5.0
-_RETRY_FIRST_S = 1.0
-_RETRY_LAST_S = 30.0
 
 
 class Shard:
@@ -82,16 +81,16 @@ class Shard:
         self._log = recovered.log
         self._maintenance = recovered.maintenance
         self._options = options
-        self._background = background
         self._clock_us = clock_us
         self._queue = WriteQueue(self._commit)
         self._failure: HanaxError | None = None
         self._full: str = ""
-        self._maintained = threading.Condition()
-        self._job_scheduled = False
-        self._retry_s = _RETRY_FIRST_S
+        self._sealed = threading.Condition()
+        name = str(recovered.folder)
+        self._seal_job = Job(background, f"seal {name}", self._seal_captured)
+        self._merge_job = Job(background, f"merge {name}", self._maintenance.merge)
         self._capture_if_full()
-        self._schedule_maintenance()
+        self._merge_job.ask()
 
     # Writes
 
@@ -214,7 +213,7 @@ class Shard:
 
     def seal(self) -> None:
         """Make everything written so far a sealed segment, now."""
-        self._submit(Write(prepare=self._capture_everything))
+        self._queue.submit(Write(prepare=self._capture_everything))
         self._maintenance.seal_captured()
 
     def compact(self) -> None:
@@ -230,21 +229,20 @@ class Shard:
             link_snapshot(self._folder, target, self._maintenance.manifest, self._log.closed_files())
 
         with self._maintenance.lock:
-            self._submit(Write(prepare=link))
+            self._queue.submit(Write(prepare=link))
 
     def close(self) -> None:
-        """Wait for the write and the maintenance job in progress, and let the folder go."""
+        """Wait for the write in progress, cut maintenance short, and let the folder go."""
 
         def refuse() -> None:
             self._failure = Unavailable("the shard is closed")
 
-        try:
-            self._submit(Write(prepare=refuse))
-        except HanaxError:
-            return
-        with self._maintenance.lock:
-            self._log.close()
-            self._lock.release()
+        with contextlib.suppress(HanaxError):
+            # It fails when a write could not be applied; the shard is closed all the same.
+            self._queue.submit(Write(prepare=refuse))
+        self._maintenance.stop()
+        self._log.close()
+        self._lock.release()
 
     @property
     def _dimension(self) -> int:
@@ -295,7 +293,7 @@ class Shard:
             or self._log.open_bytes >= options.log_max_bytes
         ):
             self._capture_everything()
-            self._schedule_maintenance()
+            self._seal_job.ask()
 
     def _capture_everything(self) -> None:
         captured = self._state.captured
@@ -304,37 +302,18 @@ class Shard:
             self._log.rotate()
             self._state.capture()
 
-    def _schedule_maintenance(self, delay_s: float = 0.0) -> None:
-        with self._maintained:
-            if self._job_scheduled:
-                return
-            self._job_scheduled = True
-        self._background.submit(self._maintain, delay_s)
-
-    def _maintain(self) -> None:
-        with self._maintained:
-            self._job_scheduled = False
-        if self._failure is not None:
-            return
+    def _seal_captured(self) -> bool:
+        """The sealing job."""
         try:
             self._maintenance.seal_captured()
-            again = self._maintenance.merge()
-            self._retry_s = _RETRY_FIRST_S
-        except (HanaxError, OSError) as error:
-            log.warning("maintenance put off", folder=str(self._folder), error=str(error))
-            self._schedule_maintenance(self._retry_s)
-            self._retry_s = min(2 * self._retry_s, _RETRY_LAST_S)
-            return
         finally:
-            with self._maintained:
-                self._maintained.notify_all()
-        if again or self._state.captured:
-            self._schedule_maintenance()
+            with self._sealed:
+                self._sealed.notify_all()
+        self._merge_job.ask()
+        return False
 
     def _wait_for_sealing(self) -> None:
         """Hold writers back while too many moments wait: memory is bounded by them."""
-        with self._maintained:
-            if not self._maintained.wait_for(
-                lambda: len(self._state.captured) < _MAX_CAPTURED, _SEALING_WAIT_S
-            ):
+        with self._sealed:
+            if not self._sealed.wait_for(lambda: len(self._state.captured) < _MAX_CAPTURED, _SEALING_WAIT_S):
                 raise Overloaded("the shard is still writing earlier segments to disk; try again")
