@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -27,7 +28,12 @@ def test_every_grpc_status_has_an_error() -> None:
     assert set(ERROR_BY_GRPC) == set(grpc.StatusCode) - {grpc.StatusCode.OK}
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    # Cancelled apart: without details it is a server that stops.
+    "kind",
+    [kind for kind in KINDS if kind is not errors.Cancelled],
+    ids=lambda kind: kind.__name__,
+)
 def test_a_status_without_details_means_the_nearest_class_above(kind: type[HanaxError]) -> None:
     """What an old client or a proxy makes of the bare status is true of the error it came from."""
     assert issubclass(kind, ERROR_BY_GRPC[STATUS_BY_CODE[kind.code].grpc])
@@ -53,6 +59,7 @@ class Raising:
         self.server = RpcServer("127.0.0.1:0", threads=1, clock=time.monotonic)
         handlers: dict[str, Any] = {
             "Raise": grpc.unary_unary_rpc_method_handler(self._raise),
+            "Cut": grpc.unary_unary_rpc_method_handler(self._cut),
             "Wait": grpc.unary_unary_rpc_method_handler(self._wait),
         }
         self.server.registry.add_generic_rpc_handlers(
@@ -64,6 +71,11 @@ class Raising:
     def _raise(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.calls += 1
         raise self.error
+
+    def _cut(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """What a stopping server answers to a call it has not begun."""
+        context.set_code(grpc.StatusCode.CANCELLED)
+        return b""
 
     def _wait(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.held.set()
@@ -177,10 +189,24 @@ def test_a_call_whose_time_is_over_before_a_thread_takes_it_is_not_started(
     assert raising.calls == 1
 
 
+def test_a_call_that_a_stopping_server_ends_is_worth_a_retry(raising: Raising, channel: grpc.Channel) -> None:
+    cut = failure_of(channel, "Cut")
+    assert cut.code() is grpc.StatusCode.CANCELLED
+    assert type(error_from_call(cut)) is errors.Unavailable
+    call: Any = channel.unary_unary("/test.Errors/Wait")
+    waiting = call.future(b"", timeout=30)
+    assert raising.held.wait(10)
+    raising.server.drain(0)
+    assert type(error_from_call(waiting.exception(10))) is errors.Unavailable
+
+
 def test_more_calls_than_can_wait_are_refused_at_once(raising: Raising, channel: grpc.Channel) -> None:
     call: Any = channel.unary_unary("/test.Errors/Wait")
-    held = [call.future(b"", timeout=30) for _ in range(16)]
-    refused = failure_of(channel, "Wait", timeout_s=10)
-    assert type(error_from_call(refused)) is errors.ResourceExhausted
+    ended: queue.Queue[Any] = queue.Queue()
+    calls = [call.future(b"", timeout=30) for _ in range(17)]
+    for future in calls:
+        future.add_done_callback(ended.put)
+    refused = ended.get(timeout=10)
+    assert type(error_from_call(refused.exception())) is errors.ResourceExhausted
     raising.hold.set()
-    assert [future.result(10) for future in held] == [b""] * 16
+    assert [future.result(10) for future in calls if future is not refused] == [b""] * 16

@@ -180,7 +180,7 @@ class Replicas:
         self._replicas = {replica.key: replica for replica in missing} | kept
         list(self._pool.map(_close, unwanted))
         for gone in table.deleted:
-            if False:
+            if self._folder.discard(gone.name, gone.uid):
                 log.info("collection removed", collection=gone.name, uid=gone.uid)
         opened = self._pool.map(self._open, missing)
         for replica in opened:

@@ -83,7 +83,9 @@ ERROR_BY_GRPC: Final[dict[grpc.StatusCode, type[HanaxError]]] = {
     _G.UNAVAILABLE: errors.Unavailable,
     _G.ABORTED: errors.Unavailable,
     _G.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
-    _G.CANCELLED: errors.Cancelled,
+    # How a server that stops ends the calls it has not begun. Who cancels a call of his own asks
+    # nobody what it means.
+    _G.CANCELLED: errors.Unavailable,
     _G.DATA_LOSS: errors.DataLoss,
     _G.INTERNAL: errors.Internal,
     _G.UNKNOWN: errors.Internal,

@@ -81,3 +81,11 @@ def test_columns_left_out_stay_out() -> None:
     times = np.zeros(1, np.int64)
     encoded = messages.encode_points(Points([b"a"], None, None, times, times))
     assert (len(encoded.ids), len(encoded.metadata), len(encoded.vectors)) == (1, 0, 0)
+
+
+def test_an_answer_that_grpc_would_refuse_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = pb.GetResponse(points=pb.Points(metadata=[b"x" * 100]))
+    messages.check_answer(answer)
+    monkeypatch.setattr(messages, "MAX_MESSAGE_BYTES", answer.ByteSize() - 1)
+    with pytest.raises(ResourceExhausted, match="ask for fewer points"):
+        messages.check_answer(answer)
