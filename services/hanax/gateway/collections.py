@@ -131,6 +131,7 @@ class Collections:
         """All declared collections by name."""
         with self._metrics.operation("list_collections", None):
             entries = await asyncio.to_thread(self._catalog.entries)
+            entries.sort(key=lambda entry: entry.spec.name)
             return [_listed(entry, self._routing.table) for entry in entries]
 
     async def describe(self, call: Call, name: str) -> Described:

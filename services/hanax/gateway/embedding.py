@@ -27,6 +27,7 @@ from hanax.gateway.metrics import Metrics
 from hanax.gateway.requests import EmbeddingRequest
 from hanax.gateway.routing import Routing
 from hanax.gateway.shards import gather_all
+from hanax.gateway.stubs import Stubs
 from hanax.gateway.texts import parse_texts, require_model
 from hanax.gateway.vectors import Matrix
 from hanax.rpc.channels import Channels, call_with_retry
@@ -53,16 +54,14 @@ class Embedded:
 class Embedding:
     def __init__(self, routing: Routing, channels: Channels, metrics: Metrics, timeout_s: float) -> None:
         self._routing = routing
-        self._channels = channels
         self._metrics = metrics
         self._timeout_s = timeout_s
-        self._stubs: dict[str, EmbedderServiceAsyncStub] = {}
+        self._stubs: Stubs[EmbedderServiceAsyncStub] = Stubs(channels, EmbedderServiceStub)
         self._turn = count()
 
     def follow(self, table: RoutingTable) -> None:
         """Forget the embedders that a newer table no longer names."""
-        known = {endpoint for model in table.models for endpoint in model.endpoints}
-        self._stubs = {key: stub for key, stub in self._stubs.items() if key in known}
+        self._stubs.retain({endpoint for model in table.models for endpoint in model.endpoints})
 
     async def generate(self, call: Call, request: EmbeddingRequest) -> Embedded:
         """Embed what a user sent. Raises ModelNotFound, InvalidText, TextTooLong, Overloaded,
@@ -132,7 +131,7 @@ class Embedding:
         async def attempt(timeout_s: float) -> pb.EmbedResponse:
             # The next endpoint at each attempt: one that is away costs a pause, not the request.
             endpoint = model.endpoints[next(self._turn) % len(model.endpoints)]
-            return await self._stub(endpoint).Embed(request, timeout=timeout_s)
+            return await self._stubs.get(endpoint).Embed(request, timeout=timeout_s)
 
         try:
             return await call_with_retry(attempt, call.deadline, call.clock)
@@ -141,12 +140,6 @@ class Embedding:
                 f"embedding model {model.name!r}: {error.message}",
                 **{**error.details, "model": model.name},
             ) from None
-
-    def _stub(self, endpoint: str) -> EmbedderServiceAsyncStub:
-        stub = self._stubs.get(endpoint)
-        if stub is None:
-            stub = self._stubs[endpoint] = EmbedderServiceStub(self._channels.get(endpoint))
-        return stub
 
 
 def check_dimension(spec: CollectionSpec, model: ModelRoute) -> None:

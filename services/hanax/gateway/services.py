@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from hanax.core.routing import RoutingTable
 from hanax.core.settings import GatewaySettings
@@ -22,9 +21,6 @@ from hanax.gateway.shards import Shards
 from hanax.rpc.channels import Channels
 from hanax.runtime.routing_file import RoutingFile
 
-# Longer than a request: calls to an address that has left the table end before its channel does.
-_CHANNEL_GRACE_S: Final = 30.0
-
 
 class Services:
     def __init__(
@@ -38,6 +34,10 @@ class Services:
         self.routing = Routing()
         self.metrics = Metrics()
         self._channels = Channels()
+        # Calls to an address that has left the table end before its channel does.
+        self._channel_grace_s = max(
+            settings.request_timeout_s, settings.embed_timeout_s, settings.create_timeout_s
+        )
         timeouts = Timeouts(settings.request_timeout_s, settings.embed_timeout_s)
         shards = Shards(self.routing, self._channels)
         self.embedding = Embedding(self.routing, self._channels, self.metrics, settings.embed_timeout_s)
@@ -74,6 +74,6 @@ class Services:
         """Close the channels to addresses that a newer table no longer names."""
         addresses = set(table.address_by_node.values())
         addresses.update(endpoint for model in table.models for endpoint in model.endpoints)
-        task = asyncio.get_running_loop().create_task(self._channels.retain(addresses, _CHANNEL_GRACE_S))
+        task = asyncio.get_running_loop().create_task(self._channels.retain(addresses, self._channel_grace_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

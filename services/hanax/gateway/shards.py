@@ -18,6 +18,7 @@ from hanax.core.ids import slot_of
 from hanax.core.routing import CollectionRoute, RoutingTable
 from hanax.gateway.calls import Call
 from hanax.gateway.routing import Routing
+from hanax.gateway.stubs import Stubs
 from hanax.rpc.channels import Channels, call_with_retry
 
 if TYPE_CHECKING:
@@ -34,13 +35,11 @@ Method = Callable[["ShardServiceAsyncStub"], "aio.UnaryUnaryMultiCallable[Questi
 class Shards:
     def __init__(self, routing: Routing, channels: Channels) -> None:
         self._routing = routing
-        self._channels = channels
-        self._stubs: dict[str, ShardServiceAsyncStub] = {}
+        self._stubs: Stubs[ShardServiceAsyncStub] = Stubs(channels, ShardServiceStub)
 
     def follow(self, table: RoutingTable) -> None:
         """Forget the shards that a newer table no longer names."""
-        known = set(table.address_by_node.values())
-        self._stubs = {key: stub for key, stub in self._stubs.items() if key in known}
+        self._stubs.retain(set(table.address_by_node.values()))
 
     async def ask(
         self,
@@ -103,10 +102,7 @@ class Shards:
         address = self._routing.table.address_by_node.get(node)
         if address is None:
             raise Unavailable(f"node {node!r} has left the routing table")
-        stub = self._stubs.get(address)
-        if stub is None:
-            stub = self._stubs[address] = ShardServiceStub(self._channels.get(address))
-        return stub
+        return self._stubs.get(address)
 
 
 def refer(route: CollectionRoute, shard: int) -> pb.ShardRef:

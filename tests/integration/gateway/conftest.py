@@ -12,15 +12,19 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from hanax.core.routing import ModelRoute
-from tests.integration.gateway.stack import Stack, free_port, running_stack, wait_until
+from tests.integration.gateway.stack import (
+    Stack,
+    free_port,
+    running_shards,
+    running_stack,
+    wait_until,
+)
 
 
 def _serving(address: str) -> bool:
     with grpc.insecure_channel(address) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=1.0
-            )
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1.0)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.ServingStatus.SERVING)
@@ -47,9 +51,7 @@ def hash_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRoute]
         address = f"127.0.0.1:{port}"
         wait_until(lambda: process.poll() is not None or _serving(address), "the embedder")
         assert process.poll() is None, log.read_text()
-        yield ModelRoute(
-            name="hash-384", dimension=384, max_tokens=8_192, endpoints=(address,)
-        )
+        yield ModelRoute(name="hash-384", dimension=384, max_tokens=8_192, endpoints=(address,))
     finally:
         process.kill()
         process.wait()
@@ -59,3 +61,16 @@ def hash_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRoute]
 def stack(tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("stack"), (hash_model,)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute) -> Iterator[Stack]:
+    with running_shards(tmp_path_factory.mktemp("shards"), (hash_model,)) as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "shards"])
+def either(request: pytest.FixtureRequest) -> Stack:
+    """The same gateway on nodes of a dictionary, and on the engine: users see no difference."""
+    found: Stack = request.getfixturevalue("stack" if request.param == "memory" else "shards")
+    return found

@@ -10,18 +10,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 import numpy as np
 import orjson
+from numpy.typing import NDArray
+
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import (
     ShardServiceServicer,
     add_ShardServiceServicer_to_server,
 )
-from numpy.typing import NDArray
-
 from hanax.core.errors import HanaxError
 from hanax.core.filters import parse_filter_json
 from hanax.core.ids import hash_of
@@ -40,19 +40,17 @@ class StoredPoint:
 
 @dataclass
 class Faults:
-    """What the next calls meet. `delay_s` ends early when the node is stopped."""
+    """What the next calls meet. `delay_s` ends early when the call does."""
 
     error: HanaxError | None = None
     failures_left: int = 0
     delay_s: float = 0.0
-    only: str = ""
-    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def meet(self, method: str) -> None:
-        if self.only and method != self.only:
-            return
+    def meet(self, context: grpc.ServicerContext) -> None:
         if self.delay_s:
-            self.stopped.wait(self.delay_s)
+            ended = threading.Event()
+            if context.add_callback(ended.set):
+                ended.wait(self.delay_s)
         if self.error is not None and self.failures_left > 0:
             self.failures_left -= 1
             raise self.error
@@ -85,7 +83,6 @@ class MemoryNode(ShardServiceServicer):
 
     def stop(self, grace_s: float = 0.0) -> None:
         """With no grace, calls in progress are cut off."""
-        self.faults.stopped.set()
         if self._server is not None:
             self._server.drain(grace_s)
         self._server = None
@@ -95,16 +92,14 @@ class MemoryNode(ShardServiceServicer):
         return self.calls["Upsert"] + self.calls["UpdateMetadata"] + self.calls["Delete"]
 
     def Upsert(self, request: pb.UpsertRequest, context: grpc.ServicerContext) -> pb.UpsertResponse:
-        with self._shard("Upsert", request.ref) as points:
+        with self._shard("Upsert", request.ref, context) as points:
             (column,) = request.vectors
             assert column.name == DEFAULT_VECTOR
             vectors = np.frombuffer(column.float32_le, "<f4").reshape(-1, column.dimension)
             assert len(vectors) == len(request.ids) == len(request.metadata)
             updated = 0
             now = time.time_ns() // 1000
-            for encoded, vector, metadata in zip(
-                request.ids, vectors, request.metadata, strict=True
-            ):
+            for encoded, vector, metadata in zip(request.ids, vectors, request.metadata, strict=True):
                 known = points.get(encoded)
                 updated += known is not None
                 created = now if known is None else known.created_at_us
@@ -114,24 +109,20 @@ class MemoryNode(ShardServiceServicer):
     def UpdateMetadata(
         self, request: pb.UpdateMetadataRequest, context: grpc.ServicerContext
     ) -> pb.UpdateMetadataResponse:
-        with self._shard("UpdateMetadata", request.ref) as points:
+        with self._shard("UpdateMetadata", request.ref, context) as points:
             missing = [encoded for encoded in request.ids if encoded not in points]
             for encoded, metadata in zip(request.ids, request.metadata, strict=True):
                 if encoded in points:
                     point = points[encoded]
                     if request.mode == pb.METADATA_MODE_MERGE:
-                        point.metadata = orjson.dumps(
-                            orjson.loads(point.metadata) | orjson.loads(metadata)
-                        )
+                        point.metadata = orjson.dumps(orjson.loads(point.metadata) | orjson.loads(metadata))
                     else:
                         point.metadata = metadata
                     point.updated_at_us = time.time_ns() // 1000
-            return pb.UpdateMetadataResponse(
-                updated=len(request.ids) - len(missing), missing=missing
-            )
+            return pb.UpdateMetadataResponse(updated=len(request.ids) - len(missing), missing=missing)
 
     def Delete(self, request: pb.DeleteRequest, context: grpc.ServicerContext) -> pb.DeleteResponse:
-        with self._shard("Delete", request.ref) as points:
+        with self._shard("Delete", request.ref, context) as points:
             assert bool(request.ids) != bool(request.filter_json)
             doomed = (
                 [encoded for encoded in request.ids if encoded in points]
@@ -143,7 +134,7 @@ class MemoryNode(ShardServiceServicer):
             return pb.DeleteResponse(deleted=len(doomed))
 
     def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
-        with self._shard("Search", request.ref) as points:
+        with self._shard("Search", request.ref, context) as points:
             query = np.frombuffer(request.queries_float32_le, "<f4")
             assert len(query) == request.dimension
             found = []
@@ -159,12 +150,12 @@ class MemoryNode(ShardServiceServicer):
             return pb.SearchResponse(results=[hits], shard_seconds=1e-4)
 
     def Get(self, request: pb.GetRequest, context: grpc.ServicerContext) -> pb.GetResponse:
-        with self._shard("Get", request.ref) as points:
+        with self._shard("Get", request.ref, context) as points:
             ids = [encoded for encoded in request.ids if encoded in points]
             return pb.GetResponse(points=_columns(points, ids, request.projection))
 
     def Scroll(self, request: pb.ScrollRequest, context: grpc.ServicerContext) -> pb.ScrollResponse:
-        with self._shard("Scroll", request.ref) as points:
+        with self._shard("Scroll", request.ref, context) as points:
             after = (hash_of(request.after_id), request.after_id) if request.after_id else (-1, b"")
             ordered = sorted(
                 (hash_of(encoded), encoded) for encoded in _matching(points, request.filter_json)
@@ -176,19 +167,19 @@ class MemoryNode(ShardServiceServicer):
             )
 
     def Count(self, request: pb.CountRequest, context: grpc.ServicerContext) -> pb.CountResponse:
-        with self._shard("Count", request.ref) as points:
+        with self._shard("Count", request.ref, context) as points:
             return pb.CountResponse(count=len(_matching(points, request.filter_json)))
 
-    def Describe(
-        self, request: pb.DescribeRequest, context: grpc.ServicerContext
-    ) -> pb.DescribeResponse:
-        with self._shard("Describe", request.ref) as points:
+    def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.DescribeResponse:
+        with self._shard("Describe", request.ref, context) as points:
             return pb.DescribeResponse(points=len(points))
 
     @contextmanager
-    def _shard(self, method: str, ref: pb.ShardRef) -> Iterator[dict[bytes, StoredPoint]]:
+    def _shard(
+        self, method: str, ref: pb.ShardRef, context: grpc.ServicerContext
+    ) -> Iterator[dict[bytes, StoredPoint]]:
         self.calls[method] += 1
-        self.faults.meet(method)
+        self.faults.meet(context)
         with self._lock:
             yield self.shards.setdefault((ref.uid, ref.shard), {})
 
@@ -200,9 +191,7 @@ def _matching(points: dict[bytes, StoredPoint], filter_json: bytes) -> list[byte
     return [key for key, point in points.items() if predicate(orjson.loads(point.metadata))]
 
 
-def _columns(
-    points: dict[bytes, StoredPoint], ids: list[bytes], projection: pb.Projection
-) -> pb.Points:
+def _columns(points: dict[bytes, StoredPoint], ids: list[bytes], projection: pb.Projection) -> pb.Points:
     found = [points[encoded] for encoded in ids]
     columns = pb.Points(
         ids=ids,
@@ -212,9 +201,7 @@ def _columns(
     )
     if projection.vectors and found:
         matrix = np.stack([point.vector for point in found])
-        columns.vectors.add(
-            name=DEFAULT_VECTOR, dimension=matrix.shape[1], float32_le=matrix.tobytes()
-        )
+        columns.vectors.add(name=DEFAULT_VECTOR, dimension=matrix.shape[1], float32_le=matrix.tobytes())
     return columns
 
 

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import orjson
@@ -33,10 +34,43 @@ def wait_until(condition: Callable[[], object], what: str, patience_s: float = _
         time.sleep(0.01)
 
 
+class Node(Protocol):
+    name: str
+    address: str
+
+
+class ShardProcess:
+    """`python -m hanax.index_shard`, on the engine."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        variables = {
+            "HANAX_NODE_NAME": name,
+            "HANAX_SHARD_PORT": str(port),
+            "HANAX_SHARD_METRICS_PORT": "0",
+            "HANAX_ROUTING_FILE": str(folder / "routing.json"),
+            "HANAX_DATA_DIR": str(folder / name),
+        }
+        self.log = folder / f"{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hanax.index_shard"],
+                env={**os.environ, **variables},
+                stderr=log,
+                stdout=log,
+            )
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(_PATIENCE_S)
+
+
 class Reconciler:
     """Catalog in, routing file out, in a thread. `paused` leaves the table as it is."""
 
-    def __init__(self, catalog: Path, routing_file: Path, nodes: list[MemoryNode]) -> None:
+    def __init__(self, catalog: Path, routing_file: Path, nodes: Sequence[Node]) -> None:
         self._catalog = CatalogFolder(catalog)
         self._file = routing_file
         self._nodes = nodes
@@ -116,13 +150,15 @@ class GatewayProcess:
         self.process.wait()
 
 
+@dataclass
 class Stack:
-    def __init__(self, folder: Path, gateway: GatewayProcess, nodes: list[MemoryNode]) -> None:
-        self.folder = folder
-        self.gateway = gateway
-        self.nodes = nodes
-        self.reconciler: Reconciler
-        self.client: httpx.Client
+    """`nodes` are the memory nodes; none where the shards are processes."""
+
+    folder: Path
+    gateway: GatewayProcess
+    nodes: list[MemoryNode]
+    reconciler: Reconciler
+    client: httpx.Client
 
     @property
     def writes(self) -> int:
@@ -140,9 +176,7 @@ class Stack:
         return body["data"]
 
     def create(self, name: str, **spec: object) -> Any:
-        return self.data(
-            self.post("/api/v1/collections", {"name": name, "dimension": 3, "shards": 2} | spec)
-        )
+        return self.data(self.post("/api/v1/collections", {"name": name, "dimension": 3, "shards": 2} | spec))
 
     def insert(self, name: str, points: list[dict[str, Any]]) -> Any:
         body = {"collection": name, "vectors": points}
@@ -151,20 +185,47 @@ class Stack:
 
 @contextmanager
 def running_stack(folder: Path, models: tuple[ModelRoute, ...] = (), **settings: object) -> Iterator[Stack]:
+    """A gateway with these settings on two memory nodes."""
     with ExitStack() as opened:
         nodes = [MemoryNode("node-a"), MemoryNode("node-b")]
         for node in nodes:
             opened.callback(node.stop)
+        stack = opened.enter_context(_gateway_on(folder, nodes, models, settings))
+        stack.nodes = nodes
+        yield stack
+
+
+@contextmanager
+def running_shards(folder: Path, models: tuple[ModelRoute, ...]) -> Iterator[Stack]:
+    """A gateway on two shard processes."""
+    with ExitStack() as opened:
+        nodes = [ShardProcess("node-a", folder), ShardProcess("node-b", folder)]
+        for node in nodes:
+            opened.callback(node.close)
+        yield opened.enter_context(_gateway_on(folder, nodes, models, {}))
+
+
+@contextmanager
+def _gateway_on(
+    folder: Path,
+    nodes: Sequence[Node],
+    models: tuple[ModelRoute, ...],
+    settings: Mapping[str, object],
+) -> Iterator[Stack]:
+    with ExitStack() as opened:
         reconciler = Reconciler(folder / "catalog", folder / "routing.json", nodes)
         opened.callback(reconciler.close)
         reconciler.models = models
         gateway = GatewayProcess(folder, **settings)
         opened.callback(gateway.close)
-        stack = Stack(folder, gateway, nodes)
-        stack.reconciler = reconciler
-        stack.client = opened.enter_context(httpx.Client(base_url=gateway.url, timeout=30.0))
-        wait_until(lambda: stack.client.get("/ready").status_code == 200, "the gateway to be ready")
-        yield stack
+        client = opened.enter_context(httpx.Client(base_url=gateway.url, timeout=30.0))
+
+        def ready() -> bool:
+            body = client.get("/ready").json()
+            return body["success"] and set(body["data"]["models"]) == {m.name for m in models}
+
+        wait_until(ready, "the gateway to be ready")
+        yield Stack(folder, gateway, [], reconciler, client)
 
 
 def free_port() -> int:

@@ -1,0 +1,74 @@
+"""The edge on its own: defects, bodies of all requests together, ids."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from hanax.gateway.metrics import Metrics
+from hanax.gateway.rest import edge
+from hanax.gateway.rest.edge import Edge
+
+
+class Held:
+    """A route that keeps its body until it is let go."""
+
+    def __init__(self) -> None:
+        self.read = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def hold(self, request: Request) -> Response:
+        await request.body()
+        self.read.set()
+        await self.go.wait()
+        return PlainTextResponse("done")
+
+
+async def _defect(request: Request) -> Response:
+    raise ZeroDivisionError("a secret of the source")
+
+
+def _client(held: Held) -> httpx.AsyncClient:
+    app = Starlette(
+        routes=[
+            Route("/api/defect", _defect),
+            Route("/api/hold", held.hold, methods=["POST"]),
+        ]
+    )
+    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, max_inflight=10)
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
+
+
+async def test_a_defect_is_named_but_not_shown() -> None:
+    async with _client(Held()) as client:
+        answer = await client.get("/api/defect")
+    assert answer.status_code == 500
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == ("internal", "Internal")
+    assert "ZeroDivisionError" in error["message"]
+    assert "secret" not in answer.text
+    assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
+
+
+async def test_bodies_of_all_requests_together_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(edge, "MAX_BODIES_BYTES", 1_000)
+    held = Held()
+    async with _client(held) as client, asyncio.TaskGroup() as running:
+        first = running.create_task(client.post("/api/hold", content=b"x" * 600))
+        await held.read.wait()
+        refused = await client.post("/api/hold", content=b"x" * 600)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
+        held.go.set()
+        assert (await first).status_code == 200
+        # What has ended, or was refused, holds nothing.
+        assert (await client.post("/api/hold", content=b"x" * 900)).status_code == 200

@@ -1,0 +1,116 @@
+"""The OpenAPI document tells of every route, and its examples are requests that would be taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from hanax.core.settings import GatewaySettings
+from hanax.core.specs import CollectionSpec
+from hanax.gateway import requests
+from hanax.gateway.requests import parse_request
+from hanax.gateway.rest.app import build_app
+from hanax.gateway.services import Services
+from hanax.runtime.catalog_folder import CatalogFolder
+
+V1 = "/api/v1"
+OPERATIONS = {
+    ("post", f"{V1}/collections"),
+    ("get", f"{V1}/collections"),
+    ("get", f"{V1}/collections/{{name}}"),
+    ("delete", f"{V1}/collections/{{name}}"),
+    ("post", f"{V1}/vectors/insert"),
+    ("post", f"{V1}/vectors/search"),
+    ("post", f"{V1}/vectors/get"),
+    ("post", f"{V1}/vectors/delete"),
+    ("post", f"{V1}/vectors/scroll"),
+    ("post", f"{V1}/vectors/count"),
+    ("get", f"{V1}/vectors/{{collection}}/{{id}}"),
+    ("delete", f"{V1}/vectors/{{collection}}/{{id}}"),
+    ("patch", f"{V1}/vectors/{{collection}}/{{id}}/metadata"),
+    ("put", f"{V1}/vectors/{{collection}}/{{id}}/metadata"),
+    ("post", f"{V1}/embeddings/generate"),
+    ("get", "/health"),
+    ("get", "/ready"),
+    ("get", "/metrics"),
+}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    folder: Path = tmp_path_factory.mktemp("catalog")
+    services = Services(GatewaySettings(), CatalogFolder(folder), time.monotonic, lambda: 0)
+    made: dict[str, Any] = build_app(services, 1, lifespan).openapi()
+    return made
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method, path.replace("{id:path}", "{id}"), operation
+
+
+def test_every_route_is_told_and_explained(document: dict[str, Any]) -> None:
+    found = {(method, path) for method, path, _ in _operations(document)}
+    assert found == OPERATIONS
+    for method, path, operation in _operations(document):
+        assert operation.get("description"), (method, path)
+        assert "ErrorEnvelope" in str(operation["responses"]["4XX"])
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    def walk(value: object) -> Iterator[str]:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if key == "$ref":
+                    yield item
+                else:
+                    yield from walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                yield from walk(item)
+
+    references = set(walk(document))
+    assert references
+    for reference in references:
+        assert reference.removeprefix("#/components/schemas/") in schemas, reference
+
+
+def test_examples_of_bodies_are_taken(document: dict[str, Any]) -> None:
+    count = 0
+    for _, path, operation in _operations(document):
+        if "requestBody" not in operation:
+            continue
+        content = operation["requestBody"]["content"]["application/json"]
+        assert content["examples"], path
+        name = content["schema"].get("$ref", "").rpartition("/")[2]
+        model: Any = CollectionSpec if name == "CollectionSpec" else getattr(requests, name, None)
+        for example in content["examples"].values():
+            count += 1
+            if model is not None:
+                parse_request(model, example["value"])
+    assert count >= 15
+
+
+def test_vectors_are_described_though_they_are_not_validated(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    search = schemas["SearchRequest"]["properties"]
+    assert search["vector"]["anyOf"][0] == {"items": {"type": "number"}, "type": "array"}
+    assert (search["limit"]["minimum"], search["limit"]["maximum"]) == (1, 1_000)
+    assert schemas["InsertRequest"]["properties"]["vectors"]["items"] == {
+        "$ref": "#/components/schemas/Point"
+    }
+    embed = schemas["EmbeddingRequest"]["properties"]
+    assert (embed["batch_size"]["minimum"], embed["batch_size"]["maximum"]) == (1, 128)
