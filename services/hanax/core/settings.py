@@ -62,7 +62,7 @@ class EmbedderSettings(Settings):
         "torch", description="torch: sentence-transformers; hash: deterministic, carries no meaning"
     )
     embedder_threads: int = Field(0, ge=0, le=256, description="threads a batch computes on; 0: one per core")
-    embedder_batch_tokens: int = Field(4_096, ge=128, description="tokens in one batch, padding counted")
+    embedder_batch_tokens: int = Field(2_048, ge=128, description="tokens in one batch, padding counted")
     embedder_queue_texts: int = Field(
         1_024, ge=1, description="texts that may wait; more are refused as overloaded"
     )

@@ -1,0 +1,337 @@
+"""The embedder as a process, over real gRPC: start, answers, refusals, and the way it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from citadel.vector.v1 import embedder_pb2, embedder_pb2_grpc
+from hanax.core.errors import HanaxError
+from hanax.core.limits import MAX_TEXT_BYTES
+from hanax.rpc.errors import error_from_call
+
+MODEL = "all-MiniLM-L6-v2"
+START_S = 60.0
+CALL_S = 60.0
+
+# 16,384 tokens: a second of work for two cores.
+LONG_TEXTS = ["the quick brown fox jumps over the lazy dog " * 40] * 64
+
+
+class EmbedderProcess:
+    """`python -m hanax.embedder` on free ports; its log is read as it is written."""
+
+    def __init__(self, **settings: str) -> None:
+        variables = {
+            "HANAX_EMBEDDER_PORT": "0",
+            "HANAX_EMBEDDER_METRICS_PORT": "0",
+            # On a GPU nothing would take long enough to be interrupted.
+            "CUDA_VISIBLE_DEVICES": "",
+            **{f"HANAX_{name.upper()}": value for name, value in settings.items()},
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "hanax.embedder"],
+            env={**os.environ, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        listening = self.logged("listening")
+        self.address: str = listening["address"]
+        self.metrics_port: int = listening["metrics_port"]
+        self.channel = grpc.insecure_channel(self.address)
+        self.stub = embedder_pb2_grpc.EmbedderServiceStub(self.channel)
+        self.health = health_pb2_grpc.HealthStub(self.channel)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._changed:
+                self.lines.append(json.loads(line))
+                self._changed.notify_all()
+
+    def logged(self, event: str) -> dict[str, Any]:
+        """The log line of this event, once it is there."""
+
+        def found() -> dict[str, Any] | None:
+            return next((line for line in self.lines if line["event"] == event), None)
+
+        with self._changed:
+            line = self._changed.wait_for(found, START_S)
+        assert line is not None, f"no {event!r} in {self.lines}"
+        return line
+
+    def is_serving(self) -> bool:
+        answer = self.health.Check(health_pb2.HealthCheckRequest(), timeout=CALL_S)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def lists_models(self) -> bool:
+        try:
+            self.stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=CALL_S)
+        except grpc.RpcError as failure:
+            return error_from_call(failure).code != "unavailable"
+        return True
+
+    def embed(self, *texts: str, model: str = MODEL, timeout_s: float = CALL_S) -> Any:
+        request = embedder_pb2.EmbedRequest(model=model, texts=texts, normalize=True)
+        return self.stub.Embed(request, timeout=timeout_s)
+
+    def http(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}") as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def metric(self, name: str) -> float:
+        """Sum of the samples of this name, over all labels."""
+        _, text = self.http("/metrics")
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return sum(float(value) for series, value in lines if series.split("{")[0] == name)
+
+    def end(self) -> int:
+        """Exit status; ended by force if it still runs."""
+        self.channel.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        status = self.process.wait()
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return status
+
+
+@pytest.fixture
+def launch() -> Iterator[Callable[..., EmbedderProcess]]:
+    started: list[EmbedderProcess] = []
+
+    def start(**settings: str) -> EmbedderProcess:
+        started.append(EmbedderProcess(**settings))
+        return started[-1]
+
+    yield start
+    for embedder in started:
+        embedder.end()
+
+
+@pytest.fixture(scope="module")
+def thinking() -> Iterator[EmbedderProcess]:
+    embedder = EmbedderProcess()
+    embedder.logged("ready")
+    yield embedder
+    embedder.end()
+
+
+@pytest.fixture(scope="module")
+def hashing() -> Iterator[EmbedderProcess]:
+    embedder = EmbedderProcess(embedder_backend="hash")
+    embedder.logged("ready")
+    yield embedder
+    embedder.end()
+
+
+def error_of(call: Callable[[], Any]) -> HanaxError:
+    with pytest.raises(grpc.RpcError) as found:
+        call()
+    return error_from_call(found.value)
+
+
+def vectors(answer: Any) -> npt.NDArray[np.float32]:
+    return np.frombuffer(answer.float32_le, "<f4").reshape(-1, answer.dimension)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + CALL_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_life_of_an_embedder(launch: Callable[..., EmbedderProcess]) -> None:
+    embedder = launch(drain_grace_s="60")
+    # It listens before the model is loaded, and says so.
+    assert not embedder.is_serving()
+    assert embedder.http("/health")[0] == 200
+    assert embedder.http("/ready")[0] == 503
+    assert error_of(lambda: embedder.embed("too early")).code == "unavailable"
+    assert not embedder.lists_models()
+
+    embedder.logged("ready")
+    wait_until(embedder.is_serving)
+    assert embedder.http("/ready")[0] == 200
+    (model,) = embedder.stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=CALL_S).models
+    assert (model.name, model.dimension, model.max_tokens) == (MODEL, 384, 256)
+    assert (model.backend, model.semantic) == ("torch", True)
+
+    answer = embedder.embed("how do I hash a file", "word " * 300, "Return a digest of a file.")
+    assert (answer.model, answer.dimension) == (MODEL, 384)
+    assert list(answer.tokens) == [8, 256, 9]
+    assert list(answer.truncated) == [1]
+    found = vectors(answer)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
+    assert found[0] @ found[2] > found[0] @ found[1] + 0.2
+
+    # Told to stop, it ends what it is at and takes nothing new.
+    batches = embedder.metric("vector_db_embedding_batch_texts_count")
+    with ThreadPoolExecutor(1) as callers:
+        running = callers.submit(embedder.embed, *LONG_TEXTS, *LONG_TEXTS)
+        wait_until(lambda: embedder.metric("vector_db_embedding_batch_texts_count") > batches)
+        embedder.process.send_signal(signal.SIGTERM)
+        embedder.logged("draining")
+        wait_until(lambda: not embedder.lists_models())
+        assert error_of(lambda: embedder.embed("one more")).code == "unavailable"
+        assert not running.done()
+        assert vectors(running.result(CALL_S)).shape == (128, 384)
+    embedder.logged("stopped")
+    assert embedder.process.wait(CALL_S) == 0
+
+
+def test_a_drain_is_cut_at_its_grace(launch: Callable[..., EmbedderProcess]) -> None:
+    embedder = launch(drain_grace_s="0.1")
+    embedder.logged("ready")
+    with ThreadPoolExecutor(4) as callers:
+        running = [callers.submit(embedder.embed, *LONG_TEXTS) for _ in range(4)]
+        wait_until(lambda: embedder.metric("vector_db_embedding_batch_texts_count") > 0)
+        embedder.process.send_signal(signal.SIGTERM)
+        failures = [call.exception(CALL_S) for call in running]
+    assert any(isinstance(failure, grpc.RpcError) for failure in failures)
+    assert embedder.process.wait(CALL_S) == 0
+
+
+def test_a_stop_while_the_model_loads(launch: Callable[..., EmbedderProcess]) -> None:
+    embedder = launch()
+    embedder.process.send_signal(signal.SIGTERM)
+    assert embedder.process.wait(CALL_S) == 0
+
+
+def test_a_full_queue_refuses_at_once_and_cancelling_empties_it(thinking: EmbedderProcess) -> None:
+    request = embedder_pb2.EmbedRequest(model=MODEL, texts=LONG_TEXTS)
+    calls = [thinking.stub.Embed.future(request) for _ in range(20)]
+    # 20 * 64 texts are more than may wait, and far more than is computed meanwhile.
+    wait_until(lambda: any(call.done() for call in calls))
+    (refused, *_) = (call for call in calls if call.done())
+    assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    error = error_of(refused.result)
+    assert error.code == "overloaded"
+    assert error.details["limit"] == 1_024
+    assert thinking.metric("vector_db_embedding_queue_texts") > 512
+
+    for call in calls:
+        call.cancel()
+    wait_until(lambda: thinking.metric("vector_db_embedding_queue_texts") == 0)
+    assert thinking.metric("vector_db_embedding_texts_total") < 20 * len(LONG_TEXTS)
+    assert vectors(thinking.embed("still here")).shape == (1, 384)
+
+
+def test_a_passed_deadline_empties_the_queue(thinking: EmbedderProcess) -> None:
+    error = error_of(lambda: thinking.embed(*LONG_TEXTS, timeout_s=0.1))
+    assert error.code == "deadline_exceeded"
+    wait_until(lambda: thinking.metric("vector_db_embedding_queue_texts") == 0)
+
+
+@pytest.mark.parametrize(
+    ("texts", "model", "code", "message"),
+    [
+        ((), "hash-384", "invalid_argument", "expected 1 to 128 texts in a request, got 0"),
+        (("a",) * 129, "hash-384", "invalid_argument", "got 129"),
+        (("a", "  "), "hash-384", "invalid_text", "text 1 is empty"),
+        (("x" * (MAX_TEXT_BYTES + 1),), "hash-384", "text_too_long", "at most 131072"),
+        (("a",), MODEL, "model_not_found", "served: hash-384"),
+        (("a",), "", "model_not_found", "served: hash-384"),
+    ],
+)
+def test_bad_requests(
+    hashing: EmbedderProcess, texts: tuple[str, ...], model: str, code: str, message: str
+) -> None:
+    error = error_of(lambda: hashing.embed(*texts, model=model))
+    assert error.code == code
+    assert message in error.message
+
+
+def test_errors_carry_an_error_info(hashing: EmbedderProcess) -> None:
+    with pytest.raises(grpc.RpcError) as found:
+        hashing.embed("a", " ", model="hash-384")
+    assert found.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error_from_call(found.value).details == {"index": 1}
+
+
+def test_the_hash_backend_answers(hashing: EmbedderProcess) -> None:
+    (model,) = hashing.stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=CALL_S).models
+    assert (model.name, model.semantic) == ("hash-384", False)
+    answer = hashing.embed("same text", "other words", "same text", model="hash-384")
+    found = vectors(answer)
+    assert np.array_equal(found[0], found[2])
+    assert list(answer.tokens) == [2, 2, 2]
+
+
+def test_requests_of_many_callers_at_once(hashing: EmbedderProcess) -> None:
+    texts = [f"text number {number}" for number in range(300)]
+
+    def ask(text: str) -> npt.NDArray[np.float32]:
+        vector: npt.NDArray[np.float32] = vectors(hashing.embed(text, model="hash-384"))[0]
+        return vector
+
+    with ThreadPoolExecutor(32) as callers:
+        together = list(callers.map(ask, texts))
+    for text, vector in zip(texts[:20], together, strict=False):
+        assert np.array_equal(ask(text), vector)
+
+
+def test_metrics_count_what_happened(hashing: EmbedderProcess) -> None:
+    before = hashing.metric("vector_db_embedding_texts_total")
+    hashing.embed("one", "two", model="hash-384")
+    error_of(lambda: hashing.embed("one", model="no-such-model"))
+    assert hashing.metric("vector_db_embedding_texts_total") == before + 2
+    _, text = hashing.http("/metrics")
+    for series in (
+        'vector_db_requests_total{method="Embed",service="embedder",status="ok"}',
+        'vector_db_requests_total{method="Embed",service="embedder",status="model_not_found"}',
+        'vector_db_request_duration_seconds_count{method="Embed",service="embedder"}',
+        'vector_db_embedding_duration_seconds_count{model="hash-384"}',
+        'vector_db_embedding_batch_tokens_count{model="hash-384"}',
+        'vector_db_embedding_truncated_total{model="hash-384"}',
+        "vector_db_embedding_queue_texts",
+    ):
+        assert any(line.startswith(series) for line in text.splitlines()), series
+
+
+def test_a_model_that_is_not_there(launch: Callable[..., EmbedderProcess]) -> None:
+    embedder = launch(embedder_model="/no/such/model")
+    line = embedder.logged("the model could not be loaded")
+    assert "expected a model's folder at /no/such/model" in line["error"]
+    assert embedder.process.wait(CALL_S) == 1
+
+
+def test_a_port_that_is_taken(hashing: EmbedderProcess) -> None:
+    taken = hashing.address.rsplit(":", 1)[1]
+    found = subprocess.run(
+        [sys.executable, "-P", "-m", "hanax.embedder"],
+        env={**os.environ, "HANAX_EMBEDDER_PORT": taken, "HANAX_EMBEDDER_BACKEND": "hash"},
+        capture_output=True,
+        text=True,
+        timeout=CALL_S,
+        check=False,
+    )
+    assert found.returncode == 1
+    assert "cannot listen" in found.stderr
+    assert "Traceback" not in found.stderr
