@@ -40,17 +40,18 @@ def start_and_await(
             news = _News(console)
             state = control.await_ready(started, settings.ready_timeout_s, news.tell)
     except BaseException:
-        control.stop(layout, settings.drain_grace_s)
+        control.stop_started(started, settings.drain_grace_s)
         raise
     return started, state
 
 
-def stay(started: Started, console: Console) -> int:
-    """Tell what changes until the supervisor ends, and return its exit status.
+def stay(started: Started, known: StackState, console: Console) -> int:
+    """Tell what changes from `known` until the supervisor ends, and return its exit status.
 
     KeyboardInterrupt passes.
     """
     news = _News(console)
+    news.note(known)
     while (status := started.process.poll()) is None:
         state = control.state_of(started)
         if state is not None:
@@ -76,15 +77,25 @@ def terminable() -> Iterator[None]:
 
 
 class _News:
-    """One line for each service whose state changed."""
+    """One line for each service whose state changed, and for each restart, also one between two looks."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told: dict[str, State] = {}
+        self._told: dict[str, tuple[State, int]] = {}
+
+    def note(self, state: StackState) -> None:
+        """Take it as told."""
+        self._told = {one.name: (one.state, one.restarts) for one in state.services}
 
     def tell(self, state: StackState) -> None:
         for one in state.services:
-            if self._told.get(one.name) is not one.state:
-                self._told[one.name] = one.state
-                reason = f" ({one.reason})" if one.state in (State.RESTARTING, State.FAILED) else ""
-                self._console.print(f"{one.name}: {one.state}{reason}", highlight=False)
+            told, restarts = self._told.get(one.name, (None, 0))
+            if one.restarts > restarts:
+                told = State.FAILED if one.state is State.FAILED else State.RESTARTING
+                self._print(f"{one.name}: {told} ({one.reason})")
+            if one.state is not told:
+                self._print(f"{one.name}: {one.state}")
+        self.note(state)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -24,7 +24,7 @@ from hanax.local import control
 from hanax.local.inspection import StackReport, inspect
 from hanax.local.layout import Layout
 from hanax.local.logfiles import LogFollower, last_lines
-from hanax.local.state import running_supervisor
+from hanax.local.state import State, running_supervisor
 
 NOT_RUNNING = 3
 
@@ -82,18 +82,18 @@ def up(
             _show(report)
         return
     with terminable():
+        started, state = start_and_await(settings, layout, console, bound_to_caller=not detach)
+        report = inspect(layout)
+        if report is not None:
+            _show(report)
+        if detach:
+            return
+        console.print("Ctrl-C stops it.")
         try:
-            started, _ = start_and_await(settings, layout, console, bound_to_caller=not detach)
-            report = inspect(layout)
-            if report is not None:
-                _show(report)
-            if detach:
-                return
-            console.print("Ctrl-C stops it.")
-            status = stay(started, console)
+            status = stay(started, state, console)
         except KeyboardInterrupt:
-            console.print("stopping ...")
-            control.stop(layout, settings.drain_grace_s)
+            console.print("Stopping.")
+            control.stop_started(started, settings.drain_grace_s)
             return
     if status != 0:
         raise FailedPrecondition(f"the supervisor ended; see {layout.log_of('supervisor')}")
@@ -168,22 +168,31 @@ def demo(data_dir: DataDir = None, shards: Shards = None, port: Port = None, bac
 
     On a terminal it stays until Ctrl-C. Exit code 1: an expected answer was not found.
     """
+    from hanax.cli.demo.corpus import build_corpus
     from hanax.cli.demo.run import run_demo
 
-    raise typer.Exit(run_demo(_settings(data_dir, shards, port, backend), console))
+    raise typer.Exit(run_demo(_settings(data_dir, shards, port, backend), build_corpus, console))
 
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    code = 1
     try:
         app()
     except HanaxError as error:
-        Console(stderr=True).print(
-            f"error: {error.message}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        code = 2 if isinstance(error, InvalidArgument) else 1
+        _complain(error.message)
+    except OSError as error:
+        _complain(str(error))
     except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(1)
+        code = 130
+    sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(
+        f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 def _settings(
@@ -211,6 +220,9 @@ def _settings(
 
 def _show(report: StackReport) -> None:
     console.print(report_table(report))
+    for one in report.services:
+        if one.reason and one.state is not State.READY:
+            console.print(f"{one.service}: {one.reason}", highlight=False, soft_wrap=True)
     if report.api_url:
         console.print()
         console.print(addresses(report.api_url))

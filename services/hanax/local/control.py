@@ -108,15 +108,30 @@ def stop(layout: Layout, drain_grace_s: float) -> bool:
     if owner is None or process is None:
         return False
     process.terminate()
-    # Two stages, each with its grace.
-    deadline = time.monotonic() + 2 * drain_grace_s + _STOP_MARGIN_S
+    deadline = time.monotonic() + _longest_stop_s(drain_grace_s)
     while running_supervisor(layout.lock_file) == owner:
         if time.monotonic() >= deadline:
-            raise Unavailable(
-                f"the supervisor (pid {owner.pid}) has not ended; see {layout.log_of('supervisor')}"
-            )
+            raise _not_ended(owner.pid, layout)
         time.sleep(_POLL_S)
     return True
+
+
+def stop_started(started: Started, drain_grace_s: float) -> None:
+    """The same for one's own supervisor, at whatever point of its start it is."""
+    started.process.terminate()
+    try:
+        started.process.wait(_longest_stop_s(drain_grace_s))
+    except subprocess.TimeoutExpired:
+        raise _not_ended(started.process.pid, started.layout) from None
+
+
+def _longest_stop_s(drain_grace_s: float) -> float:
+    # Two stages, each with its grace.
+    return 2 * drain_grace_s + _STOP_MARGIN_S
+
+
+def _not_ended(pid: int, layout: Layout) -> Unavailable:
+    return Unavailable(f"the supervisor (pid {pid}) has not ended; see {layout.log_of('supervisor')}")
 
 
 def _environment(settings: LocalSettings, layout: Layout, bound: bool) -> dict[str, str]:

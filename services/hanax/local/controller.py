@@ -41,6 +41,7 @@ _FAILED_PAUSE_S = 1.0
 
 Nodes = Callable[[], tuple[NodeRoute, ...]]
 Signature = tuple[tuple[str, int, int, int], ...]
+Observed = tuple[Signature, tuple[NodeRoute, ...], tuple[ModelRoute, ...]]
 
 
 def read_table(path: Path) -> RoutingTable:
@@ -72,7 +73,7 @@ class Controller:
         self.table = read_table(routing_file)
         self.models: tuple[ModelRoute, ...] = ()
         self._changed_at = time.monotonic()
-        self._planned: tuple[Signature, tuple[NodeRoute, ...], tuple[ModelRoute, ...]] | None = None
+        self._planned: Observed | None = None
         self._folder_time = -1
         self._signature: Signature = ()
         self._full_look_at = 0.0
@@ -83,7 +84,7 @@ class Controller:
 
         Raises FailedPrecondition (see `plan`) and OSError; the table in force stays then.
         """
-        observed = (self._look(), self._nodes(), self.models)
+        observed = self._observe()
         if observed == self._planned:
             return False
         entries, damaged = self._catalog.readable_entries()
@@ -98,16 +99,19 @@ class Controller:
         return table is not None
 
     def is_settled(self) -> bool:
-        """Whether those who follow the file have had the time to take up the table in force."""
-        return time.monotonic() - self._changed_at > _SETTLE_S
+        """Whether models are in the table in force, and its followers had the time to take it up."""
+        models = self.table.models
+        in_force = bool(models) and set(models) == set(self.models)
+        return in_force and time.monotonic() - self._changed_at > _SETTLE_S
 
     async def follow(self) -> None:
         """Reconcile until cancelled."""
         failure = ""
         while True:
             try:
-                # Aside, because writing waits for the disk.
-                await asyncio.to_thread(self.reconcile)
+                if self._observe() != self._planned:
+                    # Aside, because writing waits for the disk.
+                    await asyncio.to_thread(self.reconcile)
                 failure = ""
                 await asyncio.sleep(_POLL_S)
             except Exception as error:
@@ -115,6 +119,9 @@ class Controller:
                     failure = str(error)
                     log.error("routing table not renewed", error=failure, kind=type(error).__name__)
                 await asyncio.sleep(_FAILED_PAUSE_S)
+
+    def _observe(self) -> Observed:
+        return self._look(), self._nodes(), self.models
 
     def _look(self) -> Signature:
         """Fingerprint the folder, by one stat where that is enough."""

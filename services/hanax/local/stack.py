@@ -17,6 +17,7 @@ import structlog
 from grpc import aio
 
 from citadel.vector.v1 import embedder_pb2, embedder_pb2_grpc
+from hanax.core.errors import DataLoss
 from hanax.core.routing import ModelRoute, NodeRoute
 from hanax.core.settings import LocalSettings
 from hanax.local.controller import Controller
@@ -44,11 +45,16 @@ class Stack:
     """One data directory's services and its controller. Create it while holding the lock."""
 
     def __init__(self, settings: LocalSettings, layout: Layout) -> None:
-        """Raises DataLoss when the routing file is damaged."""
+        """Raises DataLoss when the routing file is damaged, or gone while there is data."""
         self._layout = layout
         self._settings = settings
         left = read_state(layout.state_file)
         self._book = PortBook(left.ports if left is not None else {})
+        if not layout.routing_file.exists() and any(layout.shards.glob("*/collections/*")):
+            raise DataLoss(
+                f"{layout.routing_file} is missing though there is data: it names the places of "
+                "all data; restore it from a copy"
+            )
         self._controller = Controller(layout.catalog, layout.routing_file, self._nodes)
         self._shards = [f"shard-{number}" for number in range(settings.shards)]
         self._supervisor = Supervisor(
@@ -214,7 +220,8 @@ def _gateway_probe(host: str, port: int, controller: Controller) -> Probe:
             told = orjson.loads(body)["data"]["models"]
         except (ValueError, KeyError, TypeError):
             return False  # another program has the port
-        return all(model.name in told for model in controller.table.models)
+        models = controller.table.models
+        return bool(models) and all(model.name in told for model in models)
 
     is_ready = http_probe(host, port, "/ready", knows_models)
     was_ready = False

@@ -138,7 +138,7 @@ def running_supervisor(lock_file: Path) -> ProcessRef | None:
     while True:
         try:
             file = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -59,7 +59,7 @@ class Timing:
     # Ready for this long: the next death counts as the first.
     steady_after_s: float = 10.0
     probe_starting_s: float = 0.05
-    probe_ready_s: float = 1.0
+    probe_ready_s: float = 2.0
     probe_timeout_s: float = 2.0
     # A busy machine may be late with an answer: ready until it has been silent for this long.
     silent_patience_s: float = 5.0

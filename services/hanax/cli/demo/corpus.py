@@ -74,9 +74,12 @@ class Document:
 def build_corpus() -> list[Document]:
     """Return the documents by id."""
     documents: dict[str, Document] = {}
-    for document in _all_documents():
-        if len(document.id.encode()) <= MAX_ID_BYTES:
-            documents.setdefault(document.id, document)
+    with warnings.catch_warnings():
+        # Deprecated modules say so at import, and old sources have odd escapes.
+        warnings.simplefilter("ignore")
+        for document in _all_documents():
+            if len(document.id.encode()) <= MAX_ID_BYTES:
+                documents.setdefault(document.id, document)
     return [documents[key] for key in sorted(documents)]
 
 
@@ -177,17 +180,18 @@ def _from_module(name: str) -> Iterator[Document]:
     if importlib.util.find_spec(name) is None:
         return
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecated modules say so at import
-            module = importlib.import_module(name)
+        module = importlib.import_module(name)
     except ImportError:
         return  # not part of every build
-    if not _has_source(module) and (text := inspect.getdoc(module)):
-        yield _document(name, "", "module", "", text, _place_of(name))
+    if text := inspect.getdoc(module):  # in sources it may be assigned
+        file = f"{name}/__init__.py" if hasattr(module, "__path__") else f"{name}.py"
+        place = f"{file}:1" if _has_source(module) else _place_of(name)
+        yield _document(name, "", "module", "", text, place)
     for attribute in sorted(_offered(module)):
         thing = getattr(module, attribute, None)
-        # `random.shuffle` is a method of a hidden object.
-        if inspect.isbuiltin(thing) or inspect.ismethod(thing):
+        if module is sys:  # a program may have replaced a hook
+            thing = getattr(sys, f"__{attribute}__", thing)
+        if inspect.isbuiltin(thing) or _is_shared_method(thing):
             yield from _imported(name, attribute, "function", thing)
         elif inspect.isclass(thing) and _is_own_c_class(name, thing):
             yield from _imported(name, attribute, "class", thing)
@@ -223,6 +227,11 @@ def _imported(module: str, name: str, kind: str, thing: object) -> Iterator[Docu
     if isinstance(code, CodeType):
         place = f"{Path(code.co_filename).name}:{code.co_firstlineno}"
     yield _document(module, name, kind, signature, text, place)
+
+
+def _is_shared_method(thing: object) -> bool:
+    """Such as random.shuffle, a method of a hidden object. A debugger's hook is not the library's."""
+    return inspect.ismethod(thing) and thing.__module__.split(".")[0] in sys.stdlib_module_names
 
 
 def _is_own_c_class(module: str, thing: type) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hanax.cli.demo.client import Api
-from hanax.cli.demo.corpus import build_corpus
+from hanax.cli.demo.corpus import Document
 from hanax.cli.demo.indexing import Target, index_corpus
 from hanax.cli.demo.questions import ANSWERS, QUESTIONS, Question, is_answered
 from hanax.cli.screen import addresses
@@ -36,30 +37,33 @@ _SHOWN: Final = 3
 _POLL_S: Final = 0.2
 
 
-def run_demo(settings: LocalSettings, console: Console) -> int:
+Corpus = Callable[[], Sequence[Document]]
+
+
+def run_demo(settings: LocalSettings, corpus: Corpus, console: Console) -> int:
     """Return the exit status: 0, or 1 when a question's best answer was not found."""
     layout = Layout.at(settings.data_dir)
-    started = None
+    if running_supervisor(layout.lock_file) is not None:
+        console.print(f"The stack of {layout.root} runs already.", highlight=False, soft_wrap=True)
+        return _demonstrate(_await_running(layout, settings.ready_timeout_s), corpus, console)
     with terminable():
+        started, state = start_and_await(settings, layout, console, bound_to_caller=True)
         try:
-            if running_supervisor(layout.lock_file) is not None:
-                console.print(f"The stack of {layout.root} runs already.", highlight=False, soft_wrap=True)
-                api_url = _await_running(layout, settings.ready_timeout_s)
-            else:
-                started, state = start_and_await(settings, layout, console, bound_to_caller=True)
-                api_url = state.api_url
-            answered = asyncio.run(_ask_everything(api_url, console))
-            console.print()
-            console.print(addresses(api_url))
-            if started is not None and sys.stdout.isatty():
+            status = _demonstrate(state.api_url, corpus, console)
+            if sys.stdout.isatty():
                 console.print("Ctrl-C stops it.")
-                try:
-                    stay(started, console)
-                except KeyboardInterrupt:
-                    console.print("stopping ...")
+                with suppress(KeyboardInterrupt):
+                    stay(started, state, console)
+                console.print("Stopping.")
         finally:
-            if started is not None:
-                control.stop(layout, settings.drain_grace_s)
+            control.stop_started(started, settings.drain_grace_s)
+    return status
+
+
+def _demonstrate(api_url: str, corpus: Corpus, console: Console) -> int:
+    answered = asyncio.run(_ask_everything(api_url, corpus, console))
+    console.print()
+    console.print(addresses(api_url))
     return 0 if answered else 1
 
 
@@ -74,9 +78,9 @@ def _await_running(layout: Layout, timeout_s: float) -> str:
     raise Unavailable("the stack that runs is not ready; see `hana-x-vector status`")
 
 
-async def _ask_everything(api_url: str, console: Console) -> bool:
+async def _ask_everything(api_url: str, corpus: Corpus, console: Console) -> bool:
     async with Api(api_url) as api:
-        await _index(api, console)
+        await _index(api, corpus, console)
         table = _answer_table()
         answered = [await _ask(api, question, table) for question in QUESTIONS]
     console.print()
@@ -90,7 +94,7 @@ async def _ask_everything(api_url: str, console: Console) -> bool:
     return all(answered)
 
 
-async def _index(api: Api, console: Console) -> None:
+async def _index(api: Api, corpus: Corpus, console: Console) -> None:
     models = (await api.get("/ready"))["models"]
     if _MODEL not in models:
         served = ", ".join(models) or "none"
@@ -101,7 +105,7 @@ async def _index(api: Api, console: Console) -> None:
     began = time.monotonic()
     embedded = await api.post("/api/v1/embeddings/generate", {"text": "hello", "model": _MODEL})
     target = Target(_COLLECTION, _MODEL, embedded["dimension"], _SHARDS)
-    documents = build_corpus()
+    documents = corpus()
     console.print(
         f"{len(documents):,} texts: what Python {sys.version.split()[0]} says of its standard library",
         highlight=False,
@@ -136,7 +140,8 @@ async def _ask(api: Api, question: Question, table: Table) -> bool:
     body = {"collection": _COLLECTION, "text": question.text, "limit": ANSWERS}
     hits: list[dict[str, Any]] = (await api.post("/api/v1/vectors/search", body))["results"]
     ids = [str(hit["id"]) for hit in hits]
-    table.add_section()
+    if table.row_count:
+        table.add_row()
     table.add_row("", "", Text(f"{question.text}?", style="bold"), "")
     for place in _shown_places(question, ids):
         hit = hits[place]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
-from hanax.engine.index.helpers import HELPERS
+from hanax.engine.index.cores import CORES
 from hanax.engine.kernels import scan as kernel
 
 # A share of the rows that takes some hundred microseconds: much longer than waking a thread.
@@ -59,8 +59,8 @@ def search_exact(
     if metric is Metric.COSINE:
         norms = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))
         queries = (queries / norms[:, None]).astype(np.float32)
-    shares = _divide(list(blocks), HELPERS.count + 1)
-    pools = HELPERS.run([partial(_scan, share, metric, queries, limit, mask) for share in shares])
+    shares = _divide(list(blocks), CORES.count)
+    pools = CORES.run([partial(_scan, share, metric, queries, limit, mask) for share in shares])
     return [_nearest(metric, [pool.of(query) for pool in pools], limit) for query in range(len(queries))]
 
 
