@@ -35,6 +35,9 @@ log = structlog.get_logger()
 EMBEDDER = "embedder"
 GATEWAY = "gateway"
 
+# Enough that a request is not kept waiting by scans on every core, not so much that they starve.
+_NICENESS = 5
+
 # Beyond the services' own drain: interpreters take a moment to end.
 _STOP_MARGIN_S = 5.0
 
@@ -136,7 +139,7 @@ def embedder_service(settings: LocalSettings, learn: Callable[[Models], None]) -
             "HANAX_EMBEDDER_BACKEND": settings.embedder_backend,
         }
         address = join(LOOPBACK, port)
-        return Launch(_module("hanax.embedder"), environment, address, _embedder_probe(address, learn))
+        return Launch(_computing("hanax.embedder"), environment, address, _embedder_probe(address, learn))
 
     return Service(EMBEDDER, 0, (PortNeed(EMBEDDER), PortNeed("embedder-metrics")), launch)
 
@@ -153,7 +156,7 @@ def shard_service(name: str, layout: Layout) -> Service:
             "HANAX_DATA_DIR": str(layout.shards / name),
         }
         address = join(LOOPBACK, port)
-        return Launch(_module("hanax.index_shard"), environment, address, grpc_probe(address))
+        return Launch(_computing("hanax.index_shard"), environment, address, grpc_probe(address))
 
     return Service(name, 0, (PortNeed(name), PortNeed(f"{name}-metrics")), launch)
 
@@ -174,6 +177,11 @@ def gateway_service(settings: LocalSettings, layout: Layout, controller: Control
         return Launch(_module("hanax.gateway"), environment, join(seen_at, port), probe)
 
     return Service(GATEWAY, 1, (PortNeed(GATEWAY, host, settings.gateway_port),), launch)
+
+
+def _computing(name: str) -> list[str]:
+    """Services that keep cores busy yield to the gateway, which needs little and is waited for."""
+    return ["nice", "-n", str(_NICENESS), *_module(name)]
 
 
 def _module(name: str) -> tuple[str, ...]:
