@@ -52,9 +52,7 @@ def generate(target: Path) -> None:
 def stale_files(fresh: Path) -> list[Path]:
     """Files that differ between `fresh` and protos/python, or exist in one of them only."""
     return sorted(
-        name
-        for name in _files(fresh) | _files(STUBS)
-        if _content(fresh / name) != _content(STUBS / name)
+        name for name in _files(fresh) | _files(STUBS) if _content(fresh / name) != _content(STUBS / name)
     )
 
 

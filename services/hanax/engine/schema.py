@@ -37,7 +37,9 @@ class VectorField:
                 f"expected vectors of {self.dimension} floats, got {got}",
                 expected=self.dimension,
             )
-        rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            # Numbers past float32 become infinite, and are refused as such.
+            rows = np.ascontiguousarray(vectors, dtype=np.float32)
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         # NaN fails the comparison as well.
         if not (good := norms <= MAX_NORM).all():

@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
@@ -113,13 +113,22 @@ def _read_metadata(segment: Segment, rows: Rows) -> list[bytes]:
 
 
 def _hash_order(parts: Sequence[Part]) -> tuple[Hashes, Rows]:
-    """Hashes ascending and the new row of each; ties by id."""
-    ids = [id_ for segment, rows in _runs(parts) for id_ in segment.ids(rows)]
-    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, ids), "<u8", len(ids))
+    """Hashes ascending and the new row of each; ties by id, then by row."""
+    hashes = np.concatenate([segment.hashes(rows) for segment, rows in parts])
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
-    for place in np.flatnonzero(ordered[1:] == ordered[:-1]).tolist():
-        end = int(np.searchsorted(ordered, ordered[place], side="right"))
-        start = int(np.searchsorted(ordered, ordered[place], side="left"))
-        order[start:end] = sorted(order[start:end].tolist(), key=lambda row: ids[row])
+    edges = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    starts, ends = np.append(0, edges), np.append(edges, len(ordered))
+    tied = ends - starts > 1
+    for start, end in zip(starts[tied].tolist(), ends[tied].tolist(), strict=True):
+        order[start:end] = sorted(order[start:end].tolist(), key=partial(_id_of, parts))
     return ordered, order
+
+
+def _id_of(parts: Sequence[Part], row: int) -> bytes:
+    """The id of a row of the new segment."""
+    for segment, rows in parts:
+        if row < len(rows):
+            return segment.ids(rows[row : row + 1])[0]
+        row -= len(rows)
+    raise IndexError(row)

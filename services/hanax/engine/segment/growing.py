@@ -90,6 +90,9 @@ class GrowingSegment:
     def ids(self, rows: Rows) -> list[bytes]:
         return [self._ids[row] for row in rows.tolist()]
 
+    def hashes(self, rows: Rows) -> Hashes:
+        return self._hashes[rows]
+
     def metadata(self, rows: Rows) -> list[bytes]:
         return [self._metadata[row] for row in rows.tolist()]
 

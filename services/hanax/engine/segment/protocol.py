@@ -24,7 +24,10 @@ class Block(NamedTuple):
 
 class Segment(Protocol):
     def find(self, ids: Sequence[bytes], hashes: Hashes, rows: int) -> Rows:
-        """The row of each id among the first `rows`, or -1. Says nothing of tombstones."""
+        """The last row of each id among the first `rows`, or -1. Says nothing of tombstones.
+
+        An id that was written again has several rows; those before the last are dead.
+        """
 
     def blocks(self, column: str, rows: int) -> Iterator[Block]: ...
 
@@ -32,6 +35,8 @@ class Segment(Protocol):
         """float32[n, dimension], copied."""
 
     def ids(self, rows: Rows) -> list[bytes]: ...
+
+    def hashes(self, rows: Rows) -> Hashes: ...
 
     def metadata(self, rows: Rows) -> list[bytes]: ...
 

@@ -53,16 +53,17 @@ class SealedSegment:
         found = np.full(len(ids), -1, dtype=np.int64)
         if self.rows == 0:
             return found
-        places = np.searchsorted(self._hashes, hashes)
-        inside = np.minimum(places, self.rows - 1)
+        # From the last entry down: of several rows of one id, the last is the one that may be live.
+        places = np.searchsorted(self._hashes, hashes, side="right") - 1
+        inside = np.maximum(places, 0)
         for number in np.flatnonzero(self._hashes[inside] == hashes).tolist():
             place = int(places[number])
-            while place < self.rows and self._hashes[place] == hashes[number]:
+            while place >= 0 and self._hashes[place] == hashes[number]:
                 row = int(self._hash_rows[place])
                 if self._ids.at(row) == ids[number]:
                     found[number] = row
                     break
-                place += 1
+                place -= 1
         return found
 
     def blocks(self, column: str, rows: int) -> Iterator[Block]:
@@ -73,6 +74,11 @@ class SealedSegment:
 
     def ids(self, rows: Rows) -> list[bytes]:
         return self._ids.take(rows)
+
+    def hashes(self, rows: Rows) -> Hashes:
+        by_row = np.empty(self.rows, dtype=np.uint64)
+        by_row[self._hash_rows] = self._hashes
+        return by_row[rows]
 
     def metadata(self, rows: Rows) -> list[bytes]:
         return self._metadata.take(rows)

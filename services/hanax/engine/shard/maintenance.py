@@ -11,13 +11,14 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import structlog
 
+from hanax.core.errors import HanaxError
 from hanax.engine.schema import Schema
 from hanax.engine.segment.builder import DRAFT_SUFFIX, Part, build_segment
 from hanax.engine.segment.growing import GrowingSegment
@@ -62,8 +63,8 @@ class Maintenance:
     def merge(self) -> bool:
         """Merge what should be merged. Returns False when there was nothing to do."""
         with self._merging:
-            sources = choose_merge(self._state.persisted)
-            if sources and not self._stopped.is_set():
+            sources = [] if self._stopped.is_set() else choose_merge(self._state.persisted)
+            if sources:
                 self._merge(sources)
             return bool(sources)
 
@@ -71,13 +72,13 @@ class Maintenance:
         """Rewrite everything sealed as one segment without dead rows."""
         with self._merging:
             segments = self._state.persisted.segments
-            if len(segments) > 1 or any(part.dead for part in segments):
+            if not self._stopped.is_set() and (len(segments) > 1 or any(part.dead for part in segments)):
                 self._merge([Source(part.segment, np.flatnonzero(part.live_flags)) for part in segments])
 
     def stop(self) -> None:
         """Cut work in progress short and wait for its end. Nothing changes the folder afterwards."""
         self._stopped.set()
-        with self._sealing, self._merging:
+        with self._sealing, self._merging, self.lock:
             pass
 
     def _seal_oldest(self) -> None:
@@ -92,14 +93,16 @@ class Maintenance:
                     self._commit(view)
                     self._state.replace_segments(partial(_with_sealed, frozen=frozen, sealed=sealed))
                     self._state.set_persisted(view)
-                self._log.release(view.sequence)
+                    self._remove_leftovers()
+                    self._log.release(view.sequence)
                 return
         # Only deletes since the capture before.
         with self.lock:
             view = self._state.captured[0]
             self._commit(view)
             self._state.set_persisted(view)
-        self._log.release(view.sequence)
+            self._remove_leftovers()
+            self._log.release(view.sequence)
 
     def _merge(self, sources: Sequence[Source]) -> None:
         """Rows of the sources that died since they were chosen become tombstones of the result."""
@@ -113,30 +116,49 @@ class Maintenance:
     def _replace(self, sources: Sequence[Source], merged: SealedSegment | None) -> None:
         self._commit(merged_view(self._state.persisted, sources, merged))
         self._state.replace_segments(partial(merged_view, sources=sources, merged=merged))
+        self._remove_leftovers()
 
     @contextmanager
     def _built(self, parts: Sequence[Part]) -> Iterator[SealedSegment]:
-        """A new segment, mapped. Its files are kept from being removed as leftovers until the block ends."""
+        """A new segment, mapped, to be committed in the block: until then its files are no leftovers."""
         with self.lock:
             name = f"{self._next_segment:08d}"
             self._next_segment += 1
             self._building.add(name)
+        folder = self._folder / "segments" / name
         try:
-            folder = self._folder / "segments" / name
             build_segment(folder, self._schema, parts, self._stopped)
             yield SealedSegment(folder, self._schema)
+        except BaseException:
+            self._discard(folder)
+            raise
         finally:
             with self.lock:
                 self._building.discard(name)
 
     def _commit(self, view: View) -> None:
-        """Write the manifest of `view` and remove what it no longer names."""
+        """Write the manifest of `view`."""
         with full_disk_named("a manifest"):
             entries = tuple(self._entry(part, view.sequence) for part in view.segments)
             manifest = Manifest(self._schema, view.sequence, self._next_segment, entries)
             manifest.save(self._folder)
         self.manifest = manifest
-        remove_leftovers(self._folder, manifest, self._building)
+
+    def _remove_leftovers(self) -> None:
+        """After a commit, when no picture has the old segments any more. What stays is for the next time."""
+        try:
+            remove_leftovers(self._folder, self.manifest, self._building)
+        except OSError as error:
+            log.warning("leftovers stay", folder=str(self._folder), error=str(error))
+
+    def _discard(self, segment: Path) -> None:
+        """Give back the space of a segment that was not committed: it may be what is missing.
+
+        A commit that failed late may have put it into the manifest all the same.
+        """
+        with suppress(HanaxError, OSError):
+            if segment.name not in {entry.name for entry in Manifest.load(self._folder).segments}:
+                shutil.rmtree(segment, ignore_errors=True)
 
     def _entry(self, part: SegmentView, sequence: int) -> SegmentEntry:
         assert isinstance(part.segment, SealedSegment)

@@ -41,10 +41,11 @@ def choose_merge(persisted: View) -> list[Source]:
     found by a replay of the log, which starts there.
     """
     views = persisted.segments
-    hollow = {
+    hollow = [
         number for number, part in enumerate(views) if part.rows and len(part.dead) >= _HOLLOW * part.rows
-    }
-    chosen = hollow | set(_alike([part.live_count for part in views]))
+    ]
+    # One at a time: many hollow segments together could make one without bounds.
+    chosen = _alike([part.live_count for part in views]) or hollow[:1]
     return [Source(views[number].segment, _kept(views[number])) for number in sorted(chosen)]
 
 
@@ -68,10 +69,18 @@ def merged_view(view: View, sources: Sequence[Source], merged: Segment | None) -
             others.append(part)
             continue
         start, kept = base_by_segment[id(part.segment)]
-        flags = np.isin(kept, rows_of(part.dead), assume_unique=True)
-        dead |= BitMap((np.flatnonzero(flags) + start).astype(np.uint32))
+        dead |= BitMap((_places_of(rows_of(part.dead), kept) + start).astype(np.uint32))
     first = [SegmentView(merged, base, dead)] if merged is not None else []
     return View(view.sequence, (*first, *others))
+
+
+def _places_of(rows: Rows, kept: Rows) -> Rows:
+    """Where in `kept` those of `rows` are that occur there. Both ascend; `rows` are few, and writers wait."""
+    places = np.searchsorted(kept, rows)
+    inside = places < len(kept)
+    places, rows = places[inside], rows[inside]
+    found: Rows = places[kept[places] == rows]
+    return found
 
 
 def _kept(part: SegmentView) -> Rows:

@@ -16,7 +16,7 @@ from hanax.engine.segment.view import SegmentView, View
 from hanax.engine.shard.maintenance import Maintenance, remove_leftovers
 from hanax.engine.shard.state import ShardState
 from hanax.engine.storage import manifest as manifests
-from hanax.engine.storage.files import checked_size
+from hanax.engine.storage.files import checked_size, full_disk_named
 from hanax.engine.storage.log import FileLog
 from hanax.engine.storage.manifest import Manifest, SegmentEntry
 from hanax.engine.storage.records import decode_record
@@ -71,13 +71,14 @@ def recover(folder: Path, schema: Schema) -> Recovered:
 
 def _load_manifest(folder: Path, schema: Schema) -> Manifest:
     """Read the manifest, or begin an empty shard."""
-    for name in ("segments", "tombstones", "log"):
-        (folder / name).mkdir(exist_ok=True)
-    if not (folder / manifests.NAME).exists():
-        # It is the first thing that is written, so where there is data it has been lost.
-        if any((folder / "segments").iterdir()) or any((folder / "log").iterdir()):
-            raise DataLoss(f"{folder / manifests.NAME} is missing, but there is data", path=str(folder))
-        Manifest(schema).save(folder)
+    with full_disk_named("a new shard"):
+        for name in ("segments", "tombstones", "log"):
+            (folder / name).mkdir(exist_ok=True)
+        if not (folder / manifests.NAME).exists():
+            # It is the first thing that is written, so where there is data it has been lost.
+            if any((folder / "segments").iterdir()) or any((folder / "log").iterdir()):
+                raise DataLoss(f"{folder / manifests.NAME} is missing, but there is data", path=str(folder))
+            Manifest(schema).save(folder)
     manifest = Manifest.load(folder)
     if manifest.schema != schema:
         raise FailedPrecondition(

@@ -6,8 +6,6 @@ order, so nothing is acknowledged or seen before it is durable. A read takes the
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,8 +82,12 @@ class Shard:
         self._clock_us = clock_us
         self._queue = WriteQueue(self._commit)
         self._failure: HanaxError | None = None
-        self._full: str = ""
-        self._sealed = threading.Condition()
+        # Why the log takes no writes.
+        self._read_only: str = ""
+        # The log's `record_bytes` at the last capture.
+        self._captured_bytes = 0
+        # Why sealing fails, when the disk is full.
+        self._stuck: str = ""
         name = str(recovered.folder)
         self._seal_job = Job(background, f"seal {name}", self._seal_captured)
         self._merge_job = Job(background, f"merge {name}", self._maintenance.merge)
@@ -193,6 +195,8 @@ class Shard:
         return reading.count(self._view(), expression)
 
     def stats(self) -> ShardStats:
+        # Before the view, so that it is never ahead of it.
+        covered = self._state.persisted.sequence
         view = self._view()
         sealed = [part for part in view.segments if isinstance(part.segment, SealedSegment)]
         log_bytes = self._log.size_bytes
@@ -202,11 +206,11 @@ class Shard:
             segments=len(sealed),
             growing_rows=sum(part.rows for part in view.segments) - sum(part.rows for part in sealed),
             last_sequence=view.sequence,
-            covered_sequence=self._state.persisted.sequence,
+            covered_sequence=covered,
             disk_bytes=log_bytes
             + sum(part.segment.bytes for part in sealed if isinstance(part.segment, SealedSegment)),
             log_bytes=log_bytes,
-            read_only_reason=self._full,
+            read_only_reason=self._read_only_reason(),
         )
 
     # Upkeep
@@ -214,7 +218,7 @@ class Shard:
     def seal(self) -> None:
         """Make everything written so far a sealed segment, now."""
         self._queue.submit(Write(prepare=self._capture_everything))
-        self._maintenance.seal_captured()
+        self._seal_captured()
 
     def compact(self) -> None:
         """Rewrite everything as one segment without dead rows, now."""
@@ -222,26 +226,28 @@ class Shard:
         self._maintenance.merge_all()
 
     def snapshot(self, target: Path) -> None:
-        """Make `target` a copy of this moment. Writers wait for the time of some hard links."""
+        """Make `target` a copy of this moment. Writers go on meanwhile."""
+        log_files: list[Path] = []
 
-        def link() -> None:
+        def end_file() -> None:
             self._log.rotate()
-            link_snapshot(self._folder, target, self._maintenance.manifest, self._log.closed_files())
+            log_files.extend(self._log.closed_files())
 
+        # Under the lock no manifest changes, and no file is removed that this one needs.
         with self._maintenance.lock:
-            self._queue.submit(Write(prepare=link))
+            self._queue.submit(Write(prepare=end_file))
+            link_snapshot(self._folder, target, self._maintenance.manifest, log_files)
 
     def close(self) -> None:
-        """Wait for the write in progress, cut maintenance short, and let the folder go."""
+        """Wait for the writes that wait already, cut maintenance short, and let the folder go.
 
-        def refuse() -> None:
-            self._failure = Unavailable("the shard is closed")
-
-        with contextlib.suppress(HanaxError):
-            # It fails when a write could not be applied; the shard is closed all the same.
-            self._queue.submit(Write(prepare=refuse))
+        Reads that run keep what they look at.
+        """
+        self._queue.close()
+        self._failure = Unavailable("the shard is closed")
         self._maintenance.stop()
         self._log.close()
+        self._state.forget()
         self._lock.release()
 
     @property
@@ -249,9 +255,13 @@ class Shard:
         return self._schema.field(DEFAULT_VECTOR).dimension
 
     def _view(self) -> View:
-        if self._failure is not None:
-            raise self._failure
+        self._check_usable()
         return self._state.current
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            # A new one each time: an exception collects the frames, and their arrays, of all who raise it.
+            raise type(self._failure)(self._failure.message)
 
     def _submit(self, write: Write) -> tuple[int, Applied]:
         self._wait_for_sealing()
@@ -260,8 +270,7 @@ class Shard:
 
     def _commit(self, group: Sequence[Write]) -> None:
         """The one place where the log and the state change; one group at a time."""
-        if self._failure is not None:
-            raise self._failure
+        self._check_usable()
         for write in group:
             if write.prepare is not None:
                 write.record = write.prepare()
@@ -271,18 +280,18 @@ class Shard:
             return
         try:
             first = self._log.append([encode_record(record) for _, record in writes])
-        except StorageFull as error:
-            self._full = error.message
+        except (StorageFull, Unavailable) as error:
+            self._read_only = error.message
             raise
-        self._full = ""
+        self._read_only = ""
         try:
             for sequence, (write, record) in enumerate(writes, first):
                 write.result = (sequence, self._state.apply(sequence, record))
-        except Exception as error:
+        except BaseException as error:
             # The log has what the state has not: only a replay can tell what is true.
             log.exception("a durable write could not be applied", folder=str(self._folder))
-            self._failure = Internal(f"the shard must be reopened: {error}")
-            raise self._failure from error
+            self._failure = Internal(f"the shard must be reopened: {error!r}")
+            raise Internal(self._failure.message) from error
         self._capture_if_full()
 
     def _capture_if_full(self) -> None:
@@ -290,30 +299,34 @@ class Shard:
         if (
             growing.rows >= options.segment_max_rows
             or growing.bytes >= options.segment_max_bytes
-            or self._log.open_bytes >= options.log_max_bytes
+            or self._log.record_bytes - self._captured_bytes >= options.log_max_bytes
         ):
             self._capture_everything()
             self._seal_job.ask()
 
     def _capture_everything(self) -> None:
-        captured = self._state.captured
-        last = captured[-1] if captured else self._state.persisted
-        if self._state.current.sequence > last.sequence:
+        if self._state.capture():
             self._log.rotate()
-            self._state.capture()
+            self._captured_bytes = self._log.record_bytes
 
     def _seal_captured(self) -> bool:
         """The sealing job."""
         try:
             self._maintenance.seal_captured()
-        finally:
-            with self._sealed:
-                self._sealed.notify_all()
+        except StorageFull as error:
+            self._stuck = error.message
+            raise
+        self._stuck = ""
         self._merge_job.ask()
         return False
 
+    def _read_only_reason(self) -> str:
+        has_room = self._state.wait_for_room(_MAX_CAPTURED, 0.0)
+        return self._read_only or ("" if has_room else self._stuck)
+
     def _wait_for_sealing(self) -> None:
         """Hold writers back while too many moments wait: memory is bounded by them."""
-        with self._sealed:
-            if not self._sealed.wait_for(lambda: len(self._state.captured) < _MAX_CAPTURED, _SEALING_WAIT_S):
-                raise Overloaded("the shard is still writing earlier segments to disk; try again")
+        if not self._state.wait_for_room(_MAX_CAPTURED, 0.0 if self._stuck else _SEALING_WAIT_S):
+            if self._stuck:
+                raise StorageFull(self._stuck)
+            raise Overloaded("the shard is still writing earlier segments to disk; try again")

@@ -34,6 +34,7 @@ class ShardState:
     def __init__(self, schema: Schema, persisted: View) -> None:
         self._schema = schema
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._growing = GrowingSegment(schema)
         self.persisted = persisted
         self.captured: deque[View] = deque()
@@ -75,16 +76,27 @@ class ShardState:
             known = int(found.sum())
             return Applied(known, len(record.ids) - known)
 
-    def capture(self) -> None:
-        """Freeze the growing segment as it is and begin another."""
+    def capture(self) -> bool:
+        """Freeze the growing segment and begin another. False when nothing is new since the last time."""
         with self._lock:
             view = self.current
+            last = self.captured[-1] if self.captured else self.persisted
+            if view.sequence == last.sequence:
+                return False
             if self._growing.rows == 0:
                 self.captured.append(View(view.sequence, view.segments[:-1]))
-                return
+                return True
             self.captured.append(view)
             self._growing = GrowingSegment(self._schema)
             self.current = View(view.sequence, (*view.segments, SegmentView(self._growing, 0)))
+            return True
+
+    def forget(self) -> None:
+        """When the shard is closed: let go of memory and mapped files now, not at a garbage collection."""
+        with self._lock:
+            self._growing = GrowingSegment(self._schema)
+            self.persisted = self.current = View(self.current.sequence, ())
+            self.captured.clear()
 
     def replace_segments(self, change: Callable[[View], View]) -> None:
         """Exchange segments in every picture. `change` keeps the live points of each the same."""
@@ -98,6 +110,12 @@ class ShardState:
         with self._lock:
             self.persisted = view
             self.captured.popleft()
+            self._room.notify_all()
+
+    def wait_for_room(self, most: int, timeout_s: float) -> bool:
+        """Return when fewer than `most` captured moments are not durable yet; False when time is up."""
+        with self._room:
+            return self._room.wait_for(lambda: len(self.captured) < most, timeout_s)
 
     def _append_with_new_metadata(self, sequence: int, record: Record, places: Places, view: View) -> None:
         """New rows with the vectors of the old ones. Ids that are not live are passed over."""

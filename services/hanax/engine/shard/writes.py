@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hanax.core.errors import Overloaded
+from hanax.core.errors import Overloaded, Unavailable
 from hanax.engine.storage.records import Record
 
 # Writers in the queue; a service has fewer threads than this.
@@ -51,10 +51,13 @@ class WriteQueue:
         self._commit = commit
         self._changed = threading.Condition()
         self._waiting: deque[Write] = deque()
+        self._closed = False
 
     def submit(self, write: Write) -> Any:
         """Return the write's result when it is durable and applied, or raise its error."""
         with self._changed:
+            if self._closed:
+                raise Unavailable("the shard is closed")
             if len(self._waiting) >= _MAX_WAITING:
                 raise Overloaded(f"{_MAX_WAITING} writes wait for this shard already")
             self._waiting.append(write)
@@ -66,6 +69,12 @@ class WriteQueue:
         if write.error is not None:
             raise write.error
         return write.result
+
+    def close(self) -> None:
+        """Refuse further writes, and return when those that wait have ended."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._waiting)
 
     def _group(self) -> list[Write]:
         """The head of the queue and those behind it that fit. An exclusive write is a group of its own."""

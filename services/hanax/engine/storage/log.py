@@ -6,6 +6,7 @@ open; damage anywhere else raises DataLoss. Only the shard's one writer calls ap
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,8 @@ class FileLog:
         self._open_path: Path | None = None
         self._size = 0
         self._last = 0
+        # Bytes of records that were replayed and appended since the folder was opened.
+        self.record_bytes = 0
         self._broken: str | None = None
 
     @property
@@ -74,12 +77,12 @@ class FileLog:
 
     @property
     def size_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.files())
-
-    @property
-    def open_bytes(self) -> int:
-        """Size of the file that is being written."""
-        return self._size if self._file is not None else 0
+        """Files that are released meanwhile don't count."""
+        size = 0
+        for path in self.files():
+            with contextlib.suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size
 
     def files(self) -> list[Path]:
         """All files, oldest first."""
@@ -117,7 +120,12 @@ class FileLog:
                 expected = sequence + 1
                 if sequence > covered:
                     self._last = sequence
+                    self.record_bytes += _RECORD_HEADER_BYTES + len(payload)
                     yield sequence, payload
+            if number == len(files) - 1:
+                # A process that was killed may have left whole records in the page cache alone. They
+                # count from now on, and later files will rely on them.
+                _sync_file(path)
         if expected is not None and expected - 1 < covered:
             raise DataLoss(
                 f"the log ends at {expected - 1}, the manifest covers {covered}",
@@ -139,11 +147,12 @@ class FileLog:
             try:
                 written = _write_all(handle, pieces)
                 os.fdatasync(handle)
-            except OSError:
+            except BaseException:
                 self._undo(handle)
                 raise
         first = self._last + 1
         self._size += written
+        self.record_bytes += written
         self._last += len(payloads)
         return first
 
@@ -160,10 +169,11 @@ class FileLog:
         """
         files = self.files()
         open_path = self._open_path
-        ends = [int(path.stem) - 1 for path in files[1:]] + [self._last]
-        for path, end in zip(files, ends, strict=True):
+        ends = [*(int(path.stem) - 1 for path in files[1:]), self._last]
+        for path, end in zip(files, ends, strict=False):
             if path != open_path and end <= covered:
-                path.unlink()
+                # A file whose creation failed is gone already.
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._file is not None:
@@ -190,13 +200,21 @@ class FileLog:
             _write_all(handle, [header + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(header))])
             os.fsync(handle)
             sync_folder(self._folder)
-        except OSError:
+        except BaseException:
             os.close(handle)
             path.unlink()
             self._open_path = None
             raise
         self._file, self._size = handle, _FILE_HEADER_BYTES
         return handle
+
+
+def _sync_file(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class _FileReader:
@@ -210,7 +228,9 @@ class _FileReader:
 
     def _read_header(self) -> int | None:
         header = self._data[:_FILE_HEADER_BYTES]
-        if self._is_last and (len(header) < _FILE_HEADER_BYTES or not any(header)):
+        # The header is durable before the first record is written.
+        begun = len(self._data) == len(header) and not any(header)
+        if self._is_last and (begun or len(header) < _FILE_HEADER_BYTES):
             return None
         fields, checksum = header[: _FILE_HEADER.size], header[_FILE_HEADER.size :]
         if checksum != _CHECKSUM.pack(xxhash.xxh3_64_intdigest(fields)):
@@ -252,7 +272,9 @@ class _FileReader:
         size = len(self._data)
         for start in (at, *range(-(-at // _PAGE_BYTES) * _PAGE_BYTES, size, _PAGE_BYTES)):
             part = self._data[start : (start // _PAGE_BYTES + 1) * _PAGE_BYTES]
-            if len(part) >= _TELLING_ZEROS and not any(part):
+            # No record begins with zeros.
+            telling = len(_RECORD_MAGIC) if start == at else _TELLING_ZEROS
+            if len(part) >= telling and not any(part):
                 return True
         return False
 

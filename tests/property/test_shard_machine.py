@@ -1,0 +1,220 @@
+"""A shard against a dictionary, through writes, seals, merges, snapshots, crashes and openings.
+
+HANAX_TEST_SCALE=10 plays ten times as many lives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from hanax.core.distances import Metric
+from hanax.core.filters import Filter
+from hanax.engine.shard import Background, Schema, Shard, ShardOptions, Upserted
+from hanax.engine.storage.records import Kind, Record, encode_record
+from tests.property import shard_strategies as strategies
+from tests.property.shard_model import Model
+from tests.property.shard_strategies import DIMENSION, Item, Vector
+from tests.unit.engine import log_format
+from tests.unit.engine.folders import fast_folder
+from tests.unit.engine.rigs import Clock
+
+SCALE = float(os.environ.get("HANAX_TEST_SCALE", "1"))
+
+
+class ShardMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources = ExitStack()
+        self.root = self.resources.enter_context(fast_folder())
+        self.clock = Clock()
+        self.lives = 0
+        self.copies = 0
+
+    @initialize(metric=strategies.metrics, options=strategies.options)
+    def begin(self, metric: Metric, options: ShardOptions) -> None:
+        self.model = Model(metric)
+        self.schema = Schema.single(DIMENSION, metric)
+        self.options = options
+        self.folder = self.root / "life-0"
+        self.open()
+
+    def open(self) -> None:
+        self.background = Background(2)
+        self.resources.callback(self.background.close)
+        self.shard = self.opened(self.folder, self.background)
+        self.resources.callback(self.shard.close)
+        # Sequences up to here are in files of earlier lives.
+        self.opened_at = self.shard.stats().last_sequence
+
+    def opened(self, folder: Path, background: Background) -> Shard:
+        return Shard.open(folder, self.schema, self.options, background, self.clock)
+
+    def teardown(self) -> None:
+        self.resources.close()
+
+    # Writes
+
+    @rule(batch=strategies.batches)
+    def upsert(self, batch: list[Item]) -> None:
+        done = self.write(self.shard, batch)
+        inserted = self.model.upsert(batch, self.clock.now_us)
+        assert (done.inserted, done.updated) == (inserted, len(batch) - inserted)
+
+    @staticmethod
+    def write(shard: Shard, batch: list[Item]) -> Upserted:
+        return shard.upsert(
+            [item.id for item in batch],
+            {"default": np.array([item.vector for item in batch])},
+            [orjson.dumps(item.metadata) for item in batch],
+        )
+
+    @rule(ids=strategies.id_lists, data=st.data(), replaced=st.booleans())
+    def update_metadata(self, ids: list[bytes], data: st.DataObject, replaced: bool) -> None:
+        patches = data.draw(st.lists(strategies.metadata, min_size=len(ids), max_size=len(ids)))
+        done = self.shard.update_metadata(ids, [orjson.dumps(patch) for patch in patches], replaced)
+        missing = self.model.update_metadata(ids, patches, replaced, self.clock.now_us)
+        assert (done.missing, done.updated) == (missing, len(ids) - len(missing))
+
+    @rule(ids=strategies.id_lists)
+    def delete(self, ids: list[bytes]) -> None:
+        assert self.shard.delete(ids).deleted == self.model.delete(ids)
+
+    @rule(expression=strategies.filters)
+    def delete_matching(self, expression: Filter) -> None:
+        deleted = self.model.delete(list(self.model.matching(expression)))
+        assert self.shard.delete_matching(expression).deleted == deleted
+
+    # Upkeep
+
+    @rule()
+    def seal(self) -> None:
+        self.shard.seal()
+        assert self.shard.stats().growing_rows == 0
+
+    @rule()
+    def compact(self) -> None:
+        self.shard.compact()
+        stats = self.shard.stats()
+        assert (stats.segments, stats.deleted_rows) == (bool(self.model.points), 0)
+        assert stats.covered_sequence == stats.last_sequence
+
+    @rule(meanwhile=strategies.batches, beside=strategies.batches)
+    def snapshot(self, meanwhile: list[Item], beside: list[Item]) -> None:
+        """The copy is the moment it was taken, and neither of the two touches the other afterwards."""
+        self.copies += 1
+        target = self.root / f"copy-{self.copies}"
+        self.shard.snapshot(target)
+        moment = self.model.copy()
+        self.upsert(meanwhile)
+        background = Background(1)
+        copy = self.opened(target, background)
+        try:
+            moment.check(copy)
+            self.write(copy, beside)
+            moment.upsert(beside, self.clock.now_us)
+            copy.compact()
+            moment.check(copy)
+        finally:
+            copy.close()
+            background.close()
+        shutil.rmtree(target)
+
+    @rule()
+    def reopen(self) -> None:
+        self.shard.close()
+        self.background.close()
+        self.open()
+        self.model.check(self.shard)
+
+    @rule(batch=strategies.batches, share=st.floats(0, 1))
+    def crash(self, batch: list[Item], share: float) -> None:
+        """The process is gone, and all that it had in memory; of a write that ran, so much is in the log.
+
+        Maintenance is cut between two of its jobs here; tests/unit/engine/test_crash_points.py cuts
+        between any two of its steps.
+        """
+        self.background.close()
+        self.lives += 1
+        crashed = self.root / f"life-{self.lives}"
+        shutil.copytree(self.folder, crashed)
+        last = self.shard.stats().last_sequence
+        self.shard.close()
+        shutil.rmtree(self.folder)
+        self.folder = crashed
+        if self.leave_write(batch, share, last):
+            self.model.upsert(batch, self.clock.now_us)
+        self.open()
+        self.model.check(self.shard)
+
+    def leave_write(self, batch: list[Item], share: float, last: int) -> bool:
+        """Put a part of an upsert behind the log, as a process would that is killed. True for the whole."""
+        record = Record(
+            Kind.UPSERT,
+            self.clock(),
+            [item.id for item in batch],
+            [orjson.dumps(item.metadata) for item in batch],
+            {"default": np.array([item.vector for item in batch])},
+        )
+        written = log_format.record(last + 1, last, b"".join(encode_record(record)))
+        files = sorted((self.folder / "log").glob("*.log"))
+        if not files or int(files[-1].stem) <= self.opened_at:
+            files.append(self.folder / "log" / log_format.name(last + 1))
+            written = log_format.file_header(last + 1) + written
+        size = round(share * len(written))
+        with files[-1].open("ab") as file:
+            file.write(written[:size])
+        return size == len(written)
+
+    # Reads
+
+    @rule(
+        queries=st.lists(strategies.vectors, min_size=1, max_size=3),
+        limit=strategies.limits,
+        expression=st.none() | strategies.filters,
+    )
+    def search(self, queries: list[Vector], limit: int, expression: Filter | None) -> None:
+        self.model.check_search(self.shard, queries, limit, expression)
+
+    @rule(limit=strategies.limits, expression=st.none() | strategies.filters)
+    def scroll(self, limit: int, expression: Filter | None) -> None:
+        self.model.check_scroll(self.shard, limit, expression)
+
+    @rule(ids=strategies.id_lists)
+    def get(self, ids: Sequence[bytes]) -> None:
+        self.model.check_get(self.shard, ids)
+
+    @rule(expression=strategies.filters)
+    def count(self, expression: Filter) -> None:
+        assert self.shard.count(expression) == len(self.model.matching(expression))
+
+    @precondition(lambda self: hasattr(self, "shard"))
+    @invariant()
+    def same(self) -> None:
+        self.model.check(self.shard)
+
+
+# Finding a smaller example of a failure takes minutes.
+TestShardMachine = pytest.mark.timeout(300 + 300 * SCALE)(ShardMachine.TestCase)
+TestShardMachine.settings = settings(
+    max_examples=round(100 * SCALE),
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
