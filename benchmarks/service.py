@@ -46,6 +46,7 @@ DIMENSION = 384
 BATCH = 500
 WRITERS = 4
 K = 10
+EXACT_BLOCK = 10
 COLLECTION = "bench"
 
 
@@ -225,11 +226,14 @@ def measure_exact(vectors: NDArray[np.float32], metadata: list[bytes]) -> dict[s
             "sgemv": lambda query: vectors @ query,
         }
         times: dict[str, list[float]] = {key: [] for key in calls}
-        for query in queries:
+        # Turn about in blocks: after a call BLAS's threads spin for a while on a core the other needs.
+        for first in range(0, len(queries), EXACT_BLOCK):
             for key, call in calls.items():
-                started = time.perf_counter()
-                call(query)
-                times[key].append(time.perf_counter() - started)
+                time.sleep(0.02)
+                for query in queries[first : first + EXACT_BLOCK]:
+                    started = time.perf_counter()
+                    call(query)
+                    times[key].append(time.perf_counter() - started)
         shard.close()
         background.close()
     return {key: statistics.median(found) * 1e3 for key, found in times.items()}
@@ -380,8 +384,7 @@ def main(repeats: int = 3) -> None:
 
     # Against sgemv with the number of threads that serves it best.
     exact = statistics.median(
-        statistics.median(found["engine"] for found in run["exact"].values())
-        / min(found["sgemv"] for found in run["exact"].values())
+        run["exact"]["blas_threads_1"]["engine"] / min(found["sgemv"] for found in run["exact"].values())
         for run in runs
     )
     report.save(

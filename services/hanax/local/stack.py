@@ -35,9 +35,6 @@ log = structlog.get_logger()
 EMBEDDER = "embedder"
 GATEWAY = "gateway"
 
-# Enough that a request is not kept waiting by scans on every core, not so much that they starve.
-_NICENESS = 5
-
 # Beyond the services' own drain: interpreters take a moment to end.
 _STOP_MARGIN_S = 5.0
 
@@ -139,9 +136,9 @@ def embedder_service(settings: LocalSettings, learn: Callable[[Models], None]) -
             "HANAX_EMBEDDER_BACKEND": settings.embedder_backend,
         }
         address = join(LOOPBACK, port)
-        return Launch(_computing("hanax.embedder"), environment, address, _embedder_probe(address, learn))
+        return Launch(_module("hanax.embedder"), environment, address, _embedder_probe(address, learn))
 
-    return Service(EMBEDDER, 0, (PortNeed(EMBEDDER), PortNeed("embedder-metrics")), launch)
+    return Service(EMBEDDER, 0, (PortNeed(EMBEDDER), PortNeed("embedder-metrics")), launch, yields=True)
 
 
 def shard_service(name: str, layout: Layout) -> Service:
@@ -156,9 +153,9 @@ def shard_service(name: str, layout: Layout) -> Service:
             "HANAX_DATA_DIR": str(layout.shards / name),
         }
         address = join(LOOPBACK, port)
-        return Launch(_computing("hanax.index_shard"), environment, address, grpc_probe(address))
+        return Launch(_module("hanax.index_shard"), environment, address, grpc_probe(address))
 
-    return Service(name, 0, (PortNeed(name), PortNeed(f"{name}-metrics")), launch)
+    return Service(name, 0, (PortNeed(name), PortNeed(f"{name}-metrics")), launch, yields=True)
 
 
 def gateway_service(settings: LocalSettings, layout: Layout, controller: Controller) -> Service:
@@ -177,11 +174,6 @@ def gateway_service(settings: LocalSettings, layout: Layout, controller: Control
         return Launch(_module("hanax.gateway"), environment, join(seen_at, port), probe)
 
     return Service(GATEWAY, 1, (PortNeed(GATEWAY, host, settings.gateway_port),), launch)
-
-
-def _computing(name: str) -> list[str]:
-    """Services that keep cores busy yield to the gateway, which needs little and is waited for."""
-    return ["nice", "-n", str(_NICENESS), *_module(name)]
 
 
 def _module(name: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from hanax.local.backoff import Backoff
 from hanax.local.health import Health, Probe
 from hanax.local.logfiles import bound_log, open_log
 from hanax.local.ports import PortBook, PortNeed
+from hanax.local.priority import let_yield
 from hanax.local.state import ProcessRef, ServiceState, State
 
 log = structlog.get_logger()
@@ -42,12 +43,13 @@ class Launch:
 
 @dataclass(frozen=True)
 class Service:
-    """`stage`: ready in ascending order, stopped in descending order."""
+    """`stage`: ready in ascending order, stopped in descending order. `yields`: it computes much."""
 
     name: str
     stage: int
     ports: tuple[PortNeed, ...]
     launch: Callable[[tuple[int, ...]], Launch]
+    yields: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ class Worker:
                 start_new_session=True,
             )
         self._process = process
+        if self.service.yields:
+            let_yield(process.pid)
         reference = None
         with suppress(psutil.NoSuchProcess):
             reference = ProcessRef.of(process.pid)

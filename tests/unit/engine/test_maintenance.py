@@ -56,10 +56,12 @@ class Gate:
 def running(*threads: threading.Thread) -> Iterator[None]:
     for thread in threads:
         thread.start()
-    yield
-    for thread in threads:
-        thread.join(DEADLINE_S)
-        assert not thread.is_alive()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.join(2 * DEADLINE_S)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 # What makes a segment full
@@ -92,9 +94,25 @@ def test_deletes_alone_fill_the_log(folder: Path) -> None:
         for number in range(100):
             rig.delete([number % 45])
         wait_until("a manifest is written", lambda: rig.shard.stats().log_bytes < 5_000)
+        settled(rig)
+        covered = rig.shard.stats().covered_sequence
+        rig.delete(["nobody"])
+        settled(rig)
+        assert rig.shard.stats().covered_sequence == covered, "one manifest for many writes"
         assert rig.shard.count() == 5
         rig.reopen()
         assert rig.shard.count() == 5
+
+
+def test_many_small_records_fill_the_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening takes time for each of them, not for their bytes."""
+    monkeypatch.setattr(module, "_MAX_LOG_RECORDS", 100)
+    with Rig(folder) as rig:
+        for life in range(3):
+            for number in range(40):
+                rig.delete([f"{life}-{number}"])
+            rig.reopen()
+        wait_until("a manifest is written", lambda: rig.shard.stats().covered_sequence >= 100)
 
 
 def test_the_log_that_opening_reads_stays_bounded_however_often_a_shard_is_opened_or_copied(

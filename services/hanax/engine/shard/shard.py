@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 # Moments that wait to be sealed: bounds the memory that writers may run ahead of the disk.
 _MAX_CAPTURED = 3
+# Records that opening may have to replay: each costs some 30 us, however small it is.
+_MAX_LOG_RECORDS = 65_536
 # How long a writer waits for sealing to catch up before it is told to come back.
 _SEALING_WAIT_S = 5.0
 
@@ -84,8 +86,9 @@ class Shard:
         self._failure: HanaxError | None = None
         # Why the log takes no writes.
         self._read_only: str = ""
-        # The log's `record_bytes` at the last capture.
+        # Where the log was at the last capture.
         self._captured_bytes = 0
+        self._captured_sequence = self._state.persisted.sequence
         # Why sealing fails, when the disk is full.
         self._stuck: str = ""
         name = str(recovered.folder)
@@ -300,6 +303,7 @@ class Shard:
             growing.rows >= options.segment_max_rows
             or growing.bytes >= options.segment_max_bytes
             or self._log.record_bytes - self._captured_bytes >= options.log_max_bytes
+            or self._state.current.sequence - self._captured_sequence >= _MAX_LOG_RECORDS
         ):
             self._capture_everything()
             self._seal_job.ask()
@@ -308,6 +312,7 @@ class Shard:
         if self._state.capture():
             self._log.rotate()
             self._captured_bytes = self._log.record_bytes
+            self._captured_sequence = self._state.current.sequence
 
     def _seal_captured(self) -> bool:
         """The sealing job."""
