@@ -213,7 +213,7 @@ class ShardMachine(RuleBasedStateMachine):
 # Finding a smaller example of a failure takes minutes.
 TestShardMachine = pytest.mark.timeout(300 + 300 * SCALE)(ShardMachine.TestCase)
 TestShardMachine.settings = settings(
-    max_examples=round(100 * SCALE),
+    max_examples=round(200 * SCALE),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

@@ -244,7 +244,7 @@ def test_a_writer_goes_on_as_soon_as_one_segment_is_sealed(
             assert go.wait(DEADLINE_S)
         build_segment(folder, schema, parts, stopped)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "_SEALING_WAIT_S", DEADLINE_S)
+    monkeypatch.setattr(module, "_SEALING_WAIT_S", 10.0)
     written = threading.Event()
 
     def write() -> None:
@@ -256,8 +256,9 @@ def test_a_writer_goes_on_as_soon_as_one_segment_is_sealed(
         assert not written.wait(0.05)
         with running(threading.Thread(target=rig.shard.seal)):
             assert second.wait(DEADLINE_S)
-            assert written.wait(5)
+            woken = written.wait(5)
             go.set()
+            assert woken
     assert rig.shard.count() == 49
     rig.close()
 
