@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
 from hanax.core.errors import DimensionMismatch, InvalidArgument, NonFiniteVector, ZeroVector
+from hanax.core.limits import MAX_VECTOR_NORM, MIN_COSINE_NORM
 from hanax.core.specs import DEFAULT_VECTOR
 
 Vectors = NDArray[np.float32]
-
-# Products of two components, summed, stay inside float32 for vectors between these lengths.
-MAX_NORM = 1e18
-MIN_COSINE_NORM = 1e-18
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +25,8 @@ class VectorField:
     def check(self, vectors: NDArray[np.generic], what: str = "vector") -> Vectors:
         """Return `vectors` as C-contiguous float32[n, dimension].
 
-        Raises DimensionMismatch, NonFiniteVector (NaN, infinity, longer than MAX_NORM) or ZeroVector (under
-        cosine), naming the first bad row.
+        Raises DimensionMismatch, NonFiniteVector (NaN, infinity, longer than MAX_VECTOR_NORM) or
+        ZeroVector (under cosine), naming the first bad row.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
             got = vectors.shape[1] if vectors.ndim == 2 else vectors.shape
@@ -42,10 +39,10 @@ class VectorField:
             rows = np.ascontiguousarray(vectors, dtype=np.float32)
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
         # NaN fails the comparison as well.
-        if not (good := norms <= MAX_NORM).all():
+        if not (good := norms <= MAX_VECTOR_NORM).all():
             row = int(np.argmin(good))
             raise NonFiniteVector(
-                f"{what} {row} holds NaN or infinity, or is longer than {MAX_NORM:g}", index=row
+                f"{what} {row} holds NaN or infinity, or is longer than {MAX_VECTOR_NORM:g}", index=row
             )
         if self.metric is Metric.COSINE and not (good := norms >= MIN_COSINE_NORM).all():
             row = int(np.argmin(good))
