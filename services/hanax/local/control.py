@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psutil
+
 from hanax.core.errors import FailedPrecondition, Unavailable
 from hanax.core.settings import LocalSettings
 from hanax.local.layout import Layout
@@ -109,11 +111,20 @@ def stop(layout: Layout, drain_grace_s: float) -> bool:
         return False
     process.terminate()
     deadline = time.monotonic() + _longest_stop_s(drain_grace_s)
-    while running_supervisor(layout.lock_file) == owner:
+    # It gives up its lock a moment before it ends.
+    while running_supervisor(layout.lock_file) == owner or _is_alive(process):
         if time.monotonic() >= deadline:
             raise _not_ended(owner.pid, layout)
         time.sleep(_POLL_S)
     return True
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that ended and was not collected by its parent doesn't."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def stop_started(started: Started, drain_grace_s: float) -> None:
