@@ -48,3 +48,6 @@ SLOTS = 1_024
 
 # Slots are spread over shards, at least 16 each.
 MAX_SHARDS = 64
+
+# Buckets beyond the number of rows stay empty: 2^24 are more than a segment has rows.
+MAX_HASH_BITS = 24

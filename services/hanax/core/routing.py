@@ -14,8 +14,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
+from hanax.core.index_specs import Spec
 from hanax.core.limits import SLOTS
-from hanax.core.specs import CollectionName, CollectionSpec, Spec
+from hanax.core.specs import CollectionName, CollectionSpec
 
 # A part of a directory's name: a UUID with or without hyphens in practice.
 CollectionUid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from hanax.core.distances import Metric
+from hanax.core.index_specs import AutoIndex, Indexing, IndexSpec, Quantisation, Spec
 from hanax.core.limits import MAX_DIMENSION, MAX_SHARDS
 
 DEFAULT_VECTOR = "default"
@@ -24,16 +25,6 @@ ModelName = Annotated[
 ]
 
 
-class Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IndexSpec(Spec):
-    """How sealed segments are searched."""
-
-    type: Literal["flat"] = Field("flat", description="flat: exact search")
-
-
 class CollectionSpec(Spec):
     """A collection: dimension and metric are fixed for its life."""
 
@@ -44,4 +35,18 @@ class CollectionSpec(Spec):
     embedding_model: ModelName | None = Field(
         None, description="model that embeds texts; none: only vectors are taken"
     )
-    index: IndexSpec = IndexSpec()
+    index: IndexSpec = AutoIndex()
+    quantisation: Quantisation | None = Field(None, description="none given: what suits the index")
+    target_recall: float | None = Field(
+        None, gt=0, le=1, description="share of the true nearest that answers hold, on average"
+    )
+
+    @property
+    def indexing(self) -> Indexing:
+        return Indexing(index=self.index, quantisation=self.quantisation, target_recall=self.target_recall)
+
+    @model_validator(mode="after")
+    def _indexing_is_possible(self) -> CollectionSpec:
+        if problem := self.indexing.problem(self.metric, self.dimension):
+            raise ValueError(problem)
+        return self

@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hanax.core.errors import CollectionExists, CollectionNotFound, DataLoss
-from hanax.core.specs import CollectionSpec, Spec
+from hanax.core.index_specs import Spec
+from hanax.core.specs import CollectionSpec
 
 
 class CatalogEntry(Spec):

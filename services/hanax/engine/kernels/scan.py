@@ -34,7 +34,7 @@ _words_t = types.Array(uint64, 1, "C", readonly=True)
     cache=True,
     error_model="numpy",
 )
-def _dots(rows, first, count, query, out):  # type: ignore[no-untyped-def]
+def _dots(rows, first, count, query, out):
     dimension = query.shape[0]
     i = 0
     while i + 4 <= count:
@@ -73,7 +73,7 @@ def _dots(rows, first, count, query, out):  # type: ignore[no-untyped-def]
     cache=True,
     error_model="numpy",
 )
-def _squared_l2s(rows, first, count, query, out):  # type: ignore[no-untyped-def]
+def _squared_l2s(rows, first, count, query, out):
     dimension = query.shape[0]
     i = 0
     while i + 4 <= count:
@@ -112,7 +112,7 @@ def _squared_l2s(rows, first, count, query, out):  # type: ignore[no-untyped-def
     cache=True,
     error_model="numpy",
 )
-def _l1s(rows, first, count, query, out):  # type: ignore[no-untyped-def]
+def _l1s(rows, first, count, query, out):
     dimension = query.shape[0]
     i = 0
     while i + 4 <= count:
@@ -150,7 +150,7 @@ def _l1s(rows, first, count, query, out):  # type: ignore[no-untyped-def]
     cache=True,
     error_model="numpy",
 )
-def _distances(metric, rows, first, count, query, out):  # type: ignore[no-untyped-def]
+def _distances(metric, rows, first, count, query, out):
     if metric == DOT:
         _dots(rows, first, count, query, out)
     elif metric == SQUARED_L2:
@@ -165,7 +165,7 @@ def _distances(metric, rows, first, count, query, out):  # type: ignore[no-untyp
     cache=True,
     error_model="numpy",
 )
-def _insert(distances, rows, size, distance, row):  # type: ignore[no-untyped-def]
+def _insert(distances, rows, size, distance, row):
     """Put a row behind those that are as near; return the new size. Drops the last of a full pool."""
     limit = distances.shape[0]
     if size == limit:
@@ -192,7 +192,7 @@ def _insert(distances, rows, size, distance, row):  # type: ignore[no-untyped-de
     cache=True,
     error_model="numpy",
 )  # fmt: skip
-def scan(metric, rows, inverse_norms, queries, masked, mask, base, distances, found, sizes):  # type: ignore[no-untyped-def]
+def scan(metric, rows, inverse_norms, queries, masked, mask, base, distances, found, sizes):
     """Add the nearest rows to each query's pool.
 
     metric: DOT, SQUARED_L2 or L1. rows: float32[n, d]. inverse_norms: float32[n] for cosine

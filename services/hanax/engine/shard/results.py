@@ -26,6 +26,27 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexStats:
+    """One vector column of one sealed segment.
+
+    state: built; waiting or building (searched exactly meanwhile); refused (then `reason` says why, and it is
+    searched exactly). recall: what was measured at sealing, NaN where answers are exact. memory_bytes:
+    the index's own arrays. reason: why this index, where it was chosen automatically.
+    """
+
+    segment: str
+    column: str
+    rows: int
+    state: str
+    type: str
+    quantisation: str
+    effort: int
+    recall: float
+    memory_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShardStats:
     points: int
     deleted_rows: int

@@ -1,0 +1,92 @@
+"""Candidates compared again in full: what an index found on codes gets its true distances."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import float32, int64, njit, types, void
+
+from hanax.engine.kernels.llvm import prefetch_line
+from hanax.engine.kernels.scan import DOT, SQUARED_L2
+
+_vectors_t = types.Array(float32, 2, "C", readonly=True)
+_floats_t = types.Array(float32, 1, "C", readonly=True)
+_rows_t = types.Array(int64, 2, "C", readonly=True)
+
+# Candidates whose rows are asked for ahead of the one at hand.
+_AHEAD = 4
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+def full_distance(metric, row, query):
+    """-row . query, |row - query|^2 or the L1 norm of row - query (hanax.engine.kernels.scan)."""
+    total = np.float32(0.0)
+    if metric == DOT:
+        for j in range(query.shape[0]):
+            total -= row[j] * query[j]
+    elif metric == SQUARED_L2:
+        for j in range(query.shape[0]):
+            total += (row[j] - query[j]) * (row[j] - query[j])
+    else:
+        for j in range(query.shape[0]):
+            total += abs(row[j] - query[j])
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def insert_nearest(distances, rows, size, distance, row):
+    """Keep (distance, row) if it is among the nearest, ascending, ties by row; return the new size."""
+    if size == distances.shape[0]:
+        last = size - 1
+        if distance > distances[last] or (distance == distances[last] and row > rows[last]):
+            return size
+    else:
+        size += 1
+    place = size - 1
+    while place > 0 and (
+        distance < distances[place - 1] or (distance == distances[place - 1] and row < rows[place - 1])
+    ):
+        distances[place] = distances[place - 1]
+        rows[place] = rows[place - 1]
+        place -= 1
+    distances[place] = distance
+    rows[place] = row
+    return size
+
+
+@njit(
+    void(int64, _vectors_t, _floats_t, _vectors_t, _rows_t, float32[:, ::1], int64[:, ::1]),
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+)
+def rescore(metric, vectors, inverse_norms, queries, candidates, distances, rows):
+    """The nearest of each query's candidates.
+
+    metric, vectors, inverse_norms, queries: as for hanax.engine.kernels.scan.scan. candidates: int64[q, c],
+    each row once, -1 after the last. distances: float32[q, k], rows: int64[q, k]: ascending, ties by
+    row; the rest is inf and -1.
+    """
+    normed = inverse_norms.shape[0] > 0
+    count = candidates.shape[1]
+    lines = (vectors.shape[1] * 4 + 63) // 64
+    for q in range(queries.shape[0]):
+        query = queries[q]
+        size = 0
+        for c in range(min(_AHEAD, count)):
+            if candidates[q, c] >= 0:
+                for line in range(lines):
+                    prefetch_line(vectors, candidates[q, c], line)
+        for c in range(count):
+            row = candidates[q, c]
+            if row < 0:
+                break
+            if c + _AHEAD < count and candidates[q, c + _AHEAD] >= 0:
+                for line in range(lines):
+                    prefetch_line(vectors, candidates[q, c + _AHEAD], line)
+            distance = full_distance(metric, vectors[row], query)
+            if normed:
+                distance *= inverse_norms[row]
+            size = insert_nearest(distances[q], rows[q], size, distance, row)
+        for place in range(size, rows.shape[1]):
+            distances[q, place] = np.inf
+            rows[q, place] = -1
