@@ -17,10 +17,13 @@ from hanax.core.index_specs import (
     ScalarQuantisation,
 )
 from hanax.engine.index.flat import Flat
+from hanax.engine.index.ivf import Ivf
+from hanax.engine.index.kd_tree import KdTree
+from hanax.engine.index.lsh import Lsh
 from hanax.engine.index.protocol import Arrays, Index, Source, Work
 from hanax.engine.index.recommendation import recommend
 
-_INDEXES: dict[str, Any] = {"flat": Flat}
+_INDEXES: dict[str, Any] = {"flat": Flat, "ivf": Ivf, "kd_tree": KdTree, "lsh": Lsh}
 _QUANTISATIONS: dict[str, type[Quantisation]] = {
     "none": NoQuantisation,
     "int8": ScalarQuantisation,
@@ -45,7 +48,8 @@ def plan(indexing: Indexing, source: Source) -> Plan:
         raise InvalidArgument(problem)
     index, reason = indexing.index, ""
     if index.type == "auto":
-        index, reason = recommend(count, dimension, source.metric)
+        chosen = recommend(count, dimension, source.metric)
+        index, reason = chosen.index, chosen.reason
     able = QUANTISATIONS[index.type]
     quantisation = indexing.quantisation
     if quantisation is None or quantisation.type not in able:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from hanax.core.distances import Metric
 from hanax.core.index_specs import FlatIndex, IndexSpec, IvfIndex, KdTreeIndex
@@ -13,7 +13,8 @@ FLAT_ROWS = 10_000
 KD_TREE_DIMENSIONS = 6
 
 
-class Recommendation(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Recommendation:
     index: IndexSpec
     reason: str
 
@@ -21,7 +22,8 @@ class Recommendation(NamedTuple):
 def recommend(count: int, dimension: int, metric: Metric) -> Recommendation:
     """Choose an index for `count` vectors.
 
-    Per search: flat O(n d); kd_tree O(log n) in few dimensions; ivf O(sqrt(n) d) at its default number of lists.
+    Per search: flat O(n d); kd_tree O(log n) in few dimensions; ivf O(sqrt(n) d) at its default number of
+    lists.
     """
     if count < FLAT_ROWS:
         return Recommendation(FlatIndex(), f"{count} vectors, fewer than {FLAT_ROWS}: comparing all is fast")

@@ -71,8 +71,8 @@ class ScalarQuantiser:
         """Length of a row of codes."""
         return -(-len(self.mean) // _PIECE) * _PIECE
 
-    def encode(self, mapped: NDArray[np.float32]) -> Encoded:
-        """float32[n, width], rows or queries mapped by the space."""
+    def encode(self, mapped: NDArray[np.float32], unit: bool = False) -> Encoded:
+        """Rows or queries mapped by the space: float32[n, width]. unit: still to be brought to length 1."""
         turned = _turn(mapped, self.order, self.rotation)
         count = len(mapped)
         encoded = Encoded(
@@ -80,6 +80,7 @@ class ScalarQuantiser:
         )
         kernel.encode(
             np.ascontiguousarray(turned, np.float32),
+            unit,
             self.mean,
             np.float32(self.scale),
             encoded.codes,

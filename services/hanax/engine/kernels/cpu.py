@@ -11,7 +11,7 @@ import os
 
 from llvmlite import binding
 
-_NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni")
+_NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512vnni")
 
 _features = binding.get_host_cpu_features()
 

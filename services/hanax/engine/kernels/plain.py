@@ -1,68 +1,38 @@
-"""Distances of rows to a query in plain loops: for processors without AVX-512, and the oracle of `avx512`.
-
-The same functions as there, and the same integers; sums of floats differ by rounding.
-"""
+"""The steps of `distance` on codes for any processor: vector arithmetic that LLVM lowers to what there is."""
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from llvmlite import ir
 
-from hanax.engine.kernels.llvm import bits_of_float
+from hanax.engine.kernels.llvm import I8, I16, I32, declare
+
+BYTES = ir.VectorType(I8, 64)
+_SHORTS = ir.VectorType(I16, 64)
+_WIDE = ir.VectorType(I32, 64)
+_INTS = ir.VectorType(I32, 16)
+
+DOT_TOTAL = _INTS
+L1_TOTAL = _INTS
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def dot1(matrix, a, queries, query):
-    row = matrix[a]
-    codes = queries[query]
-    total = np.int32(0)
-    for j in range(codes.shape[0]):
-        total += np.int32(row[j]) * (np.int32(codes[j]) - np.int32(128))
+def dot_step(builder, query, row, total):
+    """total + sums over four pieces of row * (query - 128): a product fits into 16 bits."""
+    signed = builder.sub(builder.zext(query, _SHORTS), ir.Constant(_SHORTS, [128] * 64))
+    products = builder.mul(builder.zext(row, _SHORTS), signed)
+    return _fold(builder, builder.sext(products, _WIDE), total)
+
+
+def l1_step(builder, query, row, total):
+    """total + sums over four pieces of |row - query|."""
+    smaller = declare(builder, "llvm.umin.v64i8", BYTES, [BYTES, BYTES])
+    larger = declare(builder, "llvm.umax.v64i8", BYTES, [BYTES, BYTES])
+    differences = builder.sub(builder.call(larger, [query, row]), builder.call(smaller, [query, row]))
+    return _fold(builder, builder.zext(differences, _WIDE), total)
+
+
+def _fold(builder, numbers, total):
+    undefined = ir.Constant(_WIDE, ir.Undefined)
+    for first in range(0, 64, 16):
+        lanes = ir.Constant(ir.VectorType(I32, 16), list(range(first, first + 16)))
+        total = builder.add(total, builder.shuffle_vector(numbers, undefined, lanes))
     return total
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def byte_l1_1(matrix, a, queries, query):
-    row = matrix[a]
-    codes = queries[query]
-    total = np.int32(0)
-    for j in range(codes.shape[0]):
-        total += abs(np.int32(row[j]) - np.int32(codes[j]))
-    return total
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
-def squared_l2_1(matrix, a, queries, query):
-    row = matrix[a]
-    vector = queries[query]
-    total = np.float32(0.0)
-    for j in range(vector.shape[0]):
-        difference = row[j] - vector[j]
-        total += difference * difference
-    return bits_of_float(total)
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
-def l1_1(matrix, a, queries, query):
-    row = matrix[a]
-    vector = queries[query]
-    total = np.float32(0.0)
-    for j in range(vector.shape[0]):
-        total += abs(row[j] - vector[j])
-    return bits_of_float(total)
-
-
-def _four(one):
-    @njit(nogil=True, error_model="numpy")
-    def four(matrix, a, b, c, d, queries, query):
-        return (
-            one(matrix, a, queries, query),
-            one(matrix, b, queries, query),
-            one(matrix, c, queries, query),
-            one(matrix, d, queries, query),
-        )
-
-    return four
-
-
-dot4, byte_l1_4, squared_l2_4, l1_4 = _four(dot1), _four(byte_l1_1), _four(squared_l2_1), _four(l1_1)

@@ -31,7 +31,8 @@ def distance_of(key):
     return np.int32(key >> np.int64(32))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+# Without reference counts: they would cost more than the search.
+@njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
 def insert_key(pool, size, limit, key):
     """Put a key into pool[:size], which ascends; return its place, `limit` when it is not among the
     nearest. A full pool loses its last key; the caller counts the size: min(size + 1, limit).

@@ -62,15 +62,21 @@ def insert_nearest(distances, rows, size, distance, row):
 def rescore(metric, vectors, inverse_norms, queries, candidates, distances, rows):
     """The nearest of each query's candidates.
 
-    metric, vectors, inverse_norms, queries: as for hanax.engine.kernels.scan.scan. candidates: int64[q, c],
-    each row once, -1 after the last. distances: float32[q, k], rows: int64[q, k]: ascending, ties by
-    row; the rest is inf and -1.
+    metric, vectors, inverse_norms: as for hanax.engine.kernels.scan.scan. queries: float32[q, d], under
+    cosine of any length but zero. candidates: int64[q, c], each row once, -1 after the last. distances:
+    float32[q, k], rows: int64[q, k]: ascending, ties by row; the rest is inf and -1.
     """
     normed = inverse_norms.shape[0] > 0
     count = candidates.shape[1]
     lines = (vectors.shape[1] * 4 + 63) // 64
     for q in range(queries.shape[0]):
         query = queries[q]
+        factor = np.float32(1.0)
+        if normed:
+            squares = 0.0
+            for j in range(query.shape[0]):
+                squares += float(query[j]) * float(query[j])
+            factor = np.float32(1.0 / np.sqrt(squares))
         size = 0
         for c in range(min(_AHEAD, count)):
             if candidates[q, c] >= 0:
@@ -85,7 +91,7 @@ def rescore(metric, vectors, inverse_norms, queries, candidates, distances, rows
                     prefetch_line(vectors, candidates[q, c + _AHEAD], line)
             distance = full_distance(metric, vectors[row], query)
             if normed:
-                distance *= inverse_norms[row]
+                distance *= inverse_norms[row] * factor
             size = insert_nearest(distances[q], rows[q], size, distance, row)
         for place in range(size, rows.shape[1]):
             distances[q, place] = np.inf
