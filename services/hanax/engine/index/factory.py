@@ -17,13 +17,14 @@ from hanax.core.index_specs import (
     ScalarQuantisation,
 )
 from hanax.engine.index.flat import Flat
+from hanax.engine.index.hnsw import Hnsw
 from hanax.engine.index.ivf import Ivf
 from hanax.engine.index.kd_tree import KdTree
 from hanax.engine.index.lsh import Lsh
 from hanax.engine.index.protocol import Arrays, Index, Source, Work
 from hanax.engine.index.recommendation import recommend
 
-_INDEXES: dict[str, Any] = {"flat": Flat, "ivf": Ivf, "kd_tree": KdTree, "lsh": Lsh}
+_INDEXES: dict[str, Any] = {"flat": Flat, "hnsw": Hnsw, "ivf": Ivf, "kd_tree": KdTree, "lsh": Lsh}
 _QUANTISATIONS: dict[str, type[Quantisation]] = {
     "none": NoQuantisation,
     "int8": ScalarQuantisation,

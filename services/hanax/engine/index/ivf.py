@@ -8,7 +8,6 @@ Full vectors are read from the segment for the last few candidates alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 from hanax.core.distances import Metric
 from hanax.core.index_specs import IvfIndex, Quantisation
 from hanax.engine.index.flat import Flat
-from hanax.engine.index.list_codes import Kept, ListCodes, Probe, build_codes, load_codes
+from hanax.engine.index.keeping import Kept, learn
+from hanax.engine.index.list_codes import ListCodes, Probe, build_codes, load_codes
 from hanax.engine.index.lists import Lists, deal_out, default_lists, train
 from hanax.engine.index.protocol import Arrays, Effort, Mask, Nearest, Source, Work
 from hanax.engine.index.rescoring import rescore
@@ -27,11 +27,8 @@ from hanax.engine.index.space import Space
 
 # So few allowed rows are compared in full: lists would mostly be read in vain.
 _FEW_ALLOWED = 256
-# How many candidates codes have to keep is learnt from so many rows, asked for as queries.
+# Rows that are asked for to learn how many candidates codes have to keep.
 _LEARNING_QUERIES = 128
-_PRODUCT_KEPT = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
-_SCALAR_KEPT = (0.9, 1.1, 1.5, 2.0, 3.0, 4.5)
-_LOSS = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +50,18 @@ class Ivf:
         return cls(source, space, trained.quantiser, lists, codes)._with_fewest_kept()
 
     def _with_fewest_kept(self) -> Ivf:
-        """As few candidates kept from stage to stage as lose next to no neighbour of some rows."""
         count = len(self.source.vectors)
         rows = np.random.default_rng(5).choice(count, min(count, _LEARNING_QUERIES), replace=False)
         queries = self.source.vectors[np.sort(rows)]
-        k, nprobe = min(10, count), -(-self.lists.count // 4)
+        k, most = min(11, count), -(-self.lists.count // 4)
 
-        def keeping(kept: Kept) -> Ivf:
-            return replace(self, codes=replace(self.codes, kept=kept))
+        def ask(kept: Kept, nprobe: int) -> NDArray[np.int64]:
+            return self._keeping(kept)._nearest(queries, k, nprobe, None).rows
 
-        def fewest(
-            ladder: tuple[float, ...], more: float, kept_with: Callable[[float], Kept], most: Kept
-        ) -> Kept:
-            best = keeping(most)._nearest(queries, k, nprobe, None).rows
-            for factor in ladder:
-                found = keeping(kept_with(factor))._nearest(queries, k, nprobe, None).rows
-                if (found[:, :, None] == best[:, None, :]).any(axis=2).mean() >= 1.0 - _LOSS:
-                    # Queries are farther from their neighbours than rows: those are harder to tell apart.
-                    return kept_with(factor + more)
-            return most
+        return self._keeping(learn(ask, (*(n for n in self.efforts if n < most), most)))
 
-        kept = self.codes.kept
-        kept = fewest(_SCALAR_KEPT, 0.2, lambda factor: kept._replace(scalar=factor), kept)
-        return keeping(fewest(_PRODUCT_KEPT, 1.5, lambda factor: kept._replace(product=factor), kept))
+    def _keeping(self, kept: Kept) -> Ivf:
+        return replace(self, codes=replace(self.codes, kept=kept))
 
     @classmethod
     def load(cls, arrays: Arrays, parameters: dict[str, Any], source: Source) -> Ivf:

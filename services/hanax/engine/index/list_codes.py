@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.index_specs import ProductQuantisation, Quantisation
+from hanax.engine.index.keeping import MOST_KEPT, Kept
 from hanax.engine.index.lists import Lists, Trained, in_runs
 from hanax.engine.index.product import ProductQuantiser
 from hanax.engine.index.protocol import Arrays, Mask, Source, Work
@@ -42,26 +42,6 @@ class Probe(NamedTuple):
         return self.mask is not None, _NO_WORDS if self.mask is None else self.mask.words
 
 
-class Kept(NamedTuple):
-    """Candidates that codes keep for the next, more exact comparison, for each neighbour asked for."""
-
-    product: float
-    scalar: float
-
-    def product_at(self, k: int) -> int:
-        return math.ceil(self.product * k) + _MORE_OF_PRODUCT
-
-    def scalar_at(self, k: int) -> int:
-        return math.ceil(self.scalar * k) + _MORE_OF_SCALAR
-
-
-# For few neighbours, whose number is no measure.
-_MORE_OF_PRODUCT = 16
-_MORE_OF_SCALAR = 2
-# Before less is learnt.
-MOST_KEPT = Kept(48.0, 8.0)
-
-
 @dataclass(frozen=True, slots=True)
 class ProductLists:
     """4-bit codes in blocks of 32: uint8[blocks, groups, 64]; int8 codes, which may be without rows."""
@@ -85,11 +65,11 @@ class ProductLists:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {"holds": "product4", "kept": self.kept}
+        return {"holds": "product4", "kept": list(self.kept)}
 
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         """Rows worth comparing in full, ascending: int64[q, c], -1 after the last."""
-        kept = self.kept.product_at(probe.k)
+        kept = self.kept.product_at(probe.k, probe.nprobe)
         places = probe.places(self.kept.scalar_at(probe.k) if len(self.codes) else kept)
         kernel.search_product(
             probe.space.l1,
@@ -125,10 +105,10 @@ class ByteLists:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {"holds": "product8", "kept": self.kept}
+        return {"holds": "product8", "kept": list(self.kept)}
 
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
-        places = probe.places(self.kept.product_at(probe.k))
+        places = probe.places(self.kept.product_at(probe.k, probe.nprobe))
         kernel.search_bytes(
             probe.space.l1,
             probe.encoded.codes,
@@ -159,7 +139,7 @@ class PlainLists:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        return {"holds": "plain", "kept": self.kept}
+        return {"holds": "plain", "kept": list(self.kept)}
 
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         coded = self.stored.dtype == np.uint8

@@ -51,3 +51,17 @@ def insert_key(pool, size, limit, key):
             move_items(pool, low + 1, low, moved)
         pool[low] = key
     return low
+
+
+@njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
+def offer(pool, size, limit, bound, key):
+    """Put a key below `bound` into the pool; return the new size, and the bound of the next.
+
+    The bound is the last key of a full pool, before that NO_BOUND.
+    """
+    if key < bound:
+        insert_key(pool, size, limit, key)
+        size = min(size + 1, limit)
+        if size == limit:
+            bound = pool[limit - 1]
+    return size, bound

@@ -1,0 +1,80 @@
+"""How many candidates codes have to keep for the next, more exact comparison: learnt by asking for some rows.
+
+Fewer are faster. While few lists are read, which miss neighbours anyway, losing a few more matters little;
+a search that reads enough lists to find nearly all must not lose them here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+# For few neighbours, whose number is no measure.
+_MORE_OF_PRODUCT = 16
+_MORE_OF_SCALAR = 2
+_PRODUCT = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
+_SCALAR = (0.9, 1.1, 1.5, 2.0, 3.0, 4.5)
+# What may be lost where few lists are read, and where many are.
+_LOSS_AT_FEW, _LOSS = 0.02, 0.003
+# Shares of the neighbours that few and many lists hold.
+_FEW_LISTS_HOLD, _MANY_LISTS_HOLD = 0.95, 0.985
+# Queries are farther from their neighbours than rows are, and those are harder to tell apart.
+_MORE_FOR_QUERIES = 1.5
+
+
+class Kept(NamedTuple):
+    """Candidates for each neighbour asked for.
+
+    product: of product codes, from `many` lists on; product_at_few: up to `few` lists. scalar: of int8 codes.
+    """
+
+    product: float
+    scalar: float
+    product_at_few: float
+    few: int
+    many: int
+
+    def product_at(self, k: int, nprobe: int) -> int:
+        share = math.log(max(nprobe, self.few) / self.few) / math.log(max(self.many, self.few + 1) / self.few)
+        factor = self.product_at_few + (self.product - self.product_at_few) * min(1.0, share)
+        return math.ceil(factor * k) + _MORE_OF_PRODUCT
+
+    def scalar_at(self, k: int) -> int:
+        return math.ceil(self.scalar * k) + _MORE_OF_SCALAR
+
+
+# Before less is learnt.
+MOST_KEPT = Kept(48.0, 8.0, 48.0, 1, 1)
+
+# Rows nearest to some rows, themselves first: (kept, nprobe) -> int64[q, k].
+Ask = Callable[[Kept, int], NDArray[np.int64]]
+
+
+def learn(ask: Ask, efforts: tuple[int, ...]) -> Kept:
+    """efforts: numbers of lists to read, ascending, the last of them enough."""
+    enough = efforts[-1]
+    best = ask(MOST_KEPT, enough)
+
+    def loss(kept: Kept, nprobe: int) -> float:
+        found = ask(kept, nprobe)[:, :, None] == best[:, None, :]
+        # But for the row itself, which is no merit.
+        return 1.0 - float(found.any(axis=1)[:, 1:].mean()) if best.shape[1] > 1 else 0.0
+
+    def lists_that_hold(share: float) -> int:
+        return next((n for n in efforts if loss(MOST_KEPT, n) <= 1.0 - share), enough)
+
+    def least(ladder: tuple[float, ...], allowed: float, kept_with: Callable[[float], Kept]) -> float:
+        return next((factor for factor in ladder if loss(kept_with(factor), enough) <= allowed), ladder[-1])
+
+    few = lists_that_hold(_FEW_LISTS_HOLD)
+    kept = MOST_KEPT._replace(few=few, many=max(few + 1, lists_that_hold(_MANY_LISTS_HOLD)))
+    kept = kept._replace(scalar=0.2 + least(_SCALAR, _LOSS, lambda factor: kept._replace(scalar=factor)))
+
+    def product(allowed: float) -> float:
+        return least(_PRODUCT, allowed, lambda factor: kept._replace(product=factor, product_at_few=factor))
+
+    return kept._replace(product=product(_LOSS) + _MORE_FOR_QUERIES, product_at_few=product(_LOSS_AT_FEW))
