@@ -13,6 +13,7 @@ from hanax.core.distances import Metric
 from hanax.core.errors import DimensionMismatch, InvalidArgument, NonFiniteVector, ZeroVector
 from hanax.core.limits import MAX_VECTOR_NORM, MIN_COSINE_NORM
 from hanax.core.specs import DEFAULT_VECTOR
+from hanax.engine.kernels.lengths import first_outside
 
 Vectors = NDArray[np.float32]
 
@@ -34,18 +35,20 @@ class VectorField:
                 f"expected vectors of {self.dimension} floats, got {got}",
                 expected=self.dimension,
             )
-        with np.errstate(over="ignore"):
-            # Numbers past float32 become infinite, and are refused as such.
-            rows = np.ascontiguousarray(vectors, dtype=np.float32)
-        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-        # NaN fails the comparison as well.
-        if not (good := norms <= MAX_VECTOR_NORM).all():
-            row = int(np.argmin(good))
+        if vectors.dtype == np.float32:
+            rows = np.ascontiguousarray(vectors)
+        else:
+            with np.errstate(over="ignore"):
+                # Numbers past float32 become infinite, and are refused as such.
+                rows = np.ascontiguousarray(vectors, dtype=np.float32)
+        if (row := first_outside(rows, 0.0, MAX_VECTOR_NORM)) >= 0:
             raise NonFiniteVector(
                 f"{what} {row} holds NaN or infinity, or is longer than {MAX_VECTOR_NORM:g}", index=row
             )
-        if self.metric is Metric.COSINE and not (good := norms >= MIN_COSINE_NORM).all():
-            row = int(np.argmin(good))
+        if (
+            self.metric is Metric.COSINE
+            and (row := first_outside(rows, MIN_COSINE_NORM, MAX_VECTOR_NORM)) >= 0
+        ):
             raise ZeroVector(f"{what} {row} has no direction: cosine needs a length above zero", index=row)
         return rows
 

@@ -21,7 +21,7 @@ from hanax.engine.index.keeping import Kept, learn
 from hanax.engine.index.list_codes import ListCodes, Probe, build_codes, load_codes
 from hanax.engine.index.lists import Lists, deal_out, default_lists, train
 from hanax.engine.index.protocol import Arrays, Effort, Mask, Nearest, Source, Work
-from hanax.engine.index.rescoring import rescore
+from hanax.engine.index.rescoring import rescore_and_count
 from hanax.engine.index.scalar import ScalarQuantiser
 from hanax.engine.index.space import Space
 
@@ -56,7 +56,7 @@ class Ivf:
         k, most = min(11, count), -(-self.lists.count // 4)
 
         def ask(kept: Kept, nprobe: int) -> NDArray[np.int64]:
-            return self._keeping(kept)._nearest(queries, k, nprobe, None).rows
+            return self._keeping(kept)._nearest(queries, k, nprobe, None)[0].rows
 
         return self._keeping(learn(ask, (*(n for n in self.efforts if n < most), most)))
 
@@ -94,16 +94,19 @@ class Ivf:
             share = mask.count / count
         # The k nearest of a share of the rows are among the k / share nearest of all.
         nprobe = min(self.lists.count, max(effort.at(k / share), -(-2 * k * self.lists.count // count)))
-        nearest = self._nearest(queries, k, nprobe, mask)
-        missing = np.flatnonzero(nearest.rows[:, -1] < 0)
-        if len(missing):
+        nearest, lacking = self._nearest(queries, k, nprobe, mask)
+        if lacking:
+            missing = np.flatnonzero(nearest.rows[:, -1] < 0)
             # The lists that were read hold fewer than k allowed rows.
             rest = Flat(self.source, "none", None).search(queries[missing], k, mask, effort)
             nearest.distances[missing], nearest.rows[missing] = rest
         return nearest
 
-    def _nearest(self, queries: NDArray[np.float32], k: int, nprobe: int, mask: Mask | None) -> Nearest:
+    def _nearest(
+        self, queries: NDArray[np.float32], k: int, nprobe: int, mask: Mask | None
+    ) -> tuple[Nearest, int]:
+        """From these lists alone, and how many queries got fewer than k."""
         cosine = self.source.metric is Metric.COSINE
         encoded = self.quantiser.encode(queries if cosine else self.space.queries(queries), unit=cosine)
         candidates = self.codes.candidates(self.lists, Probe(self.space, queries, encoded, k, nprobe, mask))
-        return rescore(self.source, queries, candidates, k)
+        return rescore_and_count(self.source, queries, candidates, k)

@@ -25,23 +25,19 @@ KERNEL_METRIC = {
 
 
 def rescore(source: Source, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int) -> Nearest:
-    """The k nearest of each query's candidates.
+    """The k nearest of each query's candidates: int64[q, c], each row once, -1 after the last."""
+    return rescore_and_count(source, queries, candidates, k)[0]
 
-    queries: float32[q, d], under cosine of any length but zero. candidates: int64[q, c], each row once, in
-    any order, -1 after the last.
-    """
-    distances = np.empty((len(queries), k), np.float32)
-    rows = np.empty((len(queries), k), np.int64)
-    kernel.rescore(
-        KERNEL_METRIC[source.metric],
-        source.vectors,
-        source.inverse_norms,
-        queries,
-        candidates,
-        distances,
-        rows,
+
+def rescore_and_count(
+    source: Source, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
+) -> tuple[Nearest, int]:
+    """`rescore`, and how many queries got fewer than k."""
+    nearest = Nearest(np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64))
+    lacking = kernel.rescore(
+        KERNEL_METRIC[source.metric], source.vectors, source.inverse_norms, queries, candidates, *nearest
     )
-    return Nearest(metric_distances(source.metric, distances), rows)
+    return nearest, lacking
 
 
 def kernel_queries(metric: Metric, queries: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Recall as a promise: the least effort that finds the share of the true neighbours that was asked for.
 
 Queries are rows of the segment, each left out of its own answer, or queries that users asked. Their true
-neighbours come from an exact scan. One half of the sample picks the effort, the other half tells the recall.
+neighbours come from an exact scan. One half of the sample picks the effort; the other half tells the recall,
+and has the effort raised as long as that is too low.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class TunedEffort:
 
 
 class Tuned(NamedTuple):
-    """recall: of the nearest 10, measured apart from the tuning; NaN when every answer is exact."""
+    """recall: of the nearest 10, on the half of the sample that did not pick; NaN where answers are exact."""
 
     effort: TunedEffort
     recall: float
@@ -131,10 +132,12 @@ def _tuned(index: Index, source: Source, aim: Aim, lengths: Sequence[int], stopp
         rung = 0
         for k in lengths:
             rung = _lowest(index, first, k, aim.target, rung)
+            # Queries that find next to nothing are few, and the first half may have missed them.
+            while rung + 1 < len(ladder) and _mean(index, second, k, ladder[rung]) < aim.target:
+                rung += 1
             points.append((k, ladder[rung]))
         effort = TunedEffort(tuple(points), ladder[-1])
-    recall = second.recalls(index, lengths[0], FixedEffort(effort.at(lengths[0])))
-    return Tuned(effort, float(recall.mean()))
+    return Tuned(effort, _mean(index, second, lengths[0], effort.at(lengths[0])))
 
 
 class Sample:
@@ -205,6 +208,10 @@ def _without(own: NDArray[np.int64], found: Nearest, k: int) -> Nearest:
     return Nearest(
         np.take_along_axis(found.distances, order, axis=1), np.take_along_axis(found.rows, order, axis=1)
     )
+
+
+def _mean(index: Index, sample: Sample, k: int, effort: int) -> float:
+    return float(sample.recalls(index, k, FixedEffort(effort)).mean())
 
 
 def _lowest(index: Index, sample: Sample, k: int, target: float, start: int) -> int:
