@@ -2,6 +2,7 @@
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+BENCH_INSTALLED := .venv/bench-installed
 # Where `make bench-...` writes its results.
 RESULTS ?= benchmarks/results
 
@@ -78,13 +79,21 @@ gen: setup ## Write the generated files: protos/python
 
 # --- measure ---------------------------------------------------------------------------------
 
-.PHONY: bench-service
+.PHONY: bench-service bench-index
 bench-service: setup ## Measure the whole service; writes RESULTS/service.json (benchmarks/results)
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.service
+
+bench-index: $(BENCH_INSTALLED) ## Measure the vector indexes beside other libraries; writes RESULTS/index.json and .png
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.index
+
+$(BENCH_INSTALLED): $(INSTALLED)
+	@echo "installing the libraries to compare with"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' -c constraints.txt
+	@touch $@
 
 # --- tidy ------------------------------------------------------------------------------------
 
 .PHONY: clean
 clean: ## Remove .venv, caches and builds; data in .hanax stays
-	@rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	@rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

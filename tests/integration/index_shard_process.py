@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import numpy as np
@@ -36,22 +35,9 @@ from hanax.core.routing import (
 from hanax.core.specs import CollectionSpec
 from hanax.rpc.errors import error_from_call
 from hanax.runtime.routing_file import write_routing_file
+from tests.integration.waiting import DEADLINE_S, wait_until
 
-T = TypeVar("T")
-
-# Longer than a cold start, shorter than a test's own limit.
-DEADLINE_S = 60.0
 CALL_S = 20.0
-
-
-def wait_until(what: str, ready: Callable[[], T | None]) -> T:
-    """Poll until `ready` answers something true, and return that."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        if found := ready():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {DEADLINE_S} s")
 
 
 class Routes:

@@ -6,34 +6,19 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psutil
 
 from hanax.local.layout import Layout
 from hanax.local.state import StackState, read_state
-
-T = TypeVar("T")
-
-# Longer than a cold start, shorter than a test's own limit.
-DEADLINE_S = 60.0
+from tests.integration.waiting import DEADLINE_S, wait_until
 
 COMMAND = (sys.executable, "-c", "from hanax.cli.vector import main; main()")
-
-
-def wait_until(what: str, ready: Callable[[], T | None]) -> T:
-    """Poll until `ready` answers something true, and return that."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        if found := ready():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {DEADLINE_S} s")
 
 
 class LocalStack:

@@ -56,6 +56,8 @@ class Life:
         self._folder = folder
         self._events = events
         self._round = round_
+        self._answered = 0
+        self._progress = threading.Condition()
 
     def live(self) -> None:
         """Until the process is killed."""
@@ -84,14 +86,23 @@ class Life:
                 self._tell(f"refused {writer}")
             else:
                 self._tell(f"done {writer} {sequence}")
+            with self._progress:
+                self._answered += 1
+                self._progress.notify_all()
 
     def _maintain(self, shard: Shard) -> None:
-        """A copy in each life, and some rewriting."""
-        time.sleep(0.01 * (self._round % 4))
+        """A copy in each life, sooner or later, and some rewriting."""
+        self._await_writes(5 * (self._round % 4))
         shard.snapshot(self._folder / f"copy-{self._round}")
         while True:
-            time.sleep(0.02)
+            self._await_writes(10)
             shard.compact()
+
+    def _await_writes(self, count: int) -> None:
+        """Return when so many more were answered."""
+        with self._progress:
+            enough = self._answered + count
+            self._progress.wait_for(lambda: self._answered >= enough)
 
     def _tell(self, what: str) -> None:
         # Lines this short reach a pipe whole.

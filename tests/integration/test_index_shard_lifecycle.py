@@ -15,12 +15,11 @@ import pytest
 
 from hanax.core.errors import CollectionNotFound, DataLoss, HanaxError, Unavailable
 from tests.integration.index_shard_process import (
-    DEADLINE_S,
     IndexShardProcess,
     Routes,
     Shard,
-    wait_until,
 )
+from tests.integration.waiting import DEADLINE_S, wait_until
 
 
 @pytest.fixture

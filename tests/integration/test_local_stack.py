@@ -15,7 +15,8 @@ import pytest
 
 import hanax
 from hanax.local.controller import read_table
-from tests.integration.local_stack import LocalStack, all_gone, wait_until
+from tests.integration.local_stack import LocalStack, all_gone
+from tests.integration.waiting import wait_until
 
 SERVICES = ["embedder", "shard-0", "shard-1", "gateway"]
 
@@ -34,8 +35,11 @@ def started(
 ) -> Iterator[tuple[LocalStack, subprocess.CompletedProcess[str]]]:
     """One stack that runs for many tests, and what its start printed."""
     made = LocalStack(tmp_path_factory.mktemp("stack") / "data")
-    yield made, made.run("up", "--detach")
-    made.end()
+    try:
+        yield made, made.run("up", "--detach")
+    finally:
+        # Also when it did not come up in time.
+        made.end()
 
 
 class TestRunning:

@@ -32,6 +32,7 @@ from tests.integration import index_shard_process
 from tests.integration.crash_load import WRITERS, Content, Journal, Operation, State, check_states, operation
 from tests.integration.index_shard_process import IndexShardProcess, Routes
 from tests.integration.shard_lives import OPTIONS, SCHEMA, now_us
+from tests.integration.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("HANAX_CRASH_ROUNDS", "100"))
@@ -253,7 +254,7 @@ def test_a_killed_index_shard_keeps_its_word(tmp_path: Path) -> None:
             threads = [threading.Thread(target=load.run, args=(writer,)) for writer in range(WRITERS)]
             for thread in threads:
                 thread.start()
-            index_shard_process.wait_until("writes are answered", load.is_answered)
+            wait_until("writes are answered", load.is_answered)
             time.sleep(source.uniform(0, 0.3))
             assert process.process is not None
             process.process.send_signal(signal.SIGKILL)

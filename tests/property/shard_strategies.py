@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hanax.core.distances import Metric
 from hanax.core.filters import And, Condition, Filter, Not, Operator, Or
 from hanax.core.ids import encode_id
+from hanax.core.index_specs import Indexing, KdTreeIndex
 from hanax.engine.shard import ShardOptions
 
 DIMENSION = 3
@@ -34,6 +35,9 @@ options = st.builds(
     segment_max_bytes=st.sampled_from([300, 10_000]),
     log_max_bytes=st.sampled_from([400, 100_000]),
 )
+
+# Exact ones, so that answers can be told; of those with files, what suits every metric but dot.
+indexings = st.sampled_from([Indexing(), Indexing(index=KdTreeIndex(leaf_size=2))])
 
 ids = st.sampled_from(
     [

@@ -1,4 +1,4 @@
-"""A shard against a dictionary, through writes, seals, merges, snapshots, crashes and openings.
+"""A shard against a dictionary, through writes, seals, merges, indexes, snapshots, crashes and openings.
 
 HANAX_TEST_SCALE=10 plays ten times as many lives.
 """
@@ -9,7 +9,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import orjson
@@ -26,14 +28,15 @@ from hypothesis.stateful import (
 
 from hanax.core.distances import Metric
 from hanax.core.filters import Filter
-from hanax.engine.shard import Background, Schema, Shard, ShardOptions, Upserted
+from hanax.core.index_specs import Indexing
+from hanax.engine.shard import Background, Schema, Shard, ShardOptions, Upserted, index_plans
 from hanax.engine.storage.records import Kind, Record, encode_record
 from tests.property import shard_strategies as strategies
 from tests.property.shard_model import Model
 from tests.property.shard_strategies import DIMENSION, Item, Vector
 from tests.unit.engine import log_format
 from tests.unit.engine.folders import fast_folder
-from tests.unit.engine.rigs import Clock
+from tests.unit.engine.rigs import DEADLINE_S, Clock
 
 SCALE = float(os.environ.get("HANAX_TEST_SCALE", "1"))
 
@@ -43,17 +46,22 @@ class ShardMachine(RuleBasedStateMachine):
         super().__init__()
         self.resources = ExitStack()
         self.root = self.resources.enter_context(fast_folder())
+        # Segments of this size have indexes, too.
+        self.resources.enter_context(mock.patch.object(index_plans, "LEAST_ROWS", 1))
         self.clock = Clock()
         self.lives = 0
         self.copies = 0
 
-    @initialize(metric=strategies.metrics, options=strategies.options)
-    def begin(self, metric: Metric, options: ShardOptions) -> None:
+    @initialize(metric=strategies.metrics, options=strategies.options, indexing=strategies.indexings)
+    def begin(self, metric: Metric, options: ShardOptions, indexing: Indexing) -> None:
         self.model = Model(metric)
         self.schema = Schema.single(DIMENSION, metric)
-        self.options = options
+        self.options = replace(options, indexing=self.possible(indexing))
         self.folder = self.root / "life-0"
         self.open()
+
+    def possible(self, indexing: Indexing) -> Indexing:
+        return Indexing() if indexing.problem(self.model.metric, DIMENSION) else indexing
 
     def open(self) -> None:
         self.background = Background(2)
@@ -114,6 +122,17 @@ class ShardMachine(RuleBasedStateMachine):
         stats = self.shard.stats()
         assert (stats.segments, stats.deleted_rows) == (bool(self.model.points), 0)
         assert stats.covered_sequence == stats.last_sequence
+
+    @rule(indexing=strategies.indexings)
+    def set_indexing(self, indexing: Indexing) -> None:
+        self.options = replace(self.options, indexing=self.possible(indexing))
+        self.shard.set_indexing(self.options.indexing)
+
+    @rule()
+    def wait_until_indexed(self) -> None:
+        assert self.shard.wait_until_indexed(DEADLINE_S)
+        wanted = "kd_tree" if self.options.indexing.index.type == "kd_tree" else "flat"
+        assert {(stats.state, stats.type) for stats in self.shard.stats().indexes} <= {("built", wanted)}
 
     @rule(meanwhile=strategies.batches, beside=strategies.batches)
     def snapshot(self, meanwhile: list[Item], beside: list[Item]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,15 +18,19 @@ from numpy.typing import NDArray
 from hanax.core.distances import Metric
 from hanax.core.filters import Filter, parse_filter
 from hanax.core.ids import decode_id
-from hanax.engine.shard import Schema, ShardOptions
+from hanax.core.index_specs import QUANTISATIONS, FlatIndex, Indexing
+from hanax.engine.index import factory
+from hanax.engine.shard import Schema, ShardOptions, index_plans
 from tests.unit.engine import reference
 from tests.unit.engine.folders import fast_folder
-from tests.unit.engine.rigs import Rig
+from tests.unit.engine.rigs import DEADLINE_S, Rig
 
 DIMENSION = 24
 K = 10
-QUERIES = 40
-OPTIONS = ShardOptions(segment_max_rows=512)
+QUERIES = 120
+LEAST_ROWS = 200
+# Segments with enough rows to be indexed.
+OPTIONS = ShardOptions(segment_max_rows=1_500, indexing=Indexing(index=FlatIndex()), build_threads=1)
 
 Floats = NDArray[np.float32]
 
@@ -121,29 +126,50 @@ STATES: list[Callable[[Stage, np.random.Generator], None]] = [
     after_reopening,
 ]
 
-# index -> percent of the points that a filter lets through (None: no filter) -> least recall.
-FLOORS: dict[str, dict[int | None, float]] = {
-    "flat": {None: 1.0, 50: 1.0, 10: 1.0, 1: 1.0},
-}
+# Percent of the points that a filter lets through (None: no filter).
+SHARES = (None, 50, 10, 1)
+EXACT = {("flat", "none"), ("kd_tree", "none")}
+# Of those that promise 0.95 of each segment, over few queries.
+PROMISED = 0.9
+
+
+def indexings() -> list[tuple[str, str]]:
+    """Every index that there is, on all the codes that it takes."""
+    return [(type_, codes) for type_ in factory._INDEXES for codes in QUANTISATIONS[type_]]
 
 
 @pytest.fixture(
+    scope="module",
     params=[(metric, state) for metric in Metric for state in STATES],
     ids=lambda pair: f"{pair[0]}-{pair[1].__name__}",
 )
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     metric, state = request.param
-    with fast_folder() as folder, Rig(Path(folder), Schema.single(DIMENSION, metric), OPTIONS) as rig:
+    schema = Schema.single(DIMENSION, metric)
+    # Segments that lost half of their points, and were rewritten, are indexed as well.
+    small = mock.patch.object(index_plans, "LEAST_ROWS", LEAST_ROWS)
+    with small, fast_folder() as folder, Rig(Path(folder), schema, OPTIONS) as rig:
         stage = Stage(rig, metric)
         state(stage, np.random.default_rng(20_26))
         yield stage
 
 
-def test_recall(stage: Stage) -> None:
+@pytest.mark.parametrize(("type_", "quantisation"), indexings())
+def test_recall(stage: Stage, type_: str, quantisation: str) -> None:
+    indexing = Indexing.model_validate({"index": {"type": type_}, "quantisation": {"type": quantisation}})
+    if indexing.problem(stage.metric, DIMENSION):
+        pytest.skip("not for this metric")
+    stage.rig.shard.set_indexing(indexing)
+    assert stage.rig.shard.wait_until_indexed(DEADLINE_S)
+    indexed = [stats for stats in stage.rig.shard.stats().indexes if stats.rows >= LEAST_ROWS]
+    assert indexed, "sealed segments should be searched"
+    assert {(stats.state, stats.type, stats.quantisation) for stats in indexed} == {
+        ("built", type_, quantisation)
+    }
     random = np.random.default_rng(7)
     # Half of them lie at points that are there, among others in the place that many share.
     near = np.array(list(stage.points.values()))[random.integers(0, len(stage.points), QUERIES // 2)]
     queries = np.concatenate([vectors_of(random, QUERIES // 2), near])
-    assert stage.rig.shard.stats().segments > 0, "sealed segments should be searched"
-    found = {percent: stage.recall(queries, percent) for percent in FLOORS["flat"]}
-    assert all(found[percent] >= floor for percent, floor in FLOORS["flat"].items()), found
+    found = {percent: stage.recall(queries, percent) for percent in SHARES}
+    floor = 1.0 if (type_, quantisation) in EXACT else PROMISED
+    assert all(recall >= floor for recall in found.values()), found

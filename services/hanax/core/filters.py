@@ -19,6 +19,7 @@ from typing import Any, Final
 import orjson
 
 from hanax.core.errors import InvalidFilter
+from hanax.core.json_values import UINT64_MAX, is_unicode, kind_of
 from hanax.core.limits import (
     MAX_FILTER_BYTES,
     MAX_FILTER_DEPTH,
@@ -70,7 +71,6 @@ Filter = Condition | And | Or | Not
 
 # Integers that JSON readers and writers here keep exact.
 _INT64_MIN: Final = -(2**63)
-_UINT64_MAX: Final = 2**64 - 1
 
 _OPERATORS: Final = ", ".join(Operator)
 _SHAPE: Final = (
@@ -119,7 +119,7 @@ def _parse(data: object, where: str, depth: int, budget: list[int]) -> Filter:
     if isinstance(data, list):
         return And(_parse_group(data, where, depth, budget))
     if not isinstance(data, dict):
-        raise InvalidFilter(f"{where}: expected {_SHAPE}, got {_kind(data)}")
+        raise InvalidFilter(f"{where}: expected {_SHAPE}, got {kind_of(data)}")
     if "field" in data:
         return _parse_condition(data, where)
     if len(data) == 1:
@@ -136,7 +136,7 @@ def _parse(data: object, where: str, depth: int, budget: list[int]) -> Filter:
 
 def _parse_group(data: object, where: str, depth: int, budget: list[int]) -> tuple[Filter, ...]:
     if not isinstance(data, list) or not data:
-        raise InvalidFilter(f"{where}: expected a list with at least one condition, got {_kind(data)}")
+        raise InvalidFilter(f"{where}: expected a list with at least one condition, got {kind_of(data)}")
     return tuple(_parse(child, f"{where}[{number}]", depth + 1, budget) for number, child in enumerate(data))
 
 
@@ -144,7 +144,7 @@ def _parse_condition(data: dict[str, Any], where: str) -> Condition:
     if extra := sorted(set(data) - {"field", "operator", "value"}):
         raise InvalidFilter(f"{where}: unknown key {_show(extra[0])}; expected field, operator, value")
     field = data["field"]
-    if not isinstance(field, str) or not _is_unicode(field) or not all(field.split(".")):
+    if not isinstance(field, str) or not is_unicode(field) or not all(field.split(".")):
         raise InvalidFilter(f"{where}.field: expected a name, or names joined by '.', got {_show(field)}")
     if "operator" not in data:
         raise InvalidFilter(f"{where}: no operator; expected one of {_OPERATORS}")
@@ -169,25 +169,25 @@ def _scalar(value: object, where: str) -> Scalar:
 def _orderable(
     value: object, where: str, expected: str = "a finite number or text to compare with"
 ) -> Scalar:
-    if isinstance(value, str) and _is_unicode(value):
+    if isinstance(value, str) and is_unicode(value):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):
-            number = value if _INT64_MIN <= value <= _UINT64_MAX else float(value)
+            number = value if _INT64_MIN <= value <= UINT64_MAX else float(value)
             if math.isfinite(number):
                 return number
-    raise InvalidFilter(f"{where}: expected {expected}, got {_kind(value)}")
+    raise InvalidFilter(f"{where}: expected {expected}, got {kind_of(value)}")
 
 
 def _flag(value: object, where: str) -> bool:
     if isinstance(value, bool):
         return value
-    raise InvalidFilter(f"{where}: expected true or false, got {_kind(value)}")
+    raise InvalidFilter(f"{where}: expected true or false, got {kind_of(value)}")
 
 
 def _scalars(value: object, where: str) -> tuple[Scalar, ...]:
     if not isinstance(value, list) or not value:
-        raise InvalidFilter(f"{where}: expected a list with at least one value, got {_kind(value)}")
+        raise InvalidFilter(f"{where}: expected a list with at least one value, got {kind_of(value)}")
     if len(value) > MAX_FILTER_VALUES:
         raise InvalidFilter(f"{where}: at most {MAX_FILTER_VALUES} values, got {len(value)}")
     return tuple(_scalar(item, f"{where}[{number}]") for number, item in enumerate(value))
@@ -207,41 +207,9 @@ _OPERANDS: Final[dict[Operator, Callable[[object, str], Scalar | tuple[Scalar, .
 }
 
 
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case dict():
-            return "an object"
-        case []:
-            return "an empty list"
-        case list():
-            return "a list"
-        case str():
-            return "text" if _is_unicode(value) else "text that is not valid Unicode"
-        case int() if abs(value) > _UINT64_MAX:
-            # Python refuses to write out integers of thousands of digits.
-            return "an integer past 64 bits"
-        case int() | float():
-            return f"the number {value}"
-        case _:
-            return type(value).__name__
-
-
 def _show(value: object) -> str:
     """A name as the user wrote it, cut to fit a message."""
-    return repr(value[:40]) if isinstance(value, str) else _kind(value)
-
-
-def _is_unicode(text: str) -> bool:
-    """False for lone surrogates, which some JSON readers let through and UTF-8 can't hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return repr(value[:40]) if isinstance(value, str) else kind_of(value)
 
 
 def _to_data(expression: Filter) -> dict[str, Any]:

@@ -39,9 +39,10 @@ class ShardRoute(Spec):
 
 
 class CollectionRoute(Spec):
-    """`uid` tells this collection from an earlier one of the same name."""
+    """`uid` tells this collection from an earlier one of the same name, `generation` its specs apart."""
 
     uid: CollectionUid
+    generation: int = Field(1, ge=1)
     spec: CollectionSpec
     created_at_us: int = 0
     shards: tuple[ShardRoute, ...] = Field(min_length=1)

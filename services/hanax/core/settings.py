@@ -46,6 +46,14 @@ class ShardSettings(Settings):
         ge=65_536,
         description="log kept since the last manifest, at which one is written: bounds the replay",
     )
+    index_memory_bytes: int = Field(
+        0,
+        ge=0,
+        description="memory for all builds of indexes together; 0: a quarter of what the process may use",
+    )
+    index_build_threads: int = Field(
+        0, ge=0, le=256, description="threads that one build of an index computes on; 0: one per core"
+    )
 
 
 class EmbedderSettings(Settings):

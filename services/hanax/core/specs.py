@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -25,8 +25,12 @@ ModelName = Annotated[
 ]
 
 
+# What may change during a collection's life: that is how it is searched, not what it holds.
+CHANGEABLE: Final = tuple(Indexing.model_fields)
+
+
 class CollectionSpec(Spec):
-    """A collection: dimension and metric are fixed for its life."""
+    """A collection: all but index, quantisation and target_recall is fixed for its life."""
 
     name: CollectionName
     dimension: int = Field(ge=1, le=MAX_DIMENSION, description="floats in each vector")
@@ -35,10 +39,13 @@ class CollectionSpec(Spec):
     embedding_model: ModelName | None = Field(
         None, description="model that embeds texts; none: only vectors are taken"
     )
-    index: IndexSpec = AutoIndex()
+    index: IndexSpec = Field(AutoIndex(), description="how vectors are found; auto: chosen for each segment")
     quantisation: Quantisation | None = Field(None, description="none given: what suits the index")
     target_recall: float | None = Field(
-        None, gt=0, le=1, description="share of the true nearest that answers hold, on average"
+        None,
+        gt=0,
+        le=1,
+        description="share of the true nearest that answers hold, on average; none: 0.95 is aimed at",
     )
 
     @property

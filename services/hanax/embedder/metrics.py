@@ -7,8 +7,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from hanax.runtime.service_metrics import SECONDS, RequestMetrics
+
 _SERVICE: Final = "embedder"
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _TEXTS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _TOKENS: Final = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
@@ -18,24 +19,12 @@ class EmbedderMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "vector_db_requests_total",
-            "Answered requests",
-            ("service", "method", "status"),
-            registry=self.registry,
-        )
-        self._request_seconds = Histogram(
-            "vector_db_request_duration_seconds",
-            "From a request's arrival at a thread to its answer",
-            ("service", "method"),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
+        self._requests = RequestMetrics(_SERVICE, self.registry)
         self._batch_seconds = Histogram(
             "vector_db_embedding_duration_seconds",
             "One batch in the model",
             ("model",),
-            buckets=_SECONDS,
+            buckets=SECONDS,
             registry=self.registry,
         )
         self._batch_texts = Histogram(
@@ -75,8 +64,7 @@ class EmbedderMetrics:
         self._waiting.set_function(texts)
 
     def answered(self, method: str, status: str, seconds: float) -> None:
-        self._requests.labels(_SERVICE, method, status).inc()
-        self._request_seconds.labels(_SERVICE, method).observe(seconds)
+        self._requests.answered(method, status, seconds)
 
     def batch_ended(self, model: str, texts: int, tokens: int, seconds: float) -> None:
         """`tokens` with padding. A batch that failed counts too."""

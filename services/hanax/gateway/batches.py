@@ -19,9 +19,10 @@ from hanax.core.errors import (
     InvalidId,
 )
 from hanax.core.ids import decode_id, encode_id
+from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_BATCH_POINTS
 from hanax.core.specs import CollectionSpec
-from hanax.gateway.metadata import encode_metadata, kind_of
+from hanax.gateway.metadata import encode_metadata
 from hanax.gateway.texts import check_text, require_model
 from hanax.gateway.vectors import Matrix, VectorRows, find_fault
 

@@ -14,11 +14,13 @@ from typing import Final, Literal, Protocol
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, Unavailable
+from hanax.core.index_specs import Indexing
 from hanax.core.routing import CollectionRoute, RoutingTable
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.calls import Call
 from hanax.gateway.embedding import check_dimension
 from hanax.gateway.metrics import Metrics
+from hanax.gateway.requests import change_spec
 from hanax.gateway.routing import Routing
 from hanax.gateway.shards import Shards, for_each_shard
 from hanax.runtime.catalog_folder import CatalogEntry
@@ -36,6 +38,7 @@ class Catalog(Protocol):
     """Where collections are declared. Its methods block: they are called in a thread."""
 
     def create(self, spec: CollectionSpec, now_us: int) -> CatalogEntry: ...
+    def update(self, name: str, change: Callable[[CollectionSpec], CollectionSpec]) -> CatalogEntry: ...
     def delete(self, name: str) -> None: ...
     def entries(self) -> list[CatalogEntry]: ...
 
@@ -96,9 +99,21 @@ class Collections:
                 check_dimension(spec, self._routing.model(spec.embedding_model))
             call.grant(self._create_timeout_s)
             entry = await asyncio.to_thread(self._catalog.create, spec, self._now_us())
-            with call.waiting("routing"):
-                await self._wait_until_routed(call, entry)
-            return await self._wait_until_open(call, self._routing.collection(spec.name))
+            return await self._wait_until_served(call, entry)
+
+    async def update(self, call: Call, name: str, change: Indexing) -> Described:
+        """Change how a collection is searched, and wait until every shard goes by it.
+
+        What was not set in `change` stays. Segments are rebuilt in the background. Raises
+        CollectionNotFound, InvalidArgument for what can't be built, or DeadlineExceeded.
+        """
+        with self._metrics.operation("update_collection", name):
+            _check_name(name)
+            call.grant(self._create_timeout_s)
+            entry = await asyncio.to_thread(
+                self._catalog.update, name, lambda spec: change_spec(spec, change)
+            )
+            return await self._wait_until_served(call, entry)
 
     async def delete(self, call: Call, name: str) -> None:
         """Withdraw a collection and wait until the routing table has let go of it.
@@ -146,15 +161,19 @@ class Collections:
                     return Described(_listed(entry, self._routing.table), None, [])
             raise CollectionNotFound(f"there is no collection {name!r}", collection=name)
 
-    async def _wait_until_routed(self, call: Call, entry: CatalogEntry) -> None:
+    async def _wait_until_served(self, call: Call, entry: CatalogEntry) -> Described:
+        """As it is declared now, by every shard."""
+
         def routed(table: RoutingTable) -> bool:
             route = table.collection_by_name.get(entry.spec.name)
-            return route is not None and route.uid == entry.uid
+            return route is not None and route.uid == entry.uid and route.generation >= entry.generation
 
         try:
-            await self._routing.wait_for(routed, call.deadline, call.clock)
+            with call.waiting("routing"):
+                await self._routing.wait_for(routed, call.deadline, call.clock)
         except DeadlineExceeded:
             raise self._not_in_time(entry.spec.name, "placed on shards") from None
+        return await self._wait_until_open(call, self._routing.collection(entry.spec.name))
 
     async def _wait_until_open(self, call: Call, route: CollectionRoute) -> Described:
         while True:
@@ -162,7 +181,9 @@ class Collections:
             if left <= 0:
                 raise self._not_in_time(route.spec.name, "opened by every shard")
             described = await self._describe(call, route, left)
-            if described.listed.state == "ready":
+            if described.listed.state == "ready" and all(
+                _goes_by(state.answer, route.generation) for state in described.shards
+            ):
                 return described
             for state in described.shards:
                 # A shard that has not read the routing table yet does not know the collection.
@@ -199,6 +220,11 @@ class Collections:
                 points += state.answer.points
         listed = Listed(route.uid, route.spec, route.created_at_us, "ready" if ready else "degraded")
         return Described(listed, points if ready else None, shards)
+
+
+def _goes_by(answer: pb.DescribeResponse | HanaxError, generation: int) -> bool:
+    """Whether a shard has taken up the collection's spec."""
+    return not isinstance(answer, HanaxError) and answer.generation >= generation
 
 
 def _check_name(name: str) -> None:

@@ -7,6 +7,7 @@ import math
 import orjson
 
 from hanax.core.errors import InvalidMetadata, MetadataTooLarge
+from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_METADATA_BYTES, MAX_METADATA_DEPTH
 
 
@@ -40,20 +41,3 @@ def _check(value: dict[str, object] | list[object], where: str, levels: int) -> 
             _check(item, where, levels - 1)
         elif type(item) is float and not math.isfinite(item):
             raise InvalidMetadata(f"{where}: numbers must be finite, found {item}")
-
-
-def kind_of(value: object) -> str:
-    """What a decoded JSON value is, in a user's words."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case dict():
-            return "an object"
-        case list():
-            return "a list"
-        case str():
-            return "text"
-        case _:
-            return "a number"

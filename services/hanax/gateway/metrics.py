@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from hanax.core.errors import HanaxError, Internal
 from hanax.core.routing import RoutingTable
+from hanax.runtime.service_metrics import MAX_COLLECTIONS, SECONDS, OperationMetrics, RequestMetrics
 
 _SERVICE: Final = "gateway"
-# Collections with series of their own, the first by name; the others are summed under "".
-MAX_COLLECTIONS: Final = 500
-
-_REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 
 class Metrics:
@@ -24,36 +20,19 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._collections: frozenset[str] = frozenset()
-        self._requests = Counter(
-            "vector_db_requests_total",
-            "Answered requests; method is the HTTP method and the route's pattern",
-            ("service", "method", "status"),
-            registry=self.registry,
-        )
-        self._durations = Histogram(
-            "vector_db_request_duration_seconds",
-            "From the request's headers to the end of the answer",
-            ("service", "method"),
-            buckets=_REQUEST_BUCKETS,
-            registry=self.registry,
-        )
+        self._requests = RequestMetrics(_SERVICE, self.registry)
+        self._operations = OperationMetrics(_SERVICE, self.registry)
         self._connections = Gauge(
             "vector_db_active_connections",
             "Open client connections",
             ("service",),
             registry=self.registry,
         )
-        self._operations = Counter(
-            "vector_db_operations_total",
-            "What service objects were asked to do; status is ok or an error code",
-            ("service", "operation", "collection", "status"),
-            registry=self.registry,
-        )
         self._embeddings = Histogram(
             "vector_db_embedding_duration_seconds",
             "Embedding the texts of one request, as the gateway waits for it",
             ("model",),
-            buckets=_REQUEST_BUCKETS,
+            buckets=SECONDS,
             registry=self.registry,
         )
 
@@ -61,7 +40,7 @@ class Metrics:
         """The first MAX_COLLECTIONS of this table may be labels; the series of others are dropped."""
         known = frozenset(sorted(table.collection_by_name)[:MAX_COLLECTIONS])
         for name in self._collections - known:
-            self._operations.remove_by_labels({"collection": name})
+            self._operations.drop(name)
         self._collections = known
 
     def count_connections(self, connections: Callable[[], int]) -> None:
@@ -69,24 +48,15 @@ class Metrics:
         self._connections.labels(_SERVICE).set_function(connections)
 
     def answered(self, method: str, status: int, seconds: float) -> None:
-        self._requests.labels(_SERVICE, method, str(status)).inc()
-        self._durations.labels(_SERVICE, method).observe(seconds)
+        """method: the HTTP method and the route's pattern."""
+        self._requests.answered(method, str(status), seconds)
 
     def embedded(self, model: str, seconds: float) -> None:
         self._embeddings.labels(model).observe(seconds)
 
-    @contextmanager
-    def operation(self, name: str, collection: str | None) -> Iterator[None]:
+    def operation(self, name: str, collection: str | None) -> AbstractContextManager[None]:
         """Count what runs inside, by how it ends."""
-        status = "ok"
-        try:
-            yield
-        except HanaxError as error:
-            status = error.code
-            raise
-        except Exception:
-            status = Internal.code
-            raise
-        finally:
-            label = collection if collection in self._collections else ""
-            self._operations.labels(_SERVICE, name, label or "", status).inc()
+        return self._operations.counting(name, lambda: self._label(collection))
+
+    def _label(self, collection: str | None) -> str:
+        return collection if collection is not None and collection in self._collections else ""

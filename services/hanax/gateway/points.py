@@ -18,10 +18,8 @@ from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.gateway.batches import Batch, parse_batch
-from hanax.gateway.calls import Call, Timeouts
-from hanax.gateway.embedding import Embedding
+from hanax.gateway.calls import Call
 from hanax.gateway.metadata import encode_metadata
-from hanax.gateway.metrics import Metrics
 from hanax.gateway.queries import point_not_found
 from hanax.gateway.requests import (
     DeleteRequest,
@@ -30,8 +28,8 @@ from hanax.gateway.requests import (
     encode_filter,
     parse_ids,
 )
-from hanax.gateway.routing import Routing
-from hanax.gateway.shards import Shards, for_each_shard, refer, rows_by_shard
+from hanax.gateway.shards import for_each_shard, refer, rows_by_shard
+from hanax.gateway.upstreams import Upstreams
 from hanax.gateway.vectors import Matrix
 
 Answer = TypeVar("Answer")
@@ -60,36 +58,25 @@ class Points:
     Overloaded, Unavailable or DeadlineExceeded.
     """
 
-    def __init__(
-        self,
-        routing: Routing,
-        shards: Shards,
-        embedding: Embedding,
-        metrics: Metrics,
-        timeouts: Timeouts,
-    ) -> None:
-        self._routing = routing
-        self._shards = shards
-        self._embedding = embedding
-        self._metrics = metrics
-        self._timeouts = timeouts
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._via = upstreams
 
     async def insert(self, call: Call, request: InsertRequest) -> Inserted:
         """Store points, durable on return; those whose id is there already are replaced."""
-        with self._metrics.operation("insert", request.collection):
-            route = self._routing.collection(request.collection)
+        with self._via.metrics.operation("insert", request.collection):
+            route = self._via.routing.collection(request.collection)
             batch = await self._parse(request.vectors, route)
-            call.grant(self._timeouts.embed_s if batch.texts else self._timeouts.request_s)
+            call.grant(self._via.timeouts.embed_s if batch.texts else self._via.timeouts.request_s)
             vectors, truncated = batch.given, []
             if batch.texts:
-                embedded = await self._embedding.embed_for(call, route.spec, batch.texts)
+                embedded = await self._via.embedding.embed_for(call, route.spec, batch.texts)
                 vectors = batch.with_embeddings(embedded.vectors)
                 truncated = [batch.ids[batch.text_rows[row]] for row in embedded.truncated]
             rows = rows_by_shard(route, batch.ids)
             orders = {
                 shard: _upsert(route, shard, batch, vectors, shard_rows) for shard, shard_rows in rows.items()
             }
-            ended = await self._shards.tell(call, route, lambda stub: stub.Upsert, orders)
+            ended = await self._via.shards.tell(call, route, lambda stub: stub.Upsert, orders)
             answers, failures = _split(ended)
             inserted = sum(answer.inserted for answer in answers)
             updated = sum(answer.updated for answer in answers)
@@ -122,30 +109,32 @@ class Points:
         self, call: Call, collection: str, point_id: PointId, metadata: object, mode: MetadataMode
     ) -> None:
         """Merge into one point's metadata, or replace it. Raises PointNotFound."""
-        with self._metrics.operation("update_metadata", collection):
-            route = self._routing.collection(collection)
+        with self._via.metrics.operation("update_metadata", collection):
+            route = self._via.routing.collection(collection)
             encoded = encode_id(point_id)
             raw = encode_metadata(metadata, "metadata")
             (shard,) = rows_by_shard(route, [encoded])
             order = pb.UpdateMetadataRequest(
                 ref=refer(route, shard), ids=[encoded], metadata=[raw], mode=_MODES[mode]
             )
-            call.grant(self._timeouts.request_s)
-            (answer,) = await self._shards.ask(call, route, lambda stub: stub.UpdateMetadata, {shard: order})
+            call.grant(self._via.timeouts.request_s)
+            (answer,) = await self._via.shards.ask(
+                call, route, lambda stub: stub.UpdateMetadata, {shard: order}
+            )
             if answer.missing:
                 raise point_not_found(collection, point_id)
 
     async def delete_one(self, call: Call, collection: str, point_id: PointId) -> None:
         """Remove one point. Raises PointNotFound; also when a first attempt had removed it unheard."""
-        with self._metrics.operation("delete", collection):
-            route = self._routing.collection(collection)
+        with self._via.metrics.operation("delete", collection):
+            route = self._via.routing.collection(collection)
             if await self._delete_ids(call, route, [encode_id(point_id)]) == 0:
                 raise point_not_found(collection, point_id)
 
     async def delete(self, call: Call, request: DeleteRequest) -> int:
         """Remove points by id or by filter; how many there were. Unknown ids are no error."""
-        with self._metrics.operation("delete", request.collection):
-            route = self._routing.collection(request.collection)
+        with self._via.metrics.operation("delete", request.collection):
+            route = self._via.routing.collection(request.collection)
             if (request.ids is None) == (request.filter is None):
                 got = "neither" if request.ids is None else "both"
                 raise InvalidArgument(f"expected either ids or filter, got {got}")
@@ -159,8 +148,8 @@ class Points:
             shard: pb.DeleteRequest(ref=refer(route, shard), ids=[ids[row] for row in shard_rows])
             for shard, shard_rows in rows.items()
         }
-        call.grant(self._timeouts.request_s)
-        ended = await self._shards.tell(call, route, lambda stub: stub.Delete, orders)
+        call.grant(self._via.timeouts.request_s)
+        ended = await self._via.shards.tell(call, route, lambda stub: stub.Delete, orders)
         answers, failures = _split(ended)
         deleted = sum(answer.deleted for answer in answers)
         if failures:
@@ -174,8 +163,8 @@ class Points:
 
     async def _delete_matching(self, call: Call, route: CollectionRoute, filter_json: bytes) -> int:
         orders = for_each_shard(route, lambda ref: pb.DeleteRequest(ref=ref, filter_json=filter_json))
-        call.grant(self._timeouts.request_s)
-        ended = await self._shards.tell(call, route, lambda stub: stub.Delete, orders)
+        call.grant(self._via.timeouts.request_s)
+        ended = await self._via.shards.tell(call, route, lambda stub: stub.Delete, orders)
         answers, failures = _split(ended)
         deleted = sum(answer.deleted for answer in answers)
         if failures:

@@ -11,13 +11,12 @@ from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.distances import Metric, distance_for_score, score_of
 from hanax.core.errors import InvalidArgument, PointNotFound
 from hanax.core.ids import PointId, decode_id, encode_id
+from hanax.core.index_specs import SearchParameters
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
-from hanax.gateway.calls import Call, Timeouts
+from hanax.gateway.calls import Call
 from hanax.gateway.cursors import decode_cursor, encode_cursor
-from hanax.gateway.embedding import Embedding
 from hanax.gateway.merge import merge_in_scroll_order, merge_nearest
-from hanax.gateway.metrics import Metrics
 from hanax.gateway.records import Record, RecordColumns
 from hanax.gateway.requests import (
     CountRequest,
@@ -27,9 +26,9 @@ from hanax.gateway.requests import (
     encode_filter,
     parse_ids,
 )
-from hanax.gateway.routing import Routing
-from hanax.gateway.shards import Shards, for_each_shard, refer, rows_by_shard
+from hanax.gateway.shards import for_each_shard, refer, rows_by_shard
 from hanax.gateway.texts import check_text
+from hanax.gateway.upstreams import Upstreams
 from hanax.gateway.vectors import Matrix, parse_vector
 
 
@@ -68,27 +67,17 @@ class Page:
 class Queries:
     """Each method raises CollectionNotFound, an InvalidArgument, Unavailable or DeadlineExceeded."""
 
-    def __init__(
-        self,
-        routing: Routing,
-        shards: Shards,
-        embedding: Embedding,
-        metrics: Metrics,
-        timeouts: Timeouts,
-    ) -> None:
-        self._routing = routing
-        self._shards = shards
-        self._embedding = embedding
-        self._metrics = metrics
-        self._timeouts = timeouts
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._via = upstreams
 
     async def search(self, call: Call, request: SearchRequest) -> SearchResult:
-        with self._metrics.operation("search", request.collection):
-            route = self._routing.collection(request.collection)
+        with self._via.metrics.operation("search", request.collection):
+            route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
             query, truncated = await self._query(call, request, route)
             raw = query.astype("<f4", copy=False).tobytes()
             bound = distance_bound(route.spec.metric, request.score_threshold)
+            parameters = encode_parameters(request)
             questions = for_each_shard(
                 route,
                 lambda ref: pb.SearchRequest(
@@ -102,9 +91,10 @@ class Queries:
                         metadata=request.include_metadata, vectors=request.include_vectors
                     ),
                     max_distance=bound,
+                    parameters=parameters,
                 ),
             )
-            answers = await self._shards.ask(call, route, lambda stub: stub.Search, questions)
+            answers = await self._via.shards.ask(call, route, lambda stub: stub.Search, questions)
             call.engine_s = max(answer.shard_seconds for answer in answers)
             return SearchResult(best_hits(answers, request, route.spec.metric), truncated)
 
@@ -115,25 +105,25 @@ class Queries:
             raise InvalidArgument(f"expected either vector or text, got {got}")
         if request.vector is not None:
             query = parse_vector(request.vector, route.spec, "vector")
-            call.grant(self._timeouts.request_s)
+            call.grant(self._via.timeouts.request_s)
             return query, False
         text = check_text(request.text, "text")
-        call.grant(self._timeouts.embed_s)
-        embedded = await self._embedding.embed_for(call, route.spec, [text])
+        call.grant(self._via.timeouts.embed_s)
+        embedded = await self._via.embedding.embed_for(call, route.spec, [text])
         return embedded.vectors, bool(embedded.truncated)
 
     async def get(self, call: Call, request: GetRequest) -> Found:
         """Points by id. Those that do not exist are named, not an error."""
-        with self._metrics.operation("get", request.collection):
-            route = self._routing.collection(request.collection)
+        with self._via.metrics.operation("get", request.collection):
+            route = self._via.routing.collection(request.collection)
             ids = parse_ids(request.ids)
             projection = pb.Projection(metadata=request.include_metadata, vectors=request.include_vectors)
             return await self._read(call, route, ids, projection)
 
     async def get_one(self, call: Call, collection: str, point_id: PointId) -> Found:
         """One point with metadata and vector. Raises PointNotFound."""
-        with self._metrics.operation("get", collection):
-            route = self._routing.collection(collection)
+        with self._via.metrics.operation("get", collection):
+            route = self._via.routing.collection(collection)
             projection = pb.Projection(metadata=True, vectors=True)
             found = await self._read(call, route, [encode_id(point_id)], projection)
             if not found.records:
@@ -143,14 +133,14 @@ class Queries:
     async def _read(
         self, call: Call, route: CollectionRoute, ids: list[bytes], projection: pb.Projection
     ) -> Found:
-        call.grant(self._timeouts.request_s)
+        call.grant(self._via.timeouts.request_s)
         questions = {
             shard: pb.GetRequest(
                 ref=refer(route, shard), ids=[ids[row] for row in rows], projection=projection
             )
             for shard, rows in rows_by_shard(route, ids).items()
         }
-        answers = await self._shards.ask(call, route, lambda stub: stub.Get, questions)
+        answers = await self._via.shards.ask(call, route, lambda stub: stub.Get, questions)
         record_by_id: dict[bytes, Record] = {}
         for answer in answers:
             columns = RecordColumns(answer.points)
@@ -164,11 +154,11 @@ class Queries:
 
     async def scroll(self, call: Call, request: ScrollRequest) -> Page:
         """One page, ascending by (xxh3_64(id), id). Raises InvalidCursor."""
-        with self._metrics.operation("scroll", request.collection):
-            route = self._routing.collection(request.collection)
+        with self._via.metrics.operation("scroll", request.collection):
+            route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
             after = b"" if request.cursor is None else decode_cursor(request.cursor, route.uid)
-            call.grant(self._timeouts.request_s)
+            call.grant(self._via.timeouts.request_s)
             questions = for_each_shard(
                 route,
                 lambda ref: pb.ScrollRequest(
@@ -181,7 +171,7 @@ class Queries:
                     ),
                 ),
             )
-            answers = await self._shards.ask(call, route, lambda stub: stub.Scroll, questions)
+            answers = await self._via.shards.ask(call, route, lambda stub: stub.Scroll, questions)
             places = merge_in_scroll_order([answer.points.ids for answer in answers], request.limit)
             columns = [RecordColumns(answer.points) for answer in answers]
             held = sum(len(answer.points.ids) for answer in answers)
@@ -194,12 +184,12 @@ class Queries:
             return Page(route.spec.embedding_model, records, cursor)
 
     async def count(self, call: Call, request: CountRequest) -> int:
-        with self._metrics.operation("count", request.collection):
-            route = self._routing.collection(request.collection)
+        with self._via.metrics.operation("count", request.collection):
+            route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
-            call.grant(self._timeouts.request_s)
+            call.grant(self._via.timeouts.request_s)
             questions = for_each_shard(route, lambda ref: pb.CountRequest(ref=ref, filter_json=filter_json))
-            answers = await self._shards.ask(call, route, lambda stub: stub.Count, questions)
+            answers = await self._via.shards.ask(call, route, lambda stub: stub.Count, questions)
             return sum(answer.count for answer in answers)
 
 
@@ -225,6 +215,12 @@ def distance_bound(metric: Metric, threshold: float | None) -> float | None:
     with np.errstate(over="ignore"):
         bound = float(np.nextafter(np.float32(exact + slack), np.float32(np.inf)))
     return bound if math.isfinite(bound) else None
+
+
+def encode_parameters(asked: SearchParameters) -> pb.SearchParameters | None:
+    """None when nothing was asked of the indexes."""
+    given = {name: getattr(asked, name) for name in SearchParameters.model_fields}
+    return pb.SearchParameters(**given) if any(given.values()) else None
 
 
 def best_hits(answers: list[pb.SearchResponse], request: SearchRequest, metric: Metric) -> list[Hit]:

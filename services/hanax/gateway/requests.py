@@ -10,23 +10,19 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
-from hanax.core.errors import (
-    InvalidArgument,
-    InvalidCursor,
-    InvalidFilter,
-    InvalidId,
-    InvalidLimit,
-    InvalidText,
-)
+from hanax.core.errors import InvalidArgument, InvalidFilter, InvalidId
 from hanax.core.filters import Filter, filter_to_json, parse_filter
 from hanax.core.ids import encode_id
+from hanax.core.index_specs import Indexing, SearchParameters
+from hanax.core.json_values import kind_of
 from hanax.core.limits import (
     MAX_BATCH_POINTS,
     MAX_EMBED_TEXTS,
     MAX_FILTER_BYTES,
     MAX_SEARCH_LIMIT,
 )
-from hanax.gateway.metadata import kind_of
+from hanax.core.specs import CHANGEABLE, CollectionSpec
+from hanax.gateway.faults import error_from_validation
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -76,8 +72,11 @@ class InsertRequest(Request):
     vectors: Annotated[SkipValidation[list[Point]], Field(description=f"1 to {MAX_BATCH_POINTS} points")]
 
 
-class SearchRequest(Request):
-    """The nearest points to a vector, or to a text."""
+class SearchRequest(Request, SearchParameters):
+    """The nearest points to a vector, or to a text.
+
+    Without exact, ef_search, nprobe or probes, the index does what was measured to hold the target recall.
+    """
 
     collection: CollectionField
     vector: VectorField = None
@@ -145,15 +144,8 @@ class EmbeddingRequest(Request):
 
 MetadataMode = Literal["merge", "replace"]
 
-# What a fault in one of these fields is called; in any other, InvalidArgument.
-_ERROR_BY_FIELD: Final[dict[str, type[InvalidArgument]]] = {
-    "cursor": InvalidCursor,
-    "filter": InvalidFilter,
-    "id": InvalidId,
-    "ids": InvalidId,
-    "limit": InvalidLimit,
-    "text": InvalidText,
-}
+# All that a body may be, for the OpenAPI document.
+BODIES: Final[list[type[BaseModel]]] = [CollectionSpec, Indexing, *Request.__subclasses__()]
 
 
 def parse_request(model: type[Model], data: object) -> Model:
@@ -163,22 +155,27 @@ def parse_request(model: type[Model], data: object) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as failure:
-        raise error_from_validation(failure) from None
+        raise error_from_validation(model, failure) from None
 
 
-def error_from_validation(failure: ValidationError) -> InvalidArgument:
-    """Every fault in the details, the first one in the message and as the class."""
-    faults = [
-        {"field": _dotted(fault["loc"]), "message": _sentence(fault["msg"])}
-        for fault in failure.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    first = failure.errors(include_url=False)[0]
-    kind = _ERROR_BY_FIELD.get(str(first["loc"][0]) if first["loc"] else "", InvalidArgument)
-    message = f"{faults[0]['field']}: {faults[0]['message']}"
-    given = first["input"]
-    if first["type"] != "missing" and isinstance(given, str | int | float):
-        message += f", got {str(given)[:60]}"
-    return kind(message, errors=faults)
+def parse_change(data: object) -> Indexing:
+    """What a collection shall change; its `model_fields_set` says what. Raises InvalidArgument."""
+    if isinstance(data, dict):
+        changeable = ", ".join(CHANGEABLE)
+        if not data:
+            raise InvalidArgument(f"expected at least one of: {changeable}")
+        for name in data:
+            if name in CollectionSpec.model_fields and name not in CHANGEABLE:
+                raise InvalidArgument(
+                    f"{name}: fixed for a collection's life; what can be changed is: {changeable}"
+                )
+    return parse_request(Indexing, data)
+
+
+def change_spec(spec: CollectionSpec, change: Indexing) -> CollectionSpec:
+    """The spec with what was given in `change`. Raises InvalidArgument for what can't be built together."""
+    changed = {name: getattr(change, name) for name in change.model_fields_set}
+    return parse_request(CollectionSpec, {**dict(spec), **changed})
 
 
 def parse_ids(ids: object) -> list[bytes]:
@@ -207,11 +204,3 @@ def _encode(expression: Filter) -> bytes:
     if len(raw) > MAX_FILTER_BYTES:
         raise InvalidFilter(f"a filter has at most {MAX_FILTER_BYTES} bytes, got {len(raw)}")
     return raw
-
-
-def _dotted(place: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, place)) or "request"
-
-
-def _sentence(message: str) -> str:
-    return message[:1].lower() + message[1:]

@@ -18,6 +18,7 @@ from hanax.gateway.queries import Queries
 from hanax.gateway.readiness import Readiness
 from hanax.gateway.routing import Routing
 from hanax.gateway.shards import Shards
+from hanax.gateway.upstreams import Upstreams
 from hanax.rpc.channels import Channels
 from hanax.runtime.routing_file import RoutingFile
 
@@ -41,8 +42,9 @@ class Services:
         timeouts = Timeouts(settings.request_timeout_s, settings.embed_timeout_s)
         shards = Shards(self.routing, self._channels)
         self.embedding = Embedding(self.routing, self._channels, self.metrics, settings.embed_timeout_s)
-        self.queries = Queries(self.routing, shards, self.embedding, self.metrics, timeouts)
-        self.points = Points(self.routing, shards, self.embedding, self.metrics, timeouts)
+        upstreams = Upstreams(self.routing, shards, self.embedding, self.metrics, timeouts)
+        self.queries = Queries(upstreams)
+        self.points = Points(upstreams)
         self.collections = Collections(
             self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hanax.core.errors import FailedPrecondition, InvalidText, TextTooLong
+from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_BATCH_POINTS, MAX_TEXT_BYTES
 from hanax.core.specs import CollectionSpec
-from hanax.gateway.metadata import kind_of
 
 
 def check_text(value: object, where: str) -> str:

@@ -19,9 +19,9 @@ from hanax.core.errors import (
     NonFiniteVector,
     ZeroVector,
 )
+from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_VECTOR_NORM, MIN_COSINE_NORM
 from hanax.core.specs import CollectionSpec
-from hanax.gateway.metadata import kind_of
 
 Matrix = NDArray[np.float32]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import (
@@ -19,6 +20,7 @@ from hanax.core.errors import (
 )
 from hanax.core.filters import Filter, parse_filter_json
 from hanax.core.ids import decode_id
+from hanax.core.index_specs import SearchParameters
 from hanax.core.limits import (
     MAX_BATCH_POINTS,
     MAX_BATCH_QUERIES,
@@ -28,11 +30,14 @@ from hanax.core.limits import (
 )
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.points import Hits, Points, Projection
+from hanax.engine.shard.results import IndexStats, ShardStats
+from hanax.engine.shard.shard import DEFAULT_PARAMETERS
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _FLOAT_BYTES: Final = 4
+_EFFORTS: Final = ("ef_search", "nprobe", "probes")
 
 
 def decode_ids(ids: Sequence[bytes]) -> list[bytes]:
@@ -88,6 +93,19 @@ def decode_max_distance(request: pb.SearchRequest) -> float | None:
     return request.max_distance
 
 
+def decode_parameters(request: pb.SearchRequest) -> SearchParameters:
+    """Raises InvalidArgument naming the one that is out of range."""
+    if not request.HasField("parameters"):
+        return DEFAULT_PARAMETERS
+    asked = request.parameters
+    given = {name: getattr(asked, name) for name in _EFFORTS if asked.HasField(name)}
+    try:
+        return SearchParameters(exact=asked.exact, **given)
+    except ValidationError as failure:
+        fault = failure.errors(include_url=False)[0]
+        raise InvalidArgument(f"{fault['loc'][0]}: {fault['msg'].lower()}, got {fault['input']}") from None
+
+
 def decode_filter(raw: bytes) -> Filter | None:
     """No bytes: no filter. Raises InvalidFilter."""
     return parse_filter_json(raw) if raw else None
@@ -129,6 +147,44 @@ def encode_points(points: Points) -> pb.Points:
 
 def encode_hits(hits: Hits) -> pb.Hits:
     return pb.Hits(distances=hits.distances.tolist(), points=encode_points(hits.points))
+
+
+def encode_stats(stats: ShardStats, generation: int) -> pb.DescribeResponse:
+    return pb.DescribeResponse(
+        points=stats.points,
+        deleted_rows=stats.deleted_rows,
+        segments=stats.segments,
+        growing_rows=stats.growing_rows,
+        last_sequence=stats.last_sequence,
+        covered_sequence=stats.covered_sequence,
+        disk_bytes=stats.disk_bytes,
+        log_bytes=stats.log_bytes,
+        read_only_reason=stats.read_only_reason,
+        indexes=map(_encode_index, stats.indexes),
+        generation=generation,
+        index_memory_bytes=stats.index_memory_bytes,
+        live_recall=_measured(stats.live_recall),
+        live_recall_samples=stats.live_recall_samples,
+    )
+
+
+def _encode_index(index: IndexStats) -> pb.SegmentIndex:
+    return pb.SegmentIndex(
+        segment=index.segment,
+        column=index.column,
+        rows=index.rows,
+        state=index.state,
+        type=index.type,
+        quantisation=index.quantisation,
+        effort=index.effort,
+        recall=_measured(index.recall),
+        memory_bytes=index.memory_bytes,
+        reason=index.reason,
+    )
+
+
+def _measured(share: float) -> float | None:
+    return None if math.isnan(share) else share
 
 
 def check_answer(answer: Message) -> None:

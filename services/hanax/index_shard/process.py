@@ -6,10 +6,12 @@ SIGTERM: new calls are refused, running ones get HANAX_DRAIN_GRACE_S, shards are
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,7 @@ from hanax.rpc.servers import CallObserver, RpcServer
 from hanax.runtime.allocator import return_freed_memory
 from hanax.runtime.lifecycle import Shutdown
 from hanax.runtime.logs import configure_logs
+from hanax.runtime.memory import usable_memory_bytes
 from hanax.runtime.metrics_port import MetricsPort
 from hanax.runtime.routing_file import RoutingFile
 
@@ -42,6 +45,9 @@ _SWITCH_INTERVAL_S: Final = 0.0005
 
 # One may merge, which takes long, while the other seals what writers wait for.
 _MAINTENANCE_THREADS: Final = 2
+
+# What builds of indexes may take of the memory: the rest is for searches, writes and mapped files.
+_INDEX_MEMORY_PART: Final = 4
 
 # Every mapped file of every segment takes a descriptor; a common soft limit is 1,024.
 _OPEN_FILES: Final = 65_536
@@ -70,11 +76,18 @@ class IndexShard:
         )
         self._folder = DataFolder(settings.data_dir)
         self._background = Background(_MAINTENANCE_THREADS)
-        options = ShardOptions(settings.segment_max_rows, settings.segment_max_bytes, settings.log_max_bytes)
+        options = ShardOptions(
+            settings.segment_max_rows,
+            settings.segment_max_bytes,
+            settings.log_max_bytes,
+            index_memory_bytes=settings.index_memory_bytes or usable_memory_bytes() // _INDEX_MEMORY_PART,
+            build_threads=settings.index_build_threads or len(os.sched_getaffinity(0)),
+        )
 
         def open_shard(folder: Path, spec: CollectionSpec) -> Shard:
             schema = Schema.single(spec.dimension, spec.metric)
-            return Shard.open(folder, schema, options, self._background, _now_us)
+            indexed = replace(options, indexing=spec.indexing)
+            return Shard.open(folder, schema, indexed, self._background, _now_us)
 
         self._replicas = Replicas(settings.node_name, self._folder, open_shard, self._settled)
         self._routing = RoutingFile(settings.routing_file, self._replicas.follow)

@@ -2,7 +2,8 @@
 
 One thread compares the newest table with what is open and closes, discards and opens until both
 agree; tables that arrive meanwhile replace one another. Data that is no longer assigned is
-closed and kept; only a table that lists the collection as deleted has it removed.
+closed and kept; only a table that lists the collection as deleted has it removed. An open shard whose
+indexing changed is told so; it stays open.
 
 A replica that can't be opened doesn't keep the others from it: it stays failed, and every call
 to it is answered with the reason. Damage stays until the process is started again; what may pass
@@ -107,13 +108,13 @@ class Replicas:
         """Is the collection in the newest table?"""
         return uid in self._route_by_uid
 
-    def find(self, name: str, uid: str, number: int) -> tuple[Shard, CollectionSpec]:
+    def find(self, name: str, uid: str, number: int) -> tuple[Shard, CollectionRoute]:
         """The open shard. Raises CollectionNotFound, Unavailable, or why it couldn't be opened."""
         replica = self._replicas.get((uid, number))
         if replica is None:
             raise self._absence(name, uid, number)
         if replica.shard is not None:
-            return replica.shard, replica.route.spec
+            return replica.shard, replica.route
         if replica.error is not None:
             # A fresh one: an exception that is raised twice keeps the traceback of both.
             raise type(replica.error)(replica.error.message, **replica.error.details)
@@ -176,7 +177,11 @@ class Replicas:
             if key not in current or isinstance(current[key].error, _TRANSIENT)
         ]
         # Not found any more before it closes, and found as opening before it opens.
-        kept = {key: replica for key, replica in current.items() if key in wanted}
+        kept = {
+            key: _follow_route(replica, wanted[key].route)
+            for key, replica in current.items()
+            if key in wanted
+        }
         self._replicas = {replica.key: replica for replica in missing} | kept
         list(self._pool.map(_close, unwanted))
         for gone in table.deleted:
@@ -208,6 +213,21 @@ class Replicas:
         if known is None or known.message != failure.message:
             log.error("shard not opened", code=failure.code, error=failure.message, **place)
         return replace(replica, error=failure.with_traceback(None))
+
+
+def _follow_route(replica: Replica, route: CollectionRoute) -> Replica:
+    """The replica under a newer route. Its indexes are rebuilt in the background where they change."""
+    shard = replica.shard
+    if shard is not None and route.spec.indexing != replica.route.spec.indexing:
+        place = {"collection": route.spec.name, "uid": route.uid, "shard": replica.number}
+        try:
+            shard.set_indexing(route.spec.indexing)
+        except HanaxError as error:
+            # The shard is damaged or gone: it goes by what it had, and says why when it is asked.
+            log.error("indexing not changed", code=error.code, error=error.message, **place)
+            return replica
+        log.info("indexing changed", indexing=route.spec.indexing.model_dump(mode="json"), **place)
+    return replace(replica, route=route)
 
 
 def _close(replica: Replica) -> None:

@@ -11,7 +11,8 @@ import grpc
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import ShardServiceServicer
 from hanax.core.errors import InvalidArgument
-from hanax.core.specs import DEFAULT_VECTOR, CollectionSpec
+from hanax.core.routing import CollectionRoute
+from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.shard.shard import Shard
 from hanax.index_shard import messages
 from hanax.index_shard.metrics import Metrics
@@ -74,6 +75,7 @@ class ShardService(ShardServiceServicer):
                     request.projection, len(queries) * limit, request.dimension
                 ),
                 vector_name=request.vector_name or DEFAULT_VECTOR,
+                parameters=messages.decode_parameters(request),
             )
             answer = pb.SearchResponse(results=map(messages.encode_hits, results))
             messages.check_answer(answer)
@@ -81,20 +83,20 @@ class ShardService(ShardServiceServicer):
             return answer
 
     def Get(self, request: pb.GetRequest, context: grpc.ServicerContext) -> pb.GetResponse:
-        with self._serving("get", request.ref) as (shard, spec):
+        with self._serving("get", request.ref) as (shard, route):
             ids = messages.decode_ids(request.ids)
-            projection = messages.decode_projection(request.projection, len(ids), spec.dimension)
+            projection = messages.decode_projection(request.projection, len(ids), route.spec.dimension)
             answer = pb.GetResponse(points=messages.encode_points(shard.get(ids, projection)))
             messages.check_answer(answer)
             return answer
 
     def Scroll(self, request: pb.ScrollRequest, context: grpc.ServicerContext) -> pb.ScrollResponse:
-        with self._serving("scroll", request.ref) as (shard, spec):
+        with self._serving("scroll", request.ref) as (shard, route):
             points, has_more = shard.scroll(
                 messages.decode_after(request.after_id),
                 messages.decode_limit(request.limit),
                 messages.decode_filter(request.filter_json),
-                messages.decode_projection(request.projection, request.limit, spec.dimension),
+                messages.decode_projection(request.projection, request.limit, route.spec.dimension),
             )
             answer = pb.ScrollResponse(points=messages.encode_points(points), has_more=has_more)
             messages.check_answer(answer)
@@ -105,26 +107,15 @@ class ShardService(ShardServiceServicer):
             return pb.CountResponse(count=shard.count(messages.decode_filter(request.filter_json)))
 
     def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.DescribeResponse:
-        with self._serving("describe", request.ref) as (shard, _):
-            stats = shard.stats()
-            return pb.DescribeResponse(
-                points=stats.points,
-                deleted_rows=stats.deleted_rows,
-                segments=stats.segments,
-                growing_rows=stats.growing_rows,
-                last_sequence=stats.last_sequence,
-                covered_sequence=stats.covered_sequence,
-                disk_bytes=stats.disk_bytes,
-                log_bytes=stats.log_bytes,
-                read_only_reason=stats.read_only_reason,
-            )
+        with self._serving("describe", request.ref) as (shard, route):
+            return messages.encode_stats(shard.stats(), route.generation)
 
     @contextmanager
-    def _serving(self, operation: str, ref: pb.ShardRef) -> Iterator[tuple[Shard, CollectionSpec]]:
+    def _serving(self, operation: str, ref: pb.ShardRef) -> Iterator[tuple[Shard, CollectionRoute]]:
         """The shard that the call means. Counts the call, by how it ends."""
         with self._metrics.operation(operation) as counted:
             if not self._replicas.knows(ref.uid):
                 self._look()
-            shard, spec = self._replicas.find(ref.collection, ref.uid, ref.shard)
-            counted.collection = spec.name
-            yield shard, spec
+            shard, route = self._replicas.find(ref.collection, ref.uid, ref.shard)
+            counted.collection = route.spec.name
+            yield shard, route

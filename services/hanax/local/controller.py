@@ -64,15 +64,16 @@ def read_table(path: Path) -> RoutingTable:
 class Controller:
     """Owns the routing file. `models` may be assigned at any time; the next look takes it up."""
 
-    def __init__(self, catalog: Path, routing_file: Path, nodes: Nodes) -> None:
+    def __init__(self, catalog: Path, routing_file: Path, nodes: Nodes, clock_s: Callable[[], float]) -> None:
         """Raises DataLoss when the routing file is damaged."""
         self._folder = catalog
         self._catalog = CatalogFolder(catalog)
         self._file = routing_file
         self._nodes = nodes
+        self._clock_s = clock_s
         self.table = read_table(routing_file)
         self.models: tuple[ModelRoute, ...] = ()
-        self._changed_at = time.monotonic()
+        self._changed_at = clock_s()
         self._planned: Observed | None = None
         self._folder_time = -1
         self._signature: Signature = ()
@@ -93,7 +94,7 @@ class Controller:
         if table is not None:
             write_routing_file(self._file, table)
             self.table = table
-            self._changed_at = time.monotonic()
+            self._changed_at = self._clock_s()
             log.info("routing table", revision=table.revision, collections=len(table.collections))
         self._planned = observed
         return table is not None
@@ -102,7 +103,7 @@ class Controller:
         """Whether models are in the table in force, and its followers had the time to take it up."""
         models = self.table.models
         in_force = bool(models) and set(models) == set(self.models)
-        return in_force and time.monotonic() - self._changed_at > _SETTLE_S
+        return in_force and self._clock_s() - self._changed_at > _SETTLE_S
 
     async def follow(self) -> None:
         """Reconcile until cancelled."""
@@ -127,7 +128,7 @@ class Controller:
         """Fingerprint the folder, by one stat where that is enough."""
         changed = self._folder.stat().st_mtime_ns
         young = time.time_ns() - changed < _YOUNG_NS
-        now = time.monotonic()
+        now = self._clock_s()
         if changed != self._folder_time or young or now >= self._full_look_at:
             with os.scandir(self._folder) as found:
                 files = [entry for entry in found if entry.name.endswith(".json")]

@@ -20,6 +20,7 @@ from hanax.core.routing import (
     ShardRoute,
     spread_slots,
 )
+from hanax.core.specs import CHANGEABLE
 from hanax.runtime.catalog_folder import CatalogEntry
 
 # A shard that was away for longer than this many deletions keeps an orphaned folder; the table
@@ -60,7 +61,7 @@ def _plan_collections(previous: RoutingTable, seen: Observation) -> tuple[Collec
     for entry in seen.entries:
         known = previous.collection_by_name.get(entry.spec.name)
         if known is not None and known.uid == entry.uid:
-            routes[entry.spec.name] = known
+            routes[entry.spec.name] = _follow_spec(known, entry)
         else:
             fresh.append(entry)
     for name in seen.damaged:
@@ -72,6 +73,14 @@ def _plan_collections(previous: RoutingTable, seen: Observation) -> tuple[Collec
     for entry in sorted(fresh, key=lambda entry: (entry.created_at_us, entry.spec.name)):
         routes[entry.spec.name] = _place(entry, names, load)
     return tuple(routes[name] for name in sorted(routes))
+
+
+def _follow_spec(known: CollectionRoute, entry: CatalogEntry) -> CollectionRoute:
+    """The route as now declared, in the same places. What is fixed for a collection's life stays."""
+    fixed = known.spec.model_dump(exclude=set(CHANGEABLE))
+    if entry.spec.model_dump(exclude=set(CHANGEABLE)) != fixed:
+        return known
+    return known.model_copy(update={"spec": entry.spec, "generation": entry.generation})
 
 
 def _check_nodes(routes: Iterable[CollectionRoute], names: list[str]) -> None:
@@ -105,7 +114,11 @@ def _place(entry: CatalogEntry, names: list[str], load: Counter[str]) -> Collect
         load[node] += 1
         shards.append(ShardRoute(shard=number, first_slot=first, last_slot=last, replicas=(node,)))
     return CollectionRoute(
-        uid=entry.uid, spec=entry.spec, created_at_us=entry.created_at_us, shards=tuple(shards)
+        uid=entry.uid,
+        generation=entry.generation,
+        spec=entry.spec,
+        created_at_us=entry.created_at_us,
+        shards=tuple(shards),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable
 
 import grpc
@@ -55,7 +56,7 @@ class Stack:
                 f"{layout.routing_file} is missing though there is data: it names the places of "
                 "all data; restore it from a copy"
             )
-        self._controller = Controller(layout.catalog, layout.routing_file, self._nodes)
+        self._controller = Controller(layout.catalog, layout.routing_file, self._nodes, time.monotonic)
         self._shards = [f"shard-{number}" for number in range(settings.shards)]
         self._supervisor = Supervisor(
             [

@@ -1,13 +1,17 @@
 """The collections that someone asked for, one file each: the one-machine stand-in for custom resources.
 
-A gateway creates and deletes files here; the orchestrator reconciles what it finds into the
-routing table. `<name>.json` appears whole (written aside, then linked) or not at all.
+A gateway creates, changes and deletes files here; the orchestrator reconciles what it finds into the
+routing table. `<name>.json` appears whole (written aside, then linked or renamed) or not at all. Who changes
+or deletes holds a lock on the folder: a change must not bring back what was deleted meanwhile.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,9 +22,10 @@ from hanax.core.specs import CollectionSpec
 
 
 class CatalogEntry(Spec):
-    """A declared collection. `uid` is fresh for every creation."""
+    """A declared collection. `uid` is fresh for every creation, `generation` counts its specs."""
 
     uid: str
+    generation: int = 1
     created_at_us: int
     spec: CollectionSpec
 
@@ -33,11 +38,7 @@ class CatalogFolder:
     def create(self, spec: CollectionSpec, now_us: int) -> CatalogEntry:
         """Declare a collection, durable on return. Raises CollectionExists."""
         entry = CatalogEntry(uid=uuid.uuid4().hex, created_at_us=now_us, spec=spec)
-        draft = self._folder / f".{entry.uid}"
-        with draft.open("wb") as file:
-            file.write(entry.model_dump_json(indent=1).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        draft = self._write_aside(entry)
         try:
             os.link(draft, self._path(spec.name))
         except FileExistsError:
@@ -47,24 +48,41 @@ class CatalogFolder:
         self._sync()
         return entry
 
+    def update(self, name: str, change: Callable[[CollectionSpec], CollectionSpec]) -> CatalogEntry:
+        """Declare a collection differently, durable on return; no other change comes in between.
+
+        Raises CollectionNotFound, DataLoss for a file that can't be read, and what `change` raises.
+        """
+        with self._locked():
+            try:
+                entry = _read(self._path(name))
+            except FileNotFoundError:
+                raise _not_found(name) from None
+            spec = change(entry.spec)
+            if spec == entry.spec:
+                return entry
+            changed = entry.model_copy(update={"spec": spec, "generation": entry.generation + 1})
+            self._write_aside(changed).replace(self._path(name))
+            self._sync()
+            return changed
+
     def delete(self, name: str) -> None:
         """Withdraw a collection, durable on return. Raises CollectionNotFound."""
-        try:
-            self._path(name).unlink()
-        except FileNotFoundError:
-            raise CollectionNotFound(f"there is no collection {name!r}", collection=name) from None
-        self._sync()
+        with self._locked():
+            try:
+                self._path(name).unlink()
+            except FileNotFoundError:
+                raise _not_found(name) from None
+            self._sync()
 
     def entries(self) -> list[CatalogEntry]:
         """All declared collections by name. Raises DataLoss for a file that can't be read."""
         found = []
         for path in sorted(self._folder.glob("*.json")):
             try:
-                found.append(CatalogEntry.model_validate_json(path.read_bytes()))
+                found.append(_read(path))
             except FileNotFoundError:
                 continue  # deleted since it was listed
-            except ValidationError as error:
-                raise DataLoss(f"{path} is not a collection: {error}", path=str(path)) from None
         return found
 
     def readable_entries(self) -> tuple[list[CatalogEntry], dict[str, str]]:
@@ -88,9 +106,37 @@ class CatalogFolder:
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
 
+    def _write_aside(self, entry: CatalogEntry) -> Path:
+        draft = self._folder / f".{uuid.uuid4().hex}"
+        with draft.open("wb") as file:
+            file.write(entry.model_dump_json(indent=1).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        return draft
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
     def _sync(self) -> None:
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _read(path: Path) -> CatalogEntry:
+    try:
+        return CatalogEntry.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise DataLoss(f"{path} is not a collection: {error}", path=str(path)) from None
+
+
+def _not_found(name: str) -> CollectionNotFound:
+    return CollectionNotFound(f"there is no collection {name!r}", collection=name)

@@ -17,8 +17,8 @@ from tests.integration.gateway.stack import (
     free_port,
     running_shards,
     running_stack,
-    wait_until,
 )
+from tests.integration.waiting import wait_until
 
 
 def _serving(address: str) -> bool:
@@ -49,7 +49,7 @@ def hash_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRoute]
         )
     try:
         address = f"127.0.0.1:{port}"
-        wait_until(lambda: process.poll() is not None or _serving(address), "the embedder")
+        wait_until("the embedder", lambda: process.poll() is not None or _serving(address))
         assert process.poll() is None, log.read_text()
         yield ModelRoute(name="hash-384", dimension=384, max_tokens=8_192, endpoints=(address,))
     finally:
@@ -74,3 +74,25 @@ def either(request: pytest.FixtureRequest) -> Stack:
     """The same gateway on nodes of a dictionary, and on the engine: users see no difference."""
     found: Stack = request.getfixturevalue("stack" if request.param == "memory" else "shards")
     return found
+
+
+@pytest.fixture(scope="session")
+def bad(stack: Stack) -> Stack:
+    """With collections for requests that are refused."""
+    stack.create("bad")
+    stack.create("bad-texts", dimension=384, embedding_model="hash-384")
+    stack.create("bad-dot", metric="dot")
+    return stack
+
+
+@pytest.fixture
+def unwritten(bad: Stack) -> Iterator[Stack]:
+    """Fails when a write reached a node, or a collection was declared or changed."""
+    writes, declared = bad.writes, _declared(bad)
+    yield bad
+    assert bad.writes == writes
+    assert _declared(bad) == declared
+
+
+def _declared(stack: Stack) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (stack.folder / "catalog").iterdir()}

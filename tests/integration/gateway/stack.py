@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +22,9 @@ from hanax.local.planner import Observation, plan
 from hanax.runtime.catalog_folder import CatalogFolder
 from hanax.runtime.routing_file import write_routing_file
 from tests.integration.gateway.memory_node import MemoryNode
+from tests.integration.waiting import wait_until
 
 _PATIENCE_S = 20.0
-
-
-def wait_until(condition: Callable[[], object], what: str, patience_s: float = _PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience_s} s for {what}"
-        time.sleep(0.01)
 
 
 class Node(Protocol):
@@ -42,7 +35,7 @@ class Node(Protocol):
 class ShardProcess:
     """`python -m hanax.index_shard`, on the engine."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, **settings: object) -> None:
         self.name = name
         port = free_port()
         self.address = f"127.0.0.1:{port}"
@@ -52,7 +45,7 @@ class ShardProcess:
             "HANAX_SHARD_METRICS_PORT": "0",
             "HANAX_ROUTING_FILE": str(folder / "routing.json"),
             "HANAX_DATA_DIR": str(folder / name),
-        }
+        } | {f"HANAX_{key.upper()}": str(value) for key, value in settings.items()}
         self.log = folder / f"{name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -121,7 +114,7 @@ class GatewayProcess:
                 stderr=log,
                 stdout=log,
             )
-        wait_until(self._find_port, "the gateway to listen")
+        wait_until("the gateway listens", self._find_port)
 
     def _find_port(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -196,10 +189,10 @@ def running_stack(folder: Path, models: tuple[ModelRoute, ...] = (), **settings:
 
 
 @contextmanager
-def running_shards(folder: Path, models: tuple[ModelRoute, ...]) -> Iterator[Stack]:
-    """A gateway on two shard processes."""
+def running_shards(folder: Path, models: tuple[ModelRoute, ...] = (), **settings: object) -> Iterator[Stack]:
+    """A gateway on two shard processes with these settings."""
     with ExitStack() as opened:
-        nodes = [ShardProcess("node-a", folder), ShardProcess("node-b", folder)]
+        nodes = [ShardProcess(name, folder, **settings) for name in ("node-a", "node-b")]
         for node in nodes:
             opened.callback(node.close)
         yield opened.enter_context(_gateway_on(folder, nodes, models, {}))
@@ -224,7 +217,7 @@ def _gateway_on(
             body = client.get("/ready").json()
             return body["success"] and set(body["data"]["models"]) == {m.name for m in models}
 
-        wait_until(ready, "the gateway to be ready")
+        wait_until("the gateway is ready", ready)
         yield Stack(folder, gateway, [], reconciler, client)
 
 

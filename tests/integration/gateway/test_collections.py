@@ -15,7 +15,7 @@ def test_a_new_collection_takes_points_at_once(either: Stack) -> None:
     assert answer.status_code == 201
     made = either.data(answer)
     assert (made["name"], made["dimension"], made["metric"]) == ("fresh", 2, "euclidean")
-    assert (made["shards"], made["embedding_model"], made["index"]) == (2, None, {"type": "flat"})
+    assert (made["shards"], made["embedding_model"], made["index"]) == (2, None, {"type": "auto"})
     assert (made["state"], made["points"]) == ("ready", 0)
     either.insert("fresh", [{"id": number, "vector": [number, 0]} for number in range(30)])
     described = either.data(either.client.get("/api/v1/collections/fresh"))

@@ -15,7 +15,8 @@ from hanax.core.ids import encode_id, slot_of
 from hanax.core.limits import SLOTS
 from hanax.core.routing import ModelRoute
 from tests.integration.gateway.memory_node import MemoryNode
-from tests.integration.gateway.stack import Stack, free_port, running_stack, wait_until
+from tests.integration.gateway.stack import Stack, free_port, running_stack
+from tests.integration.waiting import wait_until
 
 REQUEST_TIMEOUT_S = 1.5
 POINTS: list[dict[str, Any]] = [{"id": number, "vector": [1.0, number, 0.0]} for number in range(40)]
@@ -42,7 +43,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         create_timeout_s=REQUEST_TIMEOUT_S,
     ) as stack:
         stack.reconciler.models = (away,)
-        wait_until(lambda: "away" in stack.client.get("/ready").text, "the gateway to know the model")
+        wait_until("the gateway to know the model", lambda: "away" in stack.client.get("/ready").text)
         stack.create("faults")
         stack.create("texts", embedding_model="away")
         stack.insert("faults", POINTS)
@@ -57,8 +58,8 @@ def stack(shared: Stack) -> Iterator[Stack]:
         node.stop()
         node.start()
     wait_until(
-        lambda: shared.client.get("/api/v1/collections/faults").json()["data"]["state"] == "ready",
         "the shards to answer",
+        lambda: shared.client.get("/api/v1/collections/faults").json()["data"]["state"] == "ready",
     )
 
 
@@ -132,7 +133,7 @@ def test_a_call_that_is_cut_off_is_made_again(stack: Stack, second: MemoryNode) 
     before = second.calls["Search"]
 
     def restart() -> None:
-        wait_until(lambda: second.calls["Search"] > before, "the search to arrive")
+        wait_until("the search to arrive", lambda: second.calls["Search"] > before)
         second.stop()
         second.start()
 
@@ -273,8 +274,8 @@ def test_a_collection_whose_shard_does_not_open_is_not_said_to_be_ready(
     assert "opened by every shard" in answer.json()["error"]["message"]
     second.start()
     wait_until(
-        lambda: stack.client.get("/api/v1/collections/unopened").json()["data"]["state"] == "ready",
         "the collection to be ready",
+        lambda: stack.client.get("/api/v1/collections/unopened").json()["data"]["state"] == "ready",
     )
     assert _refusal(stack.post("/api/v1/collections", body)) == (409, "collection_exists")
     stack.client.delete("/api/v1/collections/unopened")
@@ -298,8 +299,8 @@ def test_a_collection_that_nobody_places_is_pending(stack: Stack) -> None:
     finally:
         stack.reconciler.paused.clear()
     wait_until(
-        lambda: stack.client.get("/api/v1/collections/waiting").json()["data"]["state"] == "ready",
         "the collection to be placed",
+        lambda: stack.client.get("/api/v1/collections/waiting").json()["data"]["state"] == "ready",
     )
     assert stack.client.delete("/api/v1/collections/waiting").status_code == 200
 
@@ -310,7 +311,7 @@ def test_readiness_names_the_part_that_is_not_ready(stack: Stack, second: Memory
         return body["error"]["details"]["nodes"]
 
     second.stop()
-    wait_until(lambda: nodes()[second.name] != "ok", "the node to be missed")
+    wait_until("the node to be missed", lambda: nodes()[second.name] != "ok")
     answer = stack.client.get("/ready")
     assert _refusal(answer) == (503, "unavailable")
     assert f"node {second.name} does not answer" in answer.json()["error"]["message"]
@@ -319,6 +320,6 @@ def test_readiness_names_the_part_that_is_not_ready(stack: Stack, second: Memory
     assert stack.client.get("/health").status_code == 200
     second.start()
     second.set_ready(False)
-    wait_until(lambda: "not ready" in nodes()[second.name], "the node to say so")
+    wait_until("the node to say so", lambda: "not ready" in nodes()[second.name])
     second.set_ready(True)
-    wait_until(lambda: nodes()[second.name] == "ok", "the node to be ready")
+    wait_until("the node to be ready", lambda: nodes()[second.name] == "ok")

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.gateway.stack import GatewayProcess, Stack, running_stack, wait_until
+from tests.integration.gateway.stack import GatewayProcess, Stack, running_stack
+from tests.integration.waiting import wait_until
 
 SEARCH = {"collection": "slow", "vector": [1, 0, 0]}
 
@@ -37,8 +38,7 @@ def _searching(stack: Stack, count: int) -> tuple[list[threading.Thread], list[h
     for thread in threads:
         thread.start()
     wait_until(
-        lambda: sum(node.calls["Search"] for node in stack.nodes) == before + count,
-        "the searches to arrive",
+        "the searches to arrive", lambda: sum(node.calls["Search"] for node in stack.nodes) == before + count
     )
     return threads, answers
 
@@ -147,8 +147,8 @@ def test_metrics_count_requests_operations_and_embeddings(stack: Stack) -> None:
     assert "BREW" not in text
     stack.client.delete("/api/v1/collections/measured")
     wait_until(
-        lambda: 'collection="measured"' not in stack.client.get("/metrics").text,
         "the labels of a deleted collection to go",
+        lambda: 'collection="measured"' not in stack.client.get("/metrics").text,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from hanax.core.ids import encode_id, slot_of
+from hanax.core.index_specs import FlatIndex, Indexing
 from hanax.core.limits import MAX_SHARDS, SLOTS
 from hanax.core.routing import (
     CollectionRoute,
@@ -167,3 +168,15 @@ def test_a_table_survives_its_json() -> None:
     assert again.collection_by_name == {"c": table.collections[0]}
     assert again.model_by_name == {"m": table.models[0]}
     assert again.address_by_node == {"a": "127.0.0.1:1", "b": "127.0.0.1:2"}
+
+
+def test_a_table_from_before_there_were_indexes_is_read() -> None:
+    """A flat index was named in every spec; it stays what those collections have."""
+    old = """{"revision": 3, "nodes": [{"name": "a", "address": "127.0.0.1:1"}], "collections": [
+      {"uid": "u1", "spec": {"name": "docs", "dimension": 4, "metric": "cosine", "shards": 1,
+                             "embedding_model": null, "index": {"type": "flat"}},
+       "created_at_us": 5,
+       "shards": [{"shard": 0, "first_slot": 0, "last_slot": 1023, "replicas": ["a"]}]}]}"""
+    known = RoutingTable.model_validate_json(old).collection_by_name["docs"]
+    assert known.spec.indexing == Indexing(index=FlatIndex())
+    assert known.generation == 1

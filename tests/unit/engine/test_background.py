@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -82,6 +83,38 @@ def test_close_drops_what_waits_and_waits_for_what_runs() -> None:
     assert ran == ["slow"]
 
 
+def test_long_jobs_leave_a_thread_to_the_others() -> None:
+    background = Background(3)
+    gate, begun = threading.Event(), [threading.Event() for _ in range(3)]
+    ran: list[str] = []
+
+    def long(number: int) -> None:
+        begun[number].set()
+        assert_set(gate)
+        ran.append("long")
+
+    for number in range(3):
+        background.submit(partial(long, number), long=True)
+    assert begun[0].wait(DEADLINE_S)
+    assert begun[1].wait(DEADLINE_S)
+    for _ in range(5):
+        short = threading.Event()
+        background.submit(short.set)
+        assert short.wait(DEADLINE_S)
+    assert not begun[2].is_set()
+    gate.set()
+    wait_until("all long ones have run", lambda: len(ran) == 3)
+    background.close()
+
+
+def test_one_thread_runs_long_jobs_as_well(background: Background) -> None:
+    ran: list[str] = []
+    background.submit(lambda: ran.append("long"), long=True)
+    background.submit(lambda: ran.append("short"))
+    wait_until("both have run", lambda: len(ran) == 2)
+    assert ran == ["long", "short"]
+
+
 class Work:
     """Counts its runs. Each run does what the next of `steps` says."""
 
@@ -143,9 +176,9 @@ def test_a_failed_job_is_tried_again_later_each_time(
     pauses: list[float] = []
 
     class Recording(Background):
-        def submit(self, job: object, delay_s: float = 0.0) -> None:
+        def submit(self, work: object, delay_s: float = 0.0, long: bool = False) -> None:
             pauses.append(delay_s)
-            super().submit(job, delay_s)  # type: ignore[arg-type]
+            super().submit(work, delay_s, long)  # type: ignore[arg-type]
 
     background = Recording(1)
     work = Work(error, error, error, error, False, error, False)

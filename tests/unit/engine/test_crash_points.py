@@ -1,4 +1,4 @@
-"""A kill or a power cut before every single step of opening, writing, sealing, merging and copying a shard.
+"""A kill or a power cut before every single step of opening, writing, sealing, merging, indexing and copying.
 
 Whatever is acknowledged by then must be there, the write in progress wholly or not at all.
 """
@@ -16,13 +16,25 @@ import pytest
 
 from hanax.core.filters import parse_filter
 from hanax.core.ids import PointId, decode_id
+from hanax.core.index_specs import FlatIndex, Indexing, ScalarQuantisation
+from hanax.engine.shard import ShardOptions, index_plans
 from tests.unit.engine.crashes import STEPS, Disk
 from tests.unit.engine.rigs import Rig
 
 State = dict[PointId, Any]
 
+OPTIONS = ShardOptions(
+    indexing=Indexing(index=FlatIndex(), quantisation=ScalarQuantisation()), build_threads=1
+)
+
 # Names of the steps that some work must have gone through, or it was not watched.
 EXPECTED_STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "open"}
+
+
+@pytest.fixture(autouse=True)
+def indexed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few the rows."""
+    monkeypatch.setattr(index_plans, "LEAST_ROWS", 1)
 
 
 class Script:
@@ -38,6 +50,7 @@ class Script:
         yield self.open, {}
         yield from self._put(range(8), 1)
         yield self.seal, self.state
+        yield self.index, self.state
         yield from self._put(range(6, 12), 2)
         yield from self._delete([1, 11])
         yield self.seal, self.state
@@ -75,12 +88,16 @@ class Script:
         return self.rig.shard
 
     def open(self) -> None:
-        self.rig = Rig(self.folder)
+        self.rig = Rig(self.folder, options=OPTIONS)
         # Maintenance runs in this thread alone.
         self.rig.background.close()
 
     def seal(self) -> None:
         self._shard().seal()
+
+    def index(self) -> None:
+        assert self._shard()._maintenance.index()
+        assert [stats.state for stats in self._shard().stats().indexes] == ["built"]
 
     def compact(self) -> None:
         self._shard().compact()
@@ -98,8 +115,9 @@ class Script:
 
 
 def read(folder: Path) -> State:
-    with Rig(folder) as rig:
+    with Rig(folder, options=OPTIONS) as rig:
         found = rig.ids()
+        assert {id_ for id_, _ in rig.search([0, 0], 100)} == set(found)
         assert len(found) == len(set(found)) == rig.shard.count()
         state = rig.get(found)
         assert [decode_id(id_) for id_ in rig.shard.scroll(None, 1_000)[0].ids] == found
@@ -134,8 +152,8 @@ def test_a_kill_at_every_step(folder: Path) -> None:
         seen |= {step.split()[0] for step in steps}
         points += len(steps)
     assert seen == EXPECTED_STEPS
-    assert points > 150
-    with Rig(folder / "copy") as copy:
+    assert points > 200
+    with Rig(folder / "copy", options=OPTIONS) as copy:
         assert set(copy.ids()) == {0, *range(2, 11), 21, 22}
 
 

@@ -16,10 +16,14 @@ from hanax.engine.segment.builder import build_segment
 from hanax.engine.segment.growing import GrowingSegment, NewRows
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import SegmentView, View, hash_ids
-from hanax.engine.shard.merging import Source, choose_merge, merged_view, parts_of
+from hanax.engine.shard.merging import Source, choose_all, choose_merge, merged_view, parts_of
 
 SCHEMA = Schema.single(1, Metric.DOT)
 M = 1_000_000
+
+
+def anything(rows: int) -> bool:
+    return True
 
 
 class OnlyRows(GrowingSegment):
@@ -72,18 +76,84 @@ def view_of(*segments: tuple[int, int]) -> View:
 )
 def test_policy(segments: list[tuple[int, int]], chosen: list[int]) -> None:
     view = view_of(*segments)
-    sources = choose_merge(view)
+    sources = choose_merge(view, anything, quiet=False)
     assert [source.segment for source in sources] == [view.segments[number].segment for number in chosen]
     for number, source in zip(chosen, sources, strict=True):
         rows, dead = segments[number]
         np.testing.assert_array_equal(source.kept, np.arange(dead, rows))
 
 
+@pytest.mark.parametrize(
+    ("segments", "chosen"),
+    [
+        ([], []),
+        ([(10, 0)], []),
+        # Two are enough, when the larger is at most twice the smaller ones together.
+        ([(10, 0), (10, 0)], [0, 1]),
+        ([(10, 0), (20, 0)], [0, 1]),
+        ([(10, 0), (21, 0)], []),
+        ([(43, 0), (43, 0), (13, 0)], [0, 1]),
+        ([(10, 0), (20, 0), (60, 0), (181, 0)], [0, 1, 2]),
+        ([(1, 0), (100, 0), (120, 0)], [1, 2]),
+        # What is merged anyway comes first, and hollow ones before that.
+        ([(10, 0)] * 4, [0, 1, 2, 3]),
+        ([(10, 0), (10, 0), (100, 25)], [2]),
+        ([(2 * M + 1, 0)] * 2, []),
+    ],
+)
+def test_policy_when_nothing_is_added(segments: list[tuple[int, int]], chosen: list[int]) -> None:
+    view = view_of(*segments)
+    sources = choose_merge(view, anything, quiet=True)
+    assert [source.segment for source in sources] == [view.segments[number].segment for number in chosen]
+
+
+def test_no_merged_segment_is_larger_than_what_can_be_indexed() -> None:
+    def fits(rows: int) -> bool:
+        return rows <= 100
+
+    for sizes, quiet, chosen in (
+        ([30, 30, 30, 30], False, []),
+        ([20, 20, 20, 20, 30, 30], False, [0, 1, 2, 3]),
+        ([40, 40, 60], True, [0, 1]),
+        ([60, 60], True, []),
+    ):
+        view = view_of(*((size, 0) for size in sizes))
+        sources = choose_merge(view, fits, quiet)
+        assert [source.segment for source in sources] == [view.segments[number].segment for number in chosen]
+    view = view_of((60, 0), (60, 20), (60, 0), (30, 0), (200, 1), (90, 0))
+    groups = [
+        [view.segments.index(part) for part in view.segments if part.segment in group]
+        for group in ([source.segment for source in sources] for sources in choose_all(view, fits))
+    ]
+    assert groups == [[0, 1], [2, 3], [4]]
+    assert choose_all(view_of((60, 0), (60, 0)), fits) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_row_is_copied_a_logarithmic_number_of_times(seed: int) -> None:
+    """Bursts of segments, each with a pause after it that merges all that it may."""
+    random = np.random.default_rng(seed)
+    view, copied, live = view_of(), 0, 0
+    for _ in range(60):
+        for size in random.integers(50, 100, random.integers(1, 6)).tolist():
+            live += size
+            view = View(9, (*view.segments, SegmentView(OnlyRows(), size)))
+        while sources := choose_merge(view, anything, quiet=True):
+            kept = sum(len(source.kept) for source in sources)
+            copied += kept
+            chosen = {id(source.segment) for source in sources}
+            left = [part for part in view.segments if id(part.segment) not in chosen]
+            view = View(9, (SegmentView(OnlyRows(), kept), *left))
+        assert len(view.segments) <= np.log(live / 50) / np.log(2) + 1
+    assert view.live_count == live
+    assert copied <= live * (np.log(live / 50) / np.log(1.5) + 1)
+
+
 @pytest.mark.parametrize("sizes", [[16] * 64, [1_000] * 37, [3, 900, 14, 80] * 10, list(range(1, 200))])
 def test_merging_comes_to_an_end_with_few_segments(sizes: list[int]) -> None:
     view = view_of(*((size, size // 5) for size in sizes))
     copied = 0
-    while sources := choose_merge(view):
+    while sources := choose_merge(view, anything, quiet=False):
         merged = OnlyRows()
         kept = sum(len(source.kept) for source in sources)
         copied += kept

@@ -6,7 +6,8 @@ from prometheus_client import generate_latest
 
 from hanax.core.routing import CollectionRoute, NodeRoute, RoutingTable, ShardRoute
 from hanax.core.specs import CollectionSpec
-from hanax.gateway.metrics import MAX_COLLECTIONS, Metrics
+from hanax.gateway.metrics import Metrics
+from hanax.runtime.service_metrics import MAX_COLLECTIONS
 
 
 def _table(names: list[str]) -> RoutingTable:

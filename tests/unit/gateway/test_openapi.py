@@ -12,7 +12,6 @@ import pytest
 from fastapi import FastAPI
 
 from hanax.core.settings import GatewaySettings
-from hanax.core.specs import CollectionSpec
 from hanax.gateway import requests
 from hanax.gateway.requests import parse_request
 from hanax.gateway.rest.app import build_app
@@ -24,6 +23,7 @@ OPERATIONS = {
     ("post", f"{V1}/collections"),
     ("get", f"{V1}/collections"),
     ("get", f"{V1}/collections/{{name}}"),
+    ("patch", f"{V1}/collections/{{name}}"),
     ("delete", f"{V1}/collections/{{name}}"),
     ("post", f"{V1}/vectors/insert"),
     ("post", f"{V1}/vectors/search"),
@@ -96,7 +96,7 @@ def test_examples_of_bodies_are_taken(document: dict[str, Any]) -> None:
         content = operation["requestBody"]["content"]["application/json"]
         assert content["examples"], path
         name = content["schema"].get("$ref", "").rpartition("/")[2]
-        model: Any = CollectionSpec if name == "CollectionSpec" else getattr(requests, name, None)
+        model: Any = getattr(requests, name, None)
         for example in content["examples"].values():
             count += 1
             if model is not None:
@@ -114,3 +114,21 @@ def test_vectors_are_described_though_they_are_not_validated(document: dict[str,
     }
     embed = schemas["EmbeddingRequest"]["properties"]
     assert (embed["batch_size"]["minimum"], embed["batch_size"]["maximum"]) == (1, 128)
+
+
+def test_indexes_are_described(document: dict[str, Any]) -> None:
+    """Every index with its parameters, and what they mean; on creating, changing and searching."""
+    schemas = document["components"]["schemas"]
+    for body in ("CollectionSpec", "Indexing"):
+        index = schemas[body]["properties"]["index"]
+        kinds = {choice["$ref"].rpartition("/")[2] for choice in index["oneOf"]}
+        assert kinds == {"AutoIndex", "FlatIndex", "HnswIndex", "IvfIndex", "LshIndex", "KdTreeIndex"}
+        assert schemas[body]["properties"]["target_recall"]["description"]
+    for kind in ("HnswIndex", "IvfIndex", "LshIndex", "KdTreeIndex"):
+        assert schemas[kind]["description"]
+        told = {name: about for name, about in schemas[kind]["properties"].items() if name != "type"}
+        assert all(about["description"] for about in told.values()), kind
+    search = schemas["SearchRequest"]["properties"]
+    for name in ("exact", "ef_search", "nprobe", "probes"):
+        assert search[name]["description"], name
+    assert "IndexTotals" in str(schemas["CollectionDescription"]["properties"]["index_totals"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import InvalidArgument, InvalidCursor, InvalidId, ResourceExhausted
 from hanax.core.ids import encode_id
+from hanax.core.index_specs import SearchParameters
 from hanax.core.limits import MAX_DIMENSION, MAX_MESSAGE_BYTES
 from hanax.engine.points import Hits, Points, Projection
+from hanax.engine.shard.results import IndexStats, ShardStats
 from hanax.index_shard import messages
 
 shapes = st.tuples(st.integers(0, 5), st.integers(1, 9))
@@ -89,3 +93,32 @@ def test_an_answer_that_grpc_would_refuse_is_refused_first(monkeypatch: pytest.M
     monkeypatch.setattr(messages, "MAX_MESSAGE_BYTES", answer.ByteSize() - 1)
     with pytest.raises(ResourceExhausted, match="ask for fewer points"):
         messages.check_answer(answer)
+
+
+def test_search_parameters_come_through() -> None:
+    assert messages.decode_parameters(pb.SearchRequest()) == SearchParameters()
+    asked = pb.SearchRequest(parameters=pb.SearchParameters(exact=True, ef_search=7, probes=3))
+    assert messages.decode_parameters(asked) == SearchParameters(exact=True, ef_search=7, probes=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ef_search", 0), ("ef_search", 10_001), ("nprobe", 65_537), ("probes", 2**32 - 1)]
+)
+def test_search_parameters_out_of_range_are_named(name: str, value: int) -> None:
+    asked = pb.SearchRequest(parameters=pb.SearchParameters(**{name: value}))  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=f"{name}: .*, got {value}"):
+        messages.decode_parameters(asked)
+
+
+def test_what_was_not_measured_is_absent() -> None:
+    """NaN has no place in JSON, and 0 would be a bad recall."""
+    exact = IndexStats("s1", "default", 10, "built", "flat", "none", 0, math.nan, 0, "few")
+    measured = IndexStats("s2", "default", 20, "waiting", "ivf", "product", 8, 0.97, 400, "")
+    stats = ShardStats(1, 2, 3, 4, 5, 6, 7, 8, "", [exact, measured], 400, math.nan, 0)
+    told = messages.encode_stats(stats, 9)
+    assert (told.points, told.log_bytes, told.generation, told.index_memory_bytes) == (1, 8, 9, 400)
+    assert not told.HasField("live_recall")
+    first, second = told.indexes
+    assert not first.HasField("recall")
+    assert (first.segment, first.reason) == ("s1", "few")
+    assert (second.recall, second.state, second.effort, second.memory_bytes) == (0.97, "waiting", 8, 400)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from hanax.core.errors import CollectionNotFound, DataLoss, Internal, StorageFull, Unavailable
 from hanax.core.ids import encode_id
+from hanax.core.index_specs import Indexing
 from hanax.core.routing import CollectionRoute, DeletedCollection, NodeRoute, RoutingTable, ShardRoute
 from hanax.core.specs import CollectionSpec
 from hanax.engine.schema import Schema
 from hanax.engine.shard.background import Background
 from hanax.engine.shard.options import ShardOptions
+from hanax.engine.shard.results import IndexStats, ShardStats
 from hanax.engine.shard.shard import Shard
 from hanax.index_shard.folders import DataFolder
-from hanax.index_shard.metrics import MAX_COLLECTIONS, Metrics, ReplicaCollector
+from hanax.index_shard.gauges import ReplicaGauges
+from hanax.index_shard.metrics import Metrics
 from hanax.index_shard.replicas import Replica, Replicas
+from hanax.runtime.service_metrics import MAX_COLLECTIONS
 
 DEADLINE_S = 20.0
 NODE = NodeRoute(name="me", address="127.0.0.1:1")
@@ -38,6 +44,11 @@ def route(name: str, shards: int = 1) -> CollectionRoute:
             for number in range(shards)
         ),
     )
+
+
+def changed(known: CollectionRoute, generation: int, **more: object) -> CollectionRoute:
+    spec = CollectionSpec.model_validate({**dict(known.spec), **more})
+    return known.model_copy(update={"spec": spec, "generation": generation})
 
 
 def table(*routes: CollectionRoute, deleted: tuple[str, ...] = ()) -> RoutingTable:
@@ -105,6 +116,38 @@ def test_an_open_shard_stays_the_same_over_tables(node: Node) -> None:
     assert sorted(node.opened) == ["a", "b", "b", "b"]
     with pytest.raises(CollectionNotFound):
         node.shard("b")
+
+
+def test_an_open_shard_is_told_how_it_is_indexed_now(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Indexing] = []
+    set_indexing = Shard.set_indexing
+
+    def listen(shard: Shard, indexing: Indexing) -> None:
+        set_indexing(shard, indexing)
+        told.append(indexing)
+
+    monkeypatch.setattr(Shard, "set_indexing", listen)
+    first = route("a", shards=2)
+    node.follow(table(first, route("b")))
+    shards = [node.shard("a", number) for number in range(2)]
+    write(shards[0])
+    second = changed(first, 2, index={"type": "hnsw"}, target_recall=0.9)
+    node.follow(table(second, route("b")))
+    assert told == [second.spec.indexing] * 2, "and b is not told"
+    assert [node.shard("a", number) for number in range(2)] == shards
+    assert node.replicas.find("a", "uid-a", 0)[1] == second
+    assert sorted(node.opened) == ["a", "a", "b"]
+    node.follow(table(second, route("b"), route("c")))
+    assert len(told) == 2, "a table that changes nothing about it tells it nothing"
+
+
+def test_a_shard_that_does_not_take_it_goes_by_what_it_had(node: Node) -> None:
+    first = route("a")
+    node.follow(table(first))
+    node.shard("a").close()
+    node.follow(table(changed(first, 2, target_recall=0.9), route("b")))
+    assert node.replicas.find("a", "uid-a", 0)[1].generation == 1
+    write(node.shard("b"))
 
 
 @pytest.mark.parametrize("trouble", [StorageFull("no space"), Unavailable("held"), OSError(5, "I/O")])
@@ -192,9 +235,58 @@ def test_the_series_of_collections_are_bounded_and_dropped() -> None:
     assert series() == {"c0": 1, "": 10}
 
 
+def stats(**more: Any) -> ShardStats:
+    """Of an empty shard."""
+    numbers = dict.fromkeys(ShardStats.__dataclass_fields__, 0)
+    return ShardStats(**{**numbers, "read_only_reason": "", "indexes": [], "live_recall": math.nan, **more})
+
+
+def index(state: str) -> IndexStats:
+    return IndexStats("s", "default", 10, state, "ivf", "product", 3, 0.9, 40, "")
+
+
+class Told:
+    """In the place of an open shard: a shard's own numbers take a while to come about."""
+
+    def __init__(self, told: ShardStats) -> None:
+        self._told = told
+
+    def stats(self) -> ShardStats:
+        return self._told
+
+
+def test_gauges_of_indexes() -> None:
+    """Recall is weighted by the queries that were compared; without any there is no series."""
+    shards = [
+        (
+            "a",
+            stats(index_memory_bytes=40, live_recall=0.9, live_recall_samples=30, indexes=[index("built")]),
+        ),
+        ("a", stats(index_memory_bytes=2, live_recall=0.5, live_recall_samples=10)),
+        ("b", stats(indexes=[index("refused"), index("waiting"), index("waiting")])),
+    ]
+    replicas = [
+        Replica(route(name, shards=2), number % 2, cast(Shard, Told(told)))
+        for number, (name, told) in enumerate(shards)
+    ]
+    families = {one.name: one for one in ReplicaGauges("index-shard", lambda: replicas).collect()}
+
+    def values(name: str) -> dict[tuple[str, ...], float]:
+        return {
+            tuple(value for key, value in sample.labels.items() if key != "service"): sample.value
+            for sample in families[name].samples
+        }
+
+    assert values("vector_db_recall") == {("a",): pytest.approx(0.8)}
+    assert values("vector_db_index_memory_bytes") == {("a",): 42, ("b",): 0}
+    counted = {key: count for key, count in values("vector_db_index_segments").items() if count}
+    assert counted == {("a", "built"): 1, ("b", "refused"): 1, ("b", "waiting"): 2}
+    assert len(values("vector_db_index_segments")) == 2 * 4
+
+
 def test_gauges_of_many_collections_are_bounded() -> None:
     replicas = [Replica(route(f"c{number}"), 0) for number in range(3)]
-    families = {family.name: family for family in ReplicaCollector(lambda: replicas).collect()}
+    families = {family.name: family for family in ReplicaGauges("index-shard", lambda: replicas).collect()}
     states = {sample.labels["state"]: sample.value for sample in families["vector_db_shards"].samples}
     assert states == {"open": 0, "opening": 3, "failed": 0}
     assert families["vector_db_collection_points"].samples == []

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from hanax.core.errors import DataLoss, FailedPrecondition
 from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
@@ -29,9 +30,10 @@ class Folder:
         self.catalog = CatalogFolder(self.path)
         self.file = root / "routing.json"
         self.nodes = NODE
+        self.clock_s: Callable[[], float] = time.monotonic
 
     def controller(self) -> Controller:
-        return Controller(self.path, self.file, lambda: self.nodes)
+        return Controller(self.path, self.file, lambda: self.nodes, self.clock_s)
 
     def create(self, name: str) -> None:
         self.catalog.create(CollectionSpec(name=name, dimension=4), 1)
@@ -92,16 +94,19 @@ def test_models_are_taken_up(folder: Folder) -> None:
     assert read_table(folder.file).models == controller.models
 
 
-async def test_it_is_settled_once_models_are_in_force_for_a_while(folder: Folder) -> None:
+def test_it_is_settled_once_models_are_in_force_for_a_while(folder: Folder) -> None:
+    now = [0.0]
+    folder.clock_s = lambda: now[0]
     controller = folder.controller()
     controller.reconcile()
-    await asyncio.sleep(0.15)
+    now[0] += 60
     assert not controller.is_settled(), "no models"
     controller.models = (MODEL,)
     assert not controller.is_settled(), "not in force"
     controller.reconcile()
     assert not controller.is_settled(), "nobody had the time to read it"
-    await until(controller.is_settled, 5)
+    now[0] += 1
+    assert controller.is_settled()
 
 
 def test_a_damaged_file_keeps_its_route_and_the_others(folder: Folder) -> None:
@@ -181,13 +186,14 @@ async def test_a_folder_that_fails_is_tried_again(folder: Folder) -> None:
     controller = folder.controller()
     aside = folder.path.with_name("aside")
     folder.path.rename(aside)
-    following = asyncio.create_task(controller.follow())
-    try:
-        with pytest.raises(FileNotFoundError):
-            controller.reconcile()
-        await asyncio.sleep(0.2)
-        aside.rename(folder.path)
-        await until(lambda: folder.written() == ["a"], 10)
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+    with capture_logs() as logs:
+        following = asyncio.create_task(controller.follow())
+        try:
+            with pytest.raises(FileNotFoundError):
+                controller.reconcile()
+            await until(lambda: "routing table not renewed" in [entry["event"] for entry in logs], 10)
+            aside.rename(folder.path)
+            await until(lambda: folder.written() == ["a"], 10)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)

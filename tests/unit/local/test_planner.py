@@ -4,7 +4,9 @@ from collections import Counter
 
 import pytest
 
+from hanax.core.distances import Metric
 from hanax.core.errors import FailedPrecondition
+from hanax.core.index_specs import HnswIndex
 from hanax.core.routing import DeletedCollection, ModelRoute, NodeRoute, RoutingTable
 from hanax.core.specs import CollectionSpec
 from hanax.local.planner import MAX_DELETED, Observation, plan
@@ -179,3 +181,25 @@ class TestDamaged:
     def test_one_that_never_was_routed_gets_none(self) -> None:
         table = next_table(RoutingTable(), seen(entry("b"), damaged=("a",)))
         assert list(places(table)) == ["b"]
+
+
+class TestChange:
+    def test_a_spec_is_followed_in_the_same_places(self) -> None:
+        first = entry("a", 2)
+        table = next_table(RoutingTable(), seen(first, entry("b")))
+        spec = first.spec.model_copy(update={"index": HnswIndex(m=8), "target_recall": 0.9})
+        changed = first.model_copy(update={"spec": spec, "generation": 2})
+        following = next_table(table, seen(changed, entry("b")))
+        route = following.collection_by_name["a"]
+        assert (route.spec, route.generation, route.uid) == (spec, 2, first.uid)
+        assert route.shards == table.collection_by_name["a"].shards
+        assert following.collection_by_name["b"] == table.collection_by_name["b"]
+        assert following.deleted == ()
+
+    @pytest.mark.parametrize("fixed", [{"dimension": 8}, {"metric": Metric.DOT}, {"shards": 3}])
+    def test_what_is_fixed_for_life_is_kept(self, fixed: dict[str, object]) -> None:
+        """A catalog edited by hand does not make shards of another shape."""
+        first = entry("a", 2)
+        table = next_table(RoutingTable(), seen(first))
+        edited = first.model_copy(update={"spec": first.spec.model_copy(update=fixed), "generation": 2})
+        assert plan(table, seen(edited)) is None

@@ -13,30 +13,41 @@ from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.filters.evaluation import compile_filter, matching_rows
 from hanax.engine.points import Points, Projection
 from hanax.engine.segment.masks import Flags
+from hanax.engine.segment.protocol import Rows, Segment
 from hanax.engine.segment.view import Places, SegmentView, View, hash_ids
 
 
 def read_points(view: View, places: Places, projection: Projection, dimension: int) -> Points:
     """The points at `places`, all of which are found, in that order."""
     count = len(places.rows)
-    ids: list[Any] = [b""] * count
-    metadata: list[Any] | None = [b""] * count if projection.metadata else None
+    if count and (places.segments == places.segments[0]).all():
+        return _read_of(view.segments[int(places.segments[0])].segment, places.rows, projection)
+    # Arrays of objects: they are filled and read as a whole.
+    ids = np.empty(count, object)
+    metadata = np.empty(count, object) if projection.metadata else None
     vectors = np.empty((count, dimension), np.float32) if projection.vectors else None
     created = np.empty(count, np.int64)
     updated = np.empty(count, np.int64)
     for number, here in places.by_segment():
-        segment, rows = view.segments[number].segment, places.rows[here]
-        created[here] = segment.created_at_us(rows)
-        updated[here] = segment.updated_at_us(rows)
+        found = _read_of(view.segments[number].segment, places.rows[here], projection)
+        ids[here] = found.ids
+        created[here] = found.created_at_us
+        updated[here] = found.updated_at_us
         if vectors is not None:
-            vectors[here] = segment.vectors(DEFAULT_VECTOR, rows)
-        targets = np.flatnonzero(here).tolist()
-        for target, id_ in zip(targets, segment.ids(rows), strict=True):
-            ids[target] = id_
+            vectors[here] = found.vectors
         if metadata is not None:
-            for target, blob in zip(targets, segment.metadata(rows), strict=True):
-                metadata[target] = blob
-    return Points(ids, metadata, vectors, created, updated)
+            metadata[here] = found.metadata
+    return Points(ids.tolist(), None if metadata is None else metadata.tolist(), vectors, created, updated)
+
+
+def _read_of(segment: Segment, rows: Rows, projection: Projection) -> Points:
+    return Points(
+        segment.ids(rows),
+        segment.metadata(rows) if projection.metadata else None,
+        segment.vectors(DEFAULT_VECTOR, rows) if projection.vectors else None,
+        segment.created_at_us(rows),
+        segment.updated_at_us(rows),
+    )
 
 
 def get(view: View, ids: Sequence[bytes], projection: Projection, dimension: int) -> Points:

@@ -1,19 +1,25 @@
-"""Search over a view: every segment answers, the nearest of all are read."""
+"""Search over a view: every segment answers, the nearest of all are read.
+
+A batch stays in columns to the end, so that a query of it costs some microseconds beyond the index.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.filters import Filter
-from hanax.engine.index.flat import Nearest, search_exact
-from hanax.engine.points import Hits, Projection
+from hanax.core.index_specs import SearchParameters
+from hanax.engine.index.flat import search_exact
+from hanax.engine.index.protocol import Mask, Nearest
+from hanax.engine.points import Hits, Points, Projection
 from hanax.engine.query.reading import allowed_flags, read_points
 from hanax.engine.schema import VectorField
 from hanax.engine.segment.masks import words_of
-from hanax.engine.segment.view import Places, View
+from hanax.engine.segment.view import Places, SegmentView, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,51 +32,85 @@ class Search:
     expression: Filter | None
     max_distance: float | None
     projection: Projection
+    parameters: SearchParameters
+
+
+@dataclass(slots=True)
+class Found:
+    """What all segments together answer: float32[q, k], then the segment's number and row, int64[q, k].
+
+    Ascending by distance; where fewer were found, the rest is inf and -1.
+    """
+
+    distances: NDArray[np.float32]
+    segments: NDArray[np.int64]
+    rows: NDArray[np.int64]
 
 
 def search(view: View, queries: NDArray[np.float32], asked: Search) -> list[Hits]:
     """The nearest matching points of each query: float32[q, d], checked by the field."""
-    numbers: list[int] = []
-    answers: list[list[Nearest]] = []
-    for number, part in enumerate(view.segments):
-        if part.live_count == 0:
-            continue
-        mask = part.live_words
-        if asked.expression is not None:
-            flags = allowed_flags(part, asked.expression)
-            if not flags.any():
-                continue
-            mask = words_of(flags)
-        blocks = part.segment.blocks(asked.column, part.rows)
-        limit = min(asked.limit, part.live_count)
-        numbers.append(number)
-        answers.append(search_exact(blocks, asked.field.metric, queries, limit, mask))
-    return [
-        _merge(view, numbers, [answer[query] for answer in answers], asked) for query in range(len(queries))
-    ]
-
-
-def _merge(view: View, numbers: list[int], nearest: list[Nearest], asked: Search) -> Hits:
-    """Join the answers of the segments `numbers` to one query."""
-    if not nearest:
-        nobody = Places(np.empty(0, np.int64), np.empty(0, np.int64))
-        points = read_points(view, nobody, asked.projection, asked.field.dimension)
-        return Hits(np.empty(0, np.float32), points)
-    distances = np.concatenate([found.distances for found in nearest])
-    rows = np.concatenate([found.rows for found in nearest])
-    segments = np.repeat(np.array(numbers), [len(found.rows) for found in nearest])
-    order = np.argsort(distances, kind="stable")[: asked.limit]
+    found = find(view, queries, asked)
+    kept = found.rows >= 0
     if asked.max_distance is not None:
-        order = order[distances[order] <= np.float32(asked.max_distance)]
-    places = Places(segments[order], rows[order])
+        kept &= found.distances <= np.float32(asked.max_distance)
+    # Distances ascend, so that what is kept comes first in each row.
+    ends = np.cumsum(kept.sum(axis=1))
+    distances = found.distances[kept]
+    places = Places(found.segments[kept], found.rows[kept])
     points = read_points(view, places, asked.projection, asked.field.dimension)
-    return _ties_by_id(Hits(distances[order], points))
+    if (distances[1:] == distances[:-1]).any():
+        points = _ties_by_id(points, distances, ends)
+    bounds = [0, *ends.tolist()]
+    return [Hits(distances[start:end], points.part(start, end)) for start, end in pairwise(bounds)]
 
 
-def _ties_by_id(hits: Hits) -> Hits:
-    """Points at the same distance come in the order of their ids, however they are stored."""
-    distances, points = hits.distances, hits.points
-    if len(distances) < 2 or (distances[1:] != distances[:-1]).all():
-        return hits
-    order = sorted(range(len(points)), key=lambda place: (distances[place], points.ids[place]))
-    return Hits(distances, points.take(order))
+def find(view: View, queries: NDArray[np.float32], asked: Search) -> Found:
+    """Where the nearest matching points of each query are."""
+    answers = []
+    for number, part in enumerate(view.segments):
+        mask = _allowed(part, asked.expression)
+        limit = min(asked.limit, part.rows if mask is None else mask.count)
+        if limit:
+            answers.append((number, _nearest(part, queries, limit, mask, asked)))
+    if not answers:
+        nobody = np.full((len(queries), 0), -1, np.int64)
+        return Found(np.empty((len(queries), 0), np.float32), nobody, nobody)
+    if len(answers) == 1:
+        number, (distances, rows) = answers[0]
+        return Found(distances, np.full(rows.shape, number), rows)
+    distances = np.concatenate([nearest.distances for _, nearest in answers], axis=1)
+    rows = np.concatenate([nearest.rows for _, nearest in answers], axis=1)
+    segments = np.repeat([number for number, _ in answers], [a.rows.shape[1] for _, a in answers])
+    # Places that were not filled are at infinity, and no distance is.
+    order = np.argsort(distances, axis=1, kind="stable")[:, : asked.limit]
+    return Found(
+        np.take_along_axis(distances, order, axis=1), segments[order], np.take_along_axis(rows, order, axis=1)
+    )
+
+
+def _nearest(
+    part: SegmentView, queries: NDArray[np.float32], limit: int, mask: Mask | None, asked: Search
+) -> Nearest:
+    index = None if asked.parameters.exact else part.segment.index(asked.column)
+    if index is not None:
+        return index.search(queries, limit, mask, asked.parameters)
+    blocks = part.segment.blocks(asked.column, part.rows)
+    return search_exact(blocks, asked.field.metric, queries, limit, None if mask is None else mask.words)
+
+
+def _allowed(part: SegmentView, expression: Filter | None) -> Mask | None:
+    """None: every row."""
+    if expression is None or part.live_count == 0:
+        return part.live_mask
+    flags = allowed_flags(part, expression)
+    return Mask(words_of(flags), int(np.count_nonzero(flags)))
+
+
+def _ties_by_id(points: Points, distances: NDArray[np.float32], ends: NDArray[np.int64]) -> Points:
+    """Points of one query at the same distance come in the order of their ids, however they are stored."""
+    order = list(range(len(points)))
+    tied = np.flatnonzero(distances[1:] == distances[:-1])
+    for number in np.unique(np.searchsorted(ends, tied, side="right")).tolist():
+        start, end = int(ends[number - 1]) if number else 0, int(ends[number])
+        order[start:end] = sorted(order[start:end], key=lambda place: (distances[place], points.ids[place]))
+    return points.take(order)

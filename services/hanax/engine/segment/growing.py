@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
 from hanax.engine.schema import Schema, VectorField, Vectors, inverse_norms
+from hanax.engine.segment.indexes import SegmentIndex
 from hanax.engine.segment.protocol import Block, Hashes, Rows
 
 # Large enough for the scan to run at the speed of memory, small enough for little collections.
@@ -83,6 +84,9 @@ class GrowingSegment:
 
     def blocks(self, column: str, rows: int) -> Iterator[Block]:
         return self._columns[column].blocks(rows)
+
+    def index(self, column: str) -> SegmentIndex | None:
+        return None
 
     def vectors(self, column: str, rows: Rows) -> Vectors:
         return self._columns[column].take(rows)

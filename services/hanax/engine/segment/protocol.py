@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanax.engine.schema import Vectors
+from hanax.engine.segment.indexes import SegmentIndex
 
 Rows = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -30,6 +31,9 @@ class Segment(Protocol):
         """
 
     def blocks(self, column: str, rows: int) -> Iterator[Block]: ...
+
+    def index(self, column: str) -> SegmentIndex | None:
+        """What searches all rows of the column faster than a scan, if there is something."""
 
     def vectors(self, column: str, rows: Rows) -> Vectors:
         """float32[n, dimension], copied."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
+from hanax.engine.index.protocol import Source
 from hanax.engine.schema import Schema, Vectors
+from hanax.engine.segment.indexes import SegmentIndex
 from hanax.engine.segment.protocol import Block, Hashes, Rows
-from hanax.engine.storage.files import checked_size, map_array, read_document
+from hanax.engine.storage.files import checked_size, map_array, map_bytes, read_document
 
 FORMAT = 1
 DOCUMENT = "segment.json"
@@ -48,6 +50,26 @@ class SealedSegment:
                 if field.metric is Metric.COSINE
                 else _NO_NORMS
             )
+        self._fields = {column["name"]: schema.field(column["name"]) for column in body["columns"]}
+        # By column. Replaced as a whole, never changed: whoever reads it has one or the other.
+        self.indexes: Mapping[str, SegmentIndex] = {}
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """What indexes are built on, by column."""
+        return {
+            name: Source(self._vectors[name], self._norms[name], field.metric)
+            for name, field in self._fields.items()
+        }
+
+    @property
+    def disk_bytes(self) -> int:
+        """With its indexes."""
+        size: int = self.bytes + sum(index.bytes for index in self.indexes.values())
+        return size
+
+    def index(self, column: str) -> SegmentIndex | None:
+        return self.indexes.get(column)
 
     def find(self, ids: Sequence[bytes], hashes: Hashes, rows: int) -> Rows:
         found = np.full(len(ids), -1, dtype=np.int64)
@@ -101,12 +123,13 @@ class _Blobs:
 
     def __init__(self, folder: Path, name: str, rows: int) -> None:
         self._offsets: NDArray[np.uint64] = map_array(folder / f"{name}.offsets", "<u8", (rows + 1,))
-        self._data = map_array(folder / f"{name}.bytes", "u1", (int(self._offsets[-1]),)).data
+        # A slice of a map is bytes at once, half the price of a slice of an array's buffer.
+        self._data = map_bytes(folder / f"{name}.bytes")
 
     def at(self, row: int) -> bytes:
-        return bytes(self._data[int(self._offsets[row]) : int(self._offsets[row + 1])])
+        return self._data[int(self._offsets[row]) : int(self._offsets[row + 1])]
 
     def take(self, rows: Rows) -> list[bytes]:
         data = self._data
         starts, ends = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
-        return [bytes(data[start:end]) for start, end in zip(starts, ends, strict=True)]
+        return [data[start:end] for start, end in zip(starts, ends, strict=True)]

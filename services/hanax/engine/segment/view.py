@@ -12,7 +12,8 @@ import xxhash
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
-from hanax.engine.segment.masks import Flags, Words, flags_of_live, words_of
+from hanax.engine.index.protocol import Mask
+from hanax.engine.segment.masks import Flags, flags_of_live, words_of
 from hanax.engine.segment.protocol import Hashes, Rows, Segment
 
 _NOBODY = BitMap()
@@ -36,9 +37,9 @@ class SegmentView:
         return flags_of_live(self.dead, self.rows)
 
     @cached_property
-    def live_words(self) -> Words | None:
-        """The mask for the kernels; None when every row is live."""
-        return words_of(self.live_flags) if self.dead else None
+    def live_mask(self) -> Mask | None:
+        """What indexes may answer with; None when every row is live."""
+        return Mask(words_of(self.live_flags), self.live_count) if self.dead else None
 
     def without(self, rows: Rows) -> SegmentView:
         return replace(self, dead=self.dead | BitMap(rows.astype(np.uint32)))

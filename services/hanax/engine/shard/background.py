@@ -7,10 +7,12 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
 from hanax.core.errors import Cancelled, HanaxError
+from hanax.engine.shard.budget import MemoryBudget
 
 log = structlog.get_logger()
 
@@ -19,11 +21,19 @@ _RETRY_LAST_S = 30.0
 
 
 class Background:
-    """Runs jobs in the order they are due. A job handles its own errors; what escapes is logged."""
+    """Runs jobs in the order they are due. A job handles its own errors; what escapes is logged.
+
+    Long jobs, merges and builds, leave one thread to the others where there are two or more: sealing holds
+    writers back when it waits. `memory` is what builds share.
+    """
 
     def __init__(self, threads: int) -> None:
+        self.memory = MemoryBudget()
         self._changed = threading.Condition()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[_Due] = []
+        self._long_due: list[_Due] = []
+        self._long_most = max(1, threads - 1)
+        self._long_running = 0
         self._numbers = itertools.count()
         self._closed = False
         self._threads = [
@@ -33,11 +43,12 @@ class Background:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Callable[[], None], delay_s: float = 0.0) -> None:
-        """Run `job` once, not before `delay_s` have passed. Ignored after close."""
+    def submit(self, work: Callable[[], None], delay_s: float = 0.0, long: bool = False) -> None:
+        """Run `work` once, not before `delay_s` have passed. Ignored after close."""
         with self._changed:
             if not self._closed:
-                heapq.heappush(self._due, (time.monotonic() + delay_s, next(self._numbers), job))
+                due = _Due(time.monotonic() + delay_s, next(self._numbers), work, long)
+                heapq.heappush(self._long_due if long else self._due, due)
                 self._changed.notify()
 
     def close(self) -> None:
@@ -45,28 +56,49 @@ class Background:
         with self._changed:
             self._closed = True
             self._due.clear()
+            self._long_due.clear()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
 
     def _run(self) -> None:
-        while (job := self._next()) is not None:
+        while (due := self._next()) is not None:
             try:
-                job()
+                due.work()
             except Exception:
                 log.exception("maintenance job failed")
+            if due.long:
+                with self._changed:
+                    self._long_running -= 1
+                    self._changed.notify()
+            # Not kept until the next one comes: it may hold a shard that is closed.
+            del due
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> _Due | None:
         with self._changed:
             while not self._closed:
-                if not self._due:
+                queues = [self._due]
+                if self._long_running < self._long_most:
+                    queues.append(self._long_due)
+                first = min((queue[0] for queue in queues if queue), default=None)
+                if first is None:
                     self._changed.wait()
                     continue
-                wait = self._due[0][0] - time.monotonic()
+                wait = first.at - time.monotonic()
                 if wait <= 0:
-                    return heapq.heappop(self._due)[2]
+                    self._long_running += first.long
+                    return heapq.heappop(self._long_due if first.long else self._due)
                 self._changed.wait(wait)
             return None
+
+
+class _Due(NamedTuple):
+    """Ordered by time, then by number; no two numbers are the same."""
+
+    at: float
+    number: int
+    work: Callable[[], None]
+    long: bool
 
 
 class Job:
@@ -76,8 +108,11 @@ class Job:
     growing pauses for as long as the background lives.
     """
 
-    def __init__(self, background: Background, name: str, work: Callable[[], bool]) -> None:
+    def __init__(
+        self, background: Background, name: str, work: Callable[[], bool], long: bool = False
+    ) -> None:
         self._background = background
+        self._long = long
         self._name = name
         self._work = work
         self._lock = threading.Lock()
@@ -90,7 +125,7 @@ class Job:
             self._asked = True
             if not self._active:
                 self._active = True
-                self._background.submit(self._run)
+                self._background.submit(self._run, long=self._long)
 
     def _run(self) -> None:
         with self._lock:
@@ -115,4 +150,4 @@ class Job:
         with self._lock:
             self._active = again or self._asked
             if self._active:
-                self._background.submit(self._run, pause_s)
+                self._background.submit(self._run, pause_s, self._long)

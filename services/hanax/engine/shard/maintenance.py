@@ -1,9 +1,10 @@
-"""Turning captured moments into segments and a manifest, and merging segments.
+"""Turning captured moments into segments and a manifest, merging segments, and indexing them.
 
-Readers and writers go on meanwhile, and sealing goes on beside a long merge: segments are built
+Readers and writers go on meanwhile, and sealing goes on beside a long merge or build: files are written
 without the lock, which is held to change the manifest. The order makes a crash harmless at any
 point: files are durable before the manifest names them, and nothing is removed before a durable
-manifest no longer names it.
+manifest no longer names it. A merged segment has its indexes before it takes the place of its sources,
+so that no search falls back to a scan of it.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import structlog
 
-from hanax.core.errors import HanaxError
-from hanax.engine.schema import Schema
+from hanax.core.errors import Cancelled, HanaxError
 from hanax.engine.segment.builder import DRAFT_SUFFIX, Part, build_segment
 from hanax.engine.segment.growing import GrowingSegment
+from hanax.engine.segment.indexes import SegmentIndex
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import SegmentView, View
-from hanax.engine.shard.merging import Source, choose_merge, merged_view, parts_of
+from hanax.engine.shard.index_making import IndexMaker
+from hanax.engine.shard.index_plans import Step, Task
+from hanax.engine.shard.merging import Source, choose_all, choose_merge, merged_view, parts_of
 from hanax.engine.shard.state import ShardState
 from hanax.engine.storage.files import full_disk_named, sync_folder, write_durably
 from hanax.engine.storage.log import Log
@@ -33,26 +38,44 @@ from hanax.engine.storage.manifest import Manifest, SegmentEntry, TombstoneFile
 log = structlog.get_logger()
 
 
-class Maintenance:
-    """Owns the segment files, the tombstone files and the manifest of a shard.
+class Parts(NamedTuple):
+    """What maintenance works on."""
 
-    `lock` guards the manifest and the set of files. One thread seals and one merges at a time.
-    Locks are taken in the order `_sealing` or `_merging`, then `lock`.
+    folder: Path
+    state: ShardState
+    log: Log
+    manifest: Manifest
+    maker: IndexMaker
+
+
+class Maintenance:
+    """Owns the files of segments, indexes and tombstones and the manifest of a shard.
+
+    `lock` guards the manifest and the set of files. One thread seals, one merges and one indexes at a time.
+    Locks are taken in the order `_merging`, `_indexing` or `_sealing`, then `lock`.
     """
 
-    def __init__(self, folder: Path, schema: Schema, state: ShardState, log: Log, manifest: Manifest) -> None:
-        self._folder = folder
-        self._schema = schema
-        self._state = state
-        self._log = log
-        self.manifest = manifest
+    def __init__(self, parts: Parts) -> None:
+        self._folder = parts.folder
+        self._state = parts.state
+        self._log = parts.log
+        self._maker = parts.maker
+        self.manifest = parts.manifest
+        self._schema = parts.manifest.schema
         self.lock = threading.Lock()
         self._sealing = threading.Lock()
         self._merging = threading.Lock()
+        self._indexing = threading.Lock()
         self._stopped = threading.Event()
-        self._next_segment = manifest.next_segment
-        # Names of segments that no manifest has yet.
+        self._next_segment = parts.manifest.next_segment
+        # Not used again while the shard is open: readers may have the old files mapped.
+        names = (name for entry in parts.manifest.segments for name in entry.indexes)
+        self._last_index = max((int(name.rsplit("-")[-1]) for name in names), default=0)
+        # Names of segments and indexes that no manifest has yet.
         self._building: set[str] = set()
+        # Segments that are being merged, and how to end the build of an index that nobody needs any more.
+        self._sources: Sequence[Source] = ()
+        self._build: _Build | None = None
 
     def seal_captured(self) -> None:
         """Make every captured moment durable, oldest first."""
@@ -60,26 +83,63 @@ class Maintenance:
             while self._state.captured and not self._stopped.is_set():
                 self._seal_oldest()
 
-    def merge(self) -> bool:
-        """Merge what should be merged. Returns False when there was nothing to do."""
+    def merge(self, quiet: bool) -> bool:
+        """Merge what should be merged. Returns False when there was nothing to do.
+
+        quiet: no segment was added for a while, so that merging more does not have to be done again soon. It
+        comes after indexing what there is: that shortens searches sooner.
+        """
         with self._merging:
-            sources = [] if self._stopped.is_set() else choose_merge(self._state.persisted)
+            quiet = quiet and not self._next_task()
+            sources = [] if self._stopped.is_set() else self._mergeable(quiet)
             if sources:
                 self._merge(sources)
             return bool(sources)
 
     def merge_all(self) -> None:
-        """Rewrite everything sealed as one segment without dead rows."""
+        """Rewrite everything sealed without dead rows, as one segment or as few as memory allows."""
         with self._merging:
-            segments = self._state.persisted.segments
-            if not self._stopped.is_set() and (len(segments) > 1 or any(part.dead for part in segments)):
-                self._merge([Source(part.segment, np.flatnonzero(part.live_flags)) for part in segments])
+            view = self._state.persisted
+            for sources in [] if self._stopped.is_set() else choose_all(view, self._fits):
+                self._merge(sources)
+
+    def index(self) -> bool:
+        """Build, tune or drop one index. Returns False when there was nothing to do."""
+        with self._indexing:
+            task = None if self._stopped.is_set() else self._next_task()
+            if task is not None:
+                self._do(task)
+            return task is not None
+
+    def is_settled(self) -> bool:
+        """Nothing is captured, merged or built, and nothing of it is due."""
+        with self.lock:
+            return not (self._state.captured or self._sources or self._building or self._build) and not (
+                self._mergeable(quiet=False) or self._next_task()
+            )
 
     def stop(self) -> None:
         """Cut work in progress short and wait for its end. Nothing changes the folder afterwards."""
         self._stopped.set()
-        with self._sealing, self._merging, self.lock:
+        self.cancel_build()
+        self._maker.wake()
+        with self._merging, self._indexing, self._sealing, self.lock:
             pass
+
+    def cancel_build(self) -> None:
+        """End the build that runs apart from merging."""
+        if (build := self._build) is not None:
+            build.stopped.set()
+            self._maker.wake()
+
+    def _is_source(self, task: Task) -> bool:
+        return any(source.segment is task.order.segment for source in self._sources)
+
+    def _mergeable(self, quiet: bool) -> list[Source]:
+        return choose_merge(self._state.persisted, self._fits, quiet)
+
+    def _fits(self, rows: int) -> bool:
+        return self._maker.affords_rows(rows)
 
     def _seal_oldest(self) -> None:
         parts = self._state.captured[0].segments
@@ -87,7 +147,7 @@ class Maintenance:
             frozen = part.segment
             if isinstance(frozen, GrowingSegment):
                 rows = np.arange(part.rows, dtype=np.int64)
-                with self._built([Part(frozen, rows)]) as sealed, self.lock:
+                with self._built([Part(frozen, rows)], nullcontext()) as sealed, self.lock:
                     # Looked at again: a merge may have changed the capture meanwhile.
                     view = _with_sealed(self._state.captured[0], frozen, sealed)
                     self._commit(view)
@@ -110,8 +170,68 @@ class Maintenance:
             with self.lock:
                 self._replace(sources, None)
             return
-        with self._built(parts_of(sources)) as merged, self.lock:
-            self._replace(sources, merged)
+        self._sources = sources
+        # Not a moment for an index of what is about to go.
+        if self._build is not None and self._is_source(self._build.task):
+            self.cancel_build()
+        try:
+            self._merge_into_one(sources)
+        finally:
+            self._sources = ()
+
+    def _merge_into_one(self, sources: Sequence[Source]) -> None:
+        memory = self._maker.merging(sum(len(source.kept) for source in sources), self._stopped)
+        with self._built(parts_of(sources), memory) as merged, ExitStack() as indexes:
+            for task in list(self._maker.plans.tasks(merged)):
+                made = indexes.enter_context(self._made(task, self._stopped))
+                merged.indexes = _with_index(merged, task, made)
+            with self.lock:
+                self._replace(sources, merged)
+
+    def _next_task(self) -> Task | None:
+        """What lacks an index comes first. Segments that are to be merged are passed over."""
+        passed = {id(source.segment) for source in (*self._sources, *self._mergeable(quiet=False))}
+        tasks = [
+            task
+            for part in self._state.persisted.segments
+            if isinstance(part.segment, SealedSegment) and id(part.segment) not in passed
+            for task in self._maker.plans.tasks(part.segment)
+        ]
+        return min(tasks, key=lambda task: bool(task.order.segment.indexes), default=None)
+
+    def _do(self, task: Task) -> None:
+        self._build = build = _Build(task, threading.Event())
+        try:
+            # Looked at again: from now on `cancel_build` sees this one.
+            if self._stopped.is_set() or self._is_source(task):
+                return
+            if task.step is Step.DROP:
+                self._attach(task, None)
+                return
+            with self._made(task, build.stopped) as made:
+                if made is not None:
+                    self._attach(task, made)
+        except Cancelled:
+            # Its segment is being merged, or something else was asked for; else the shard is closing.
+            if self._stopped.is_set():
+                raise
+        finally:
+            self._build = None
+
+    def _attach(self, task: Task, made: SegmentIndex | None) -> None:
+        """Search a segment by this index from now on, and name it in the manifest."""
+        segment = task.order.segment
+        with self.lock:
+            if not any(part.segment is segment for part in self._state.persisted.segments):
+                raise Cancelled("the segment was merged")
+            before = segment.indexes
+            segment.indexes = _with_index(segment, task, made)
+            try:
+                self._commit(self._state.persisted)
+            except BaseException:
+                segment.indexes = before
+                raise
+            self._remove_leftovers()
 
     def _replace(self, sources: Sequence[Source], merged: SealedSegment | None) -> None:
         self._commit(merged_view(self._state.persisted, sources, merged))
@@ -119,20 +239,46 @@ class Maintenance:
         self._remove_leftovers()
 
     @contextmanager
-    def _built(self, parts: Sequence[Part]) -> Iterator[SealedSegment]:
-        """A new segment, mapped, to be committed in the block: until then its files are no leftovers."""
+    def _built(self, parts: Sequence[Part], memory: AbstractContextManager[None]) -> Iterator[SealedSegment]:
+        """A new segment, mapped, to be committed in the block: until then its files are no leftovers.
+
+        memory: held while it is written, and let go before its index asks for some: two that hold and
+        ask would wait for each other.
+        """
         with self.lock:
             name = f"{self._next_segment:08d}"
             self._next_segment += 1
             self._building.add(name)
         folder = self._folder / "segments" / name
         try:
-            build_segment(folder, self._schema, parts, self._stopped)
+            with memory:
+                build_segment(folder, self._schema, parts, self._stopped)
             yield SealedSegment(folder, self._schema)
         except BaseException:
             self._discard(folder)
             raise
         finally:
+            with self.lock:
+                self._building.discard(name)
+
+    @contextmanager
+    def _made(self, task: Task, stopped: threading.Event) -> Iterator[SegmentIndex | None]:
+        """A new index, to be committed in the block: until then its files are no leftovers. None: refused."""
+        plans = self._maker.plans
+        with self.lock:
+            self._last_index += 1
+            name = f"{task.order.segment.name}-{self._last_index}"
+            self._building.add(name)
+        plans.building.add(task.place)
+        try:
+            yield self._maker.make(task, name, stopped)
+            plans.settled(task)
+        except BaseException:
+            # One that a manifest names after all is missed at opening, and built anew.
+            shutil.rmtree(self._maker.folder / name, ignore_errors=True)
+            raise
+        finally:
+            plans.building.discard(task.place)
             with self.lock:
                 self._building.discard(name)
 
@@ -148,6 +294,7 @@ class Maintenance:
         """After a commit, when no picture has the old segments any more. What stays is for the next time."""
         try:
             remove_leftovers(self._folder, self.manifest, self._building)
+            self._maker.plans.forget_others({entry.name for entry in self.manifest.segments} | self._building)
         except OSError as error:
             log.warning("leftovers stay", folder=str(self._folder), error=str(error))
 
@@ -162,26 +309,42 @@ class Maintenance:
 
     def _entry(self, part: SegmentView, sequence: int) -> SegmentEntry:
         assert isinstance(part.segment, SealedSegment)
+        indexes = tuple(index.name for index in part.segment.indexes.values())
         if not part.dead:
-            return SegmentEntry(part.segment.name, None)
+            return SegmentEntry(part.segment.name, None, indexes)
         name = f"{part.segment.name}-{sequence}"
         for entry in self.manifest.segments:
             # Same segment, same moment: same rows. A file that a manifest names is never rewritten.
             if entry.tombstones is not None and entry.tombstones.file == name:
-                return entry
+                return replace(entry, indexes=indexes)
         folder = self._folder / "tombstones"
         size, checksum = write_durably(folder / name, [part.dead.serialize()])
         sync_folder(folder)
-        return SegmentEntry(part.segment.name, TombstoneFile(name, checksum, size))
+        return SegmentEntry(part.segment.name, TombstoneFile(name, checksum, size), indexes)
+
+
+class _Build(NamedTuple):
+    task: Task
+    stopped: threading.Event
+
+
+def _with_index(segment: SealedSegment, task: Task, made: SegmentIndex | None) -> dict[str, SegmentIndex]:
+    others = {column: index for column, index in segment.indexes.items() if column != task.order.column}
+    return others if made is None else others | {task.order.column: made}
 
 
 def remove_leftovers(folder: Path, manifest: Manifest, building: Set[str]) -> None:
-    """Remove segments and tombstones that no manifest names any more, or that work cut short left."""
-    segments = {entry.name for entry in manifest.segments} | building
+    """Remove files that no manifest names any more, or that work cut short left.
+
+    building: names of segments and indexes that are on their way.
+    """
+    segments = {entry.name for entry in manifest.segments}
+    indexes = {name for entry in manifest.segments for name in entry.indexes}
     tombstones = {entry.tombstones.file for entry in manifest.segments if entry.tombstones}
-    for path in (folder / "segments").iterdir():
-        if path.name.removesuffix(DRAFT_SUFFIX) not in segments:
-            shutil.rmtree(path, ignore_errors=True)
+    for kind, named in (("segments", segments), ("indexes", indexes)):
+        for path in (folder / kind).iterdir():
+            if path.name.removesuffix(DRAFT_SUFFIX) not in named | building:
+                shutil.rmtree(path, ignore_errors=True)
     for path in (folder / "tombstones").iterdir():
         if path.name not in tombstones:
             path.unlink(missing_ok=True)

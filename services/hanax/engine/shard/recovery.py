@@ -7,19 +7,27 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from pyroaring import BitMap
 
 from hanax.core.errors import DataLoss, FailedPrecondition, Unavailable
 from hanax.engine.schema import Schema
+from hanax.engine.segment.indexes import SegmentIndex, open_index
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import SegmentView, View
-from hanax.engine.shard.maintenance import Maintenance, remove_leftovers
+from hanax.engine.shard.budget import MemoryBudget
+from hanax.engine.shard.index_making import IndexMaker
+from hanax.engine.shard.index_plans import IndexPlans
+from hanax.engine.shard.maintenance import Maintenance, Parts, remove_leftovers
+from hanax.engine.shard.options import ShardOptions
 from hanax.engine.shard.state import ShardState
 from hanax.engine.storage import manifest as manifests
 from hanax.engine.storage.files import checked_size, full_disk_named
 from hanax.engine.storage.log import FileLog
 from hanax.engine.storage.manifest import Manifest, SegmentEntry
 from hanax.engine.storage.records import decode_record
+
+log = structlog.get_logger()
 
 
 class FolderLock:
@@ -50,10 +58,15 @@ class Recovered:
     state: ShardState
     log: FileLog
     maintenance: Maintenance
+    plans: IndexPlans
 
 
-def recover(folder: Path, schema: Schema) -> Recovered:
-    """Open a folder, new or old. Raises DataLoss, FailedPrecondition for another schema, Unavailable."""
+def recover(folder: Path, schema: Schema, options: ShardOptions, memory: MemoryBudget) -> Recovered:
+    """Open a folder, new or old. Raises DataLoss, FailedPrecondition for another schema, Unavailable.
+
+    InvalidArgument for indexes that can't be built for such vectors.
+    """
+    plans = IndexPlans(schema, options.indexing)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder)
     try:
@@ -62,8 +75,9 @@ def recover(folder: Path, schema: Schema) -> Recovered:
         log = FileLog(folder / "log")
         for sequence, payload in log.replay(manifest.covered_sequence):
             state.apply(sequence, decode_record(payload))
-        maintenance = Maintenance(folder, schema, state, log, manifest)
-        return Recovered(folder, schema, lock, state, log, maintenance)
+        maker = IndexMaker(folder / "indexes", plans, memory, options)
+        maintenance = Maintenance(Parts(folder, state, log, manifest, maker))
+        return Recovered(folder, schema, lock, state, log, maintenance, plans)
     except BaseException:
         lock.release()
         raise
@@ -72,7 +86,7 @@ def recover(folder: Path, schema: Schema) -> Recovered:
 def _load_manifest(folder: Path, schema: Schema) -> Manifest:
     """Read the manifest, or begin an empty shard."""
     with full_disk_named("a new shard"):
-        for name in ("segments", "tombstones", "log"):
+        for name in manifests.FOLDERS:
             (folder / name).mkdir(exist_ok=True)
         if not (folder / manifests.NAME).exists():
             # It is the first thing that is written, so where there is data it has been lost.
@@ -98,8 +112,24 @@ def _load_segments(folder: Path, manifest: Manifest) -> View:
 
 def _load_segment(folder: Path, entry: SegmentEntry, schema: Schema) -> SegmentView:
     segment = SealedSegment(folder / "segments" / entry.name, schema)
+    segment.indexes = _load_indexes(folder, entry, segment)
     if entry.tombstones is None:
         return SegmentView(segment, segment.rows)
     path = folder / "tombstones" / entry.tombstones.file
     checked_size(path, entry.tombstones.bytes, entry.tombstones.checksum)
     return SegmentView(segment, segment.rows, BitMap.deserialize(path.read_bytes()))
+
+
+def _load_indexes(folder: Path, entry: SegmentEntry, segment: SealedSegment) -> dict[str, SegmentIndex]:
+    """The indexes that are whole, by column. Others are built anew: nothing is lost with them."""
+    indexes: dict[str, SegmentIndex] = {}
+    for name in entry.indexes:
+        try:
+            index = open_index(folder / "indexes" / name, segment.sources)
+        except Exception as error:
+            log.warning(
+                "an index is dropped and built anew", folder=str(folder), index=name, error=str(error)
+            )
+        else:
+            indexes[index.column] = index
+    return indexes

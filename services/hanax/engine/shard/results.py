@@ -29,9 +29,11 @@ class Deleted:
 class IndexStats:
     """One vector column of one sealed segment.
 
-    state: built; waiting or building (searched exactly meanwhile); refused (then `reason` says why, and it is
-    searched exactly). recall: what was measured at sealing, NaN where answers are exact. memory_bytes:
-    the index's own arrays. reason: why this index, where it was chosen automatically.
+    state: built; waiting or building; refused (then `reason` says why). Until another is built, the index
+    that type and quantisation name serves; where memory_bytes is 0 every vector is compared.
+    recall: of the nearest 10, as measured when it was built; NaN where answers are exact. effort: what a
+    search for 10 uses. memory_bytes: the index's own arrays. reason: why this index, where it was chosen
+    automatically.
     """
 
     segment: str
@@ -48,6 +50,8 @@ class IndexStats:
 
 @dataclass(frozen=True, slots=True)
 class ShardStats:
+    """live_recall: of the last live queries that were compared with a scan, NaN when there was none."""
+
     points: int
     deleted_rows: int
     segments: int
@@ -57,3 +61,7 @@ class ShardStats:
     disk_bytes: int
     log_bytes: int
     read_only_reason: str
+    indexes: list[IndexStats]
+    index_memory_bytes: int
+    live_recall: float
+    live_recall_samples: int

@@ -21,6 +21,7 @@ from hanax.core.errors import (
     Unavailable,
 )
 from hanax.core.filters import Filter
+from hanax.core.index_specs import Indexing, SearchParameters
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.points import METADATA_ONLY, Hits, Points, Projection
 from hanax.engine.query import reading
@@ -30,15 +31,19 @@ from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import View, hash_ids
 from hanax.engine.shard.background import Background, Job
 from hanax.engine.shard.checks import check_columns, check_ids, check_metadata, merge_metadata
+from hanax.engine.shard.live_recall import LiveRecall
 from hanax.engine.shard.options import ShardOptions
 from hanax.engine.shard.recovery import Recovered, recover
 from hanax.engine.shard.results import Deleted, MetadataUpdated, ShardStats, Upserted
 from hanax.engine.shard.snapshot import link_snapshot
 from hanax.engine.shard.state import Applied
+from hanax.engine.shard.upkeep import Upkeep
 from hanax.engine.shard.writes import Write, WriteQueue
 from hanax.engine.storage.records import Kind, Record, encode_record
 
 log = structlog.get_logger()
+
+DEFAULT_PARAMETERS = SearchParameters()
 
 # Moments that wait to be sealed: bounds the memory that writers may run ahead of the disk.
 _MAX_CAPTURED = 3
@@ -63,9 +68,10 @@ class Shard:
         """Create the shard, or bring back what was durable. clock_us: microseconds since 1970 UTC.
 
         Raises DataLoss for damage, FailedPrecondition for another schema, Unavailable when it is
-        open elsewhere.
+        open elsewhere, InvalidArgument for indexes that can't be built for such vectors.
         """
-        return cls(recover(folder, schema), options, background, clock_us)
+        recovered = recover(folder, schema, options, background.memory)
+        return cls(recovered, options, background, clock_us)
 
     def __init__(
         self,
@@ -89,13 +95,12 @@ class Shard:
         # Where the log was at the last capture.
         self._captured_bytes = 0
         self._captured_sequence = self._state.persisted.sequence
-        # Why sealing fails, when the disk is full.
-        self._stuck: str = ""
-        name = str(recovered.folder)
-        self._seal_job = Job(background, f"seal {name}", self._seal_captured)
-        self._merge_job = Job(background, f"merge {name}", self._maintenance.merge)
+        self._plans = recovered.plans
+        self._upkeep = Upkeep(str(recovered.folder), self._maintenance, background, self._capture_now)
+        self._live = LiveRecall(self._schema, self._plans)
+        self._live_job = Job(background, f"recall {recovered.folder}", self._compare_live, long=True)
         self._capture_if_full()
-        self._merge_job.ask()
+        self._upkeep.begin()
 
     # Writes
 
@@ -162,7 +167,8 @@ class Shard:
 
     # Reads
 
-    def search(
+    # All but two have defaults and are given by name.
+    def search(  # noqa: PLR0913
         self,
         queries: NDArray[Any],
         limit: int,
@@ -171,12 +177,23 @@ class Shard:
         max_distance: float | None = None,
         projection: Projection = METADATA_ONLY,
         vector_name: str = DEFAULT_VECTOR,
+        parameters: SearchParameters = DEFAULT_PARAMETERS,
     ) -> list[Hits]:
-        """The nearest matching points of each query, float32[q, dimension]; k come back whenever k match."""
+        """The nearest matching points of each query, float32[q, dimension]; k come back whenever k match.
+
+        parameters: in place of the effort that was measured to hold the collection's recall.
+        """
         field = self._schema.field(vector_name)
         checked = field.check(queries, "query")
-        asked = Search(vector_name, field, limit, expression, max_distance, projection)
-        return search(self._view(), checked, asked)
+        asked = Search(vector_name, field, limit, expression, max_distance, projection, parameters)
+        hits = search(self._view(), checked, asked)
+        if (
+            expression is None
+            and parameters == DEFAULT_PARAMETERS
+            and self._live.offer(vector_name, checked, limit)
+        ):
+            self._live_job.ask()
+        return hits
 
     def get(self, ids: Sequence[bytes], projection: Projection = METADATA_ONLY) -> Points:
         """Those that exist, in the order asked."""
@@ -202,6 +219,8 @@ class Shard:
         covered = self._state.persisted.sequence
         view = self._view()
         sealed = [part for part in view.segments if isinstance(part.segment, SealedSegment)]
+        segments = [part.segment for part in sealed if isinstance(part.segment, SealedSegment)]
+        indexes = [stats for segment in segments for stats in self._plans.stats(segment)]
         log_bytes = self._log.size_bytes
         return ShardStats(
             points=view.live_count,
@@ -210,23 +229,46 @@ class Shard:
             growing_rows=sum(part.rows for part in view.segments) - sum(part.rows for part in sealed),
             last_sequence=view.sequence,
             covered_sequence=covered,
-            disk_bytes=log_bytes
-            + sum(part.segment.bytes for part in sealed if isinstance(part.segment, SealedSegment)),
+            disk_bytes=log_bytes + sum(segment.disk_bytes for segment in segments),
             log_bytes=log_bytes,
             read_only_reason=self._read_only_reason(),
+            indexes=indexes,
+            index_memory_bytes=sum(stats.memory_bytes for stats in indexes),
+            live_recall=self._live.recall,
+            live_recall_samples=self._live.samples,
         )
 
     # Upkeep
 
     def seal(self) -> None:
         """Make everything written so far a sealed segment, now."""
-        self._queue.submit(Write(prepare=self._capture_everything))
-        self._seal_captured()
+        self._capture_now()
+        self._upkeep.seal()
 
     def compact(self) -> None:
-        """Rewrite everything as one segment without dead rows, now."""
+        """Rewrite everything as one segment without dead rows and index it, now.
+
+        There are several segments where one could not be made within the memory allowed for builds.
+        """
         self.seal()
-        self._maintenance.merge_all()
+        self._upkeep.compact()
+
+    def set_indexing(self, indexing: Indexing) -> None:
+        """Index segments differently: they are rebuilt in the background, and old indexes serve until then.
+
+        Raises InvalidArgument for what can't be built for the shard's vectors.
+        """
+        self._check_usable()
+        self._plans.change(indexing)
+        self._upkeep.reindex()
+
+    def wait_until_indexed(self, timeout_s: float) -> bool:
+        """Return when nothing that was sealed waits to be merged or indexed; False when time is up.
+
+        Rows that are not sealed yet are not waited for, nor what is merged when writes have paused.
+        """
+        self._check_usable()
+        return self._upkeep.wait_until_indexed(timeout_s)
 
     def snapshot(self, target: Path) -> None:
         """Make `target` a copy of this moment. Writers go on meanwhile."""
@@ -248,7 +290,7 @@ class Shard:
         """
         self._queue.close()
         self._failure = Unavailable("the shard is closed")
-        self._maintenance.stop()
+        self._upkeep.close()
         self._log.close()
         self._state.forget()
         self._lock.release()
@@ -306,7 +348,9 @@ class Shard:
             or self._state.current.sequence - self._captured_sequence >= _MAX_LOG_RECORDS
         ):
             self._capture_everything()
-            self._seal_job.ask()
+            self._upkeep.seal_job.ask()
+        else:
+            self._upkeep.grown(growing.rows)
 
     def _capture_everything(self) -> None:
         if self._state.capture():
@@ -314,24 +358,22 @@ class Shard:
             self._captured_bytes = self._log.record_bytes
             self._captured_sequence = self._state.current.sequence
 
-    def _seal_captured(self) -> bool:
-        """The sealing job."""
-        try:
-            self._maintenance.seal_captured()
-        except StorageFull as error:
-            self._stuck = error.message
-            raise
-        self._stuck = ""
-        self._merge_job.ask()
+    def _capture_now(self) -> None:
+        self._queue.submit(Write(prepare=self._capture_everything))
+
+    def _compare_live(self) -> bool:
+        """The job that measures the recall of live queries."""
+        if self._failure is None and self._live.compare(self._state.current):
+            self._upkeep.reindex()
         return False
 
     def _read_only_reason(self) -> str:
         has_room = self._state.wait_for_room(_MAX_CAPTURED, 0.0)
-        return self._read_only or ("" if has_room else self._stuck)
+        return self._read_only or ("" if has_room else self._upkeep.stuck)
 
     def _wait_for_sealing(self) -> None:
         """Hold writers back while too many moments wait: memory is bounded by them."""
-        if not self._state.wait_for_room(_MAX_CAPTURED, 0.0 if self._stuck else _SEALING_WAIT_S):
-            if self._stuck:
-                raise StorageFull(self._stuck)
+        if not self._state.wait_for_room(_MAX_CAPTURED, 0.0 if self._upkeep.stuck else _SEALING_WAIT_S):
+            if self._upkeep.stuck:
+                raise StorageFull(self._upkeep.stuck)
             raise Overloaded("the shard is still writing earlier segments to disk; try again")

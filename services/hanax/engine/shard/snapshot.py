@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from hanax.core.errors import AlreadyExists
-from hanax.engine.storage.files import full_disk_named, sync_folder
-from hanax.engine.storage.manifest import Manifest
+from hanax.engine.storage.files import full_disk_named, link_durably, sync_folder
+from hanax.engine.storage.manifest import FOLDERS, Manifest
 
 
 def link_snapshot(source: Path, target: Path, manifest: Manifest, log_files: Sequence[Path]) -> None:
@@ -25,20 +23,18 @@ def link_snapshot(source: Path, target: Path, manifest: Manifest, log_files: Seq
     shutil.rmtree(draft, ignore_errors=True)
     try:
         with full_disk_named("a snapshot"):
-            for name in ("segments", "tombstones", "log"):
+            for name in FOLDERS:
                 (draft / name).mkdir(parents=True)
             for entry in manifest.segments:
-                folder = draft / "segments" / entry.name
-                folder.mkdir()
-                for path in (source / "segments" / entry.name).iterdir():
-                    _link(path, folder / path.name)
-                sync_folder(folder)
+                _link_files(source, draft, f"segments/{entry.name}")
+                for index in entry.indexes:
+                    _link_files(source, draft, f"indexes/{index}")
                 if entry.tombstones is not None:
                     name = entry.tombstones.file
-                    _link(source / "tombstones" / name, draft / "tombstones" / name)
+                    link_durably(source / "tombstones" / name, draft / "tombstones" / name)
             for path in log_files:
-                _link(path, draft / "log" / path.name)
-            for name in ("segments", "tombstones", "log"):
+                link_durably(path, draft / "log" / path.name)
+            for name in FOLDERS:
                 sync_folder(draft / name)
             manifest.save(draft)
             draft.rename(target)
@@ -48,16 +44,8 @@ def link_snapshot(source: Path, target: Path, manifest: Manifest, log_files: Seq
         raise
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
-            raise
-        # Another file system, or one without hard links.
-        shutil.copyfile(source, target)
-        handle = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _link_files(source: Path, target: Path, folder: str) -> None:
+    (target / folder).mkdir()
+    for path in (source / folder).iterdir():
+        link_durably(path, target / folder / path.name)
+    sync_folder(target / folder)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +63,22 @@ def write_durably(path: Path, pieces: Iterable[bytes | NDArray[Any]]) -> tuple[i
     return size, digest.hexdigest()
 
 
+def link_durably(source: Path, target: Path) -> None:
+    """Give an immutable file a second name: a hard link, or a synced copy where that can't be."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        # Another file system, or one without hard links.
+        shutil.copyfile(source, target)
+        handle = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def checked_size(path: Path, size: int, checksum: str) -> None:
     """Read a file once. Raises DataLoss when it is missing or differs."""
     digest = xxhash.xxh3_64()
@@ -85,6 +103,14 @@ def map_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         return np.empty(shape, dtype)
     array: NDArray[Any] = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=shape))
     return array
+
+
+def map_bytes(path: Path) -> mmap.mmap | bytes:
+    """Map a file to be sliced into bytes."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def write_document(path: Path, body: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ from hanax.engine.storage.files import read_document, write_document
 
 FORMAT = 1
 NAME = "MANIFEST.json"
+# What a shard's folder holds beside the manifest.
+FOLDERS = ("segments", "indexes", "tombstones", "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,11 @@ class TombstoneFile:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEntry:
+    """indexes: names of the folders of its indexes. Manifests written before there were any have none."""
+
     name: str
     tombstones: TombstoneFile | None
+    indexes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Manifest:
                     "name": entry.name,
                     "tombstones": dead
                     and {"file": dead.file, "checksum": dead.checksum, "bytes": dead.bytes},
+                    "indexes": list(entry.indexes),
                 }
             )
         write_document(
@@ -68,6 +74,7 @@ class Manifest:
                 SegmentEntry(
                     entry["name"],
                     TombstoneFile(**entry["tombstones"]) if entry["tombstones"] else None,
+                    tuple(entry.get("indexes", ())),
                 )
                 for entry in body["segments"]
             ),

@@ -19,6 +19,7 @@ from hanax.gateway.collections import Described, Listed, ShardState
 from hanax.gateway.envelope import wrap_data, wrap_error
 from hanax.gateway.queries import Hit
 from hanax.gateway.records import Record
+from hanax.gateway.rest.indexing import render_index, render_totals
 from hanax.rpc.errors import http_status
 
 PROTOCOL: Final = "rest"
@@ -87,6 +88,7 @@ def render_described(described: Described) -> dict[str, Any]:
     return {
         **render_listed(described.listed),
         "points": described.points,
+        "index_totals": render_totals([shard.answer for shard in described.shards]),
         "shard_states": [_render_shard(shard) for shard in described.shards],
     }
 
@@ -108,6 +110,10 @@ def _render_shard(shard: ShardState) -> dict[str, Any]:
         "covered_sequence": told.covered_sequence,
         "disk_bytes": told.disk_bytes,
         "log_bytes": told.log_bytes,
+        "index_memory_bytes": told.index_memory_bytes,
+        "live_recall": told.live_recall if told.HasField("live_recall") else None,
+        "live_recall_samples": told.live_recall_samples,
+        "indexes": [render_index(index) for index in told.indexes],
     }
 
 

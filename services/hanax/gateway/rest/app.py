@@ -8,19 +8,9 @@ from typing import Final
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel
 
 import hanax
-from hanax.core.specs import CollectionSpec
-from hanax.gateway.requests import (
-    CountRequest,
-    DeleteRequest,
-    EmbeddingRequest,
-    GetRequest,
-    InsertRequest,
-    ScrollRequest,
-    SearchRequest,
-)
+from hanax.gateway.requests import BODIES
 from hanax.gateway.rest.collections import collection_routes
 from hanax.gateway.rest.edge import Edge
 from hanax.gateway.rest.embeddings import embedding_routes
@@ -31,17 +21,6 @@ from hanax.gateway.rest.vectors import search_routes, write_routes
 from hanax.gateway.services import Services
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-
-_BODIES: Final[list[type[BaseModel]]] = [
-    CollectionSpec,
-    CountRequest,
-    DeleteRequest,
-    EmbeddingRequest,
-    GetRequest,
-    InsertRequest,
-    ScrollRequest,
-    SearchRequest,
-]
 
 _DESCRIPTION: Final = """
 Collections of vectors with metadata, searched by vector or by text.
@@ -66,6 +45,6 @@ def build_app(services: Services, max_inflight: int, lifespan: Lifespan) -> Fast
     app.include_router(embedding_routes(services.embedding))
     app.include_router(health_routes(services.readiness, services.metrics))
     install_error_handlers(app)
-    install_openapi(app, _BODIES)
+    install_openapi(app, BODIES)
     app.add_middleware(Edge, metrics=services.metrics, clock=services.clock, max_inflight=max_inflight)
     return app

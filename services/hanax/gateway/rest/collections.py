@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hanax.core.index_specs import Indexing
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.collections import Collections
+from hanax.gateway.requests import parse_change
 from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, render_described, render_listed
-from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.bodies import read_json, read_request
 from hanax.gateway.rest.openapi import ERRORS, json_body
 
 _NEW: Final = {
@@ -24,6 +26,18 @@ _NEW: Final = {
         "embedding_model": "all-MiniLM-L6-v2",
     },
     "for_vectors": {"name": "images", "dimension": 512, "metric": "dot"},
+    "with_an_index": {
+        "name": "articles",
+        "dimension": 768,
+        "index": {"type": "hnsw", "m": 24},
+        "quantisation": {"type": "int8"},
+        "target_recall": 0.98,
+    },
+}
+_CHANGES: Final[dict[str, dict[str, Any]]] = {
+    "recall": {"target_recall": 0.99},
+    "index": {"index": {"type": "ivf"}, "quantisation": {"type": "product", "bits": 4}},
+    "chosen_automatically": {"index": {"type": "auto"}, "quantisation": None, "target_recall": None},
 }
 
 
@@ -39,8 +53,9 @@ def collection_routes(collections: Collections) -> APIRouter:
     async def create_collection(request: Request) -> Response:
         """Create a collection, ready for points on return.
 
-        Dimension and metric are fixed for its life. 409 collection_exists, 404 model_not_found,
-        409 model_conflict, 504 when it is declared but not served in time.
+        How it is indexed may change later, see PATCH; all else is fixed for its life. 409
+        collection_exists, 404 model_not_found, 409 model_conflict, 504 when it is
+        declared but not served in time.
         """
         spec = await read_request(request, CollectionSpec)
         described = await collections.create(call_of(request), spec)
@@ -54,8 +69,22 @@ def collection_routes(collections: Collections) -> APIRouter:
 
     @router.get("/{name}", response_model=schemas.Envelope[schemas.CollectionDescription])
     async def describe_collection(request: Request, name: str) -> Response:
-        """One collection: points, and what each of its shards says. 404 collection_not_found."""
+        """Points, how they are indexed, and what each shard says. 404 collection_not_found."""
         return answer(request, render_described(await collections.describe(call_of(request), name)))
+
+    @router.patch(
+        "/{name}",
+        response_model=schemas.Envelope[schemas.CollectionDescription],
+        openapi_extra=json_body(Indexing, **_CHANGES),
+    )
+    async def change_collection(request: Request, name: str) -> Response:
+        """Change index, quantisation or target_recall; what is left out stays, null is the default.
+
+        Answered once every shard goes by it. Segments are rebuilt in the background: their old indexes
+        serve until then, and `index_totals.settled` says when all are built. 404 collection_not_found.
+        """
+        change = parse_change(await read_json(request))
+        return answer(request, render_described(await collections.update(call_of(request), name, change)))
 
     @router.delete("/{name}", response_model=schemas.Envelope[schemas.CollectionDeleted])
     async def delete_collection(request: Request, name: str) -> Response:

@@ -61,6 +61,52 @@ class CollectionList(BaseModel):
     collections: list[Collection]
 
 
+class SegmentIndex(BaseModel):
+    segment: str
+    vector_name: str
+    points: Annotated[int, Field(description="rows of the segment, deleted ones included")]
+    state: Annotated[
+        Literal["built", "waiting", "building", "refused"],
+        Field(description="until it is built, the index that type names serves; see memory_bytes"),
+    ]
+    type: Annotated[str, Field(examples=["ivf"])]
+    quantisation: Annotated[str, Field(examples=["product"])]
+    effort: Annotated[
+        int | None,
+        Field(description="what a search for 10 uses: ef_search, nprobe, probes, or rows compared in full"),
+    ]
+    recall: Annotated[
+        float | None, Field(description="of the nearest 10, measured when it was built; null: exact")
+    ]
+    memory_bytes: Annotated[int, Field(description="the index's own; 0: every vector is compared")]
+    memory_bytes_per_vector: float | None
+    reason: Annotated[str | None, Field(description="why this index was chosen, or why it was refused")]
+
+
+class IndexCounts(BaseModel):
+    built: int
+    waiting: int
+    building: int
+    refused: Annotated[int, Field(description="searched exactly; their reasons are in shard_states")]
+
+
+class IndexTotals(BaseModel):
+    settled: Annotated[bool, Field(description="no sealed segment waits for its index")]
+    segments: IndexCounts
+    unsealed_points: Annotated[
+        int, Field(description="rows not in a sealed segment yet: compared one by one")
+    ]
+    memory_bytes: int
+    memory_bytes_per_vector: float | None
+    recall: Annotated[
+        float | None, Field(description="measured when indexes were built; null: every answer is exact")
+    ]
+    live_recall: Annotated[
+        float | None, Field(description="of live queries, a sample of which is compared with a scan")
+    ]
+    live_recall_samples: int
+
+
 class Shard(BaseModel):
     shard: int
     node: str
@@ -74,10 +120,15 @@ class Shard(BaseModel):
     covered_sequence: int | None = None
     disk_bytes: int | None = None
     log_bytes: int | None = None
+    index_memory_bytes: int | None = None
+    live_recall: float | None = None
+    live_recall_samples: int | None = None
+    indexes: list[SegmentIndex] | None = None
 
 
 class CollectionDescription(Collection):
     points: Annotated[int | None, Field(description="null while a shard does not answer")]
+    index_totals: Annotated[IndexTotals | None, Field(description="null while a shard does not answer")]
     shard_states: list[Shard]
 
 

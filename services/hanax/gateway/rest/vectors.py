@@ -65,6 +65,8 @@ def search_routes(queries: Queries) -> APIRouter:
             SearchRequest,
             by_text={"collection": "docs", "text": "how do I compute a checksum?", "limit": 5},
             by_vector={"collection": "docs", "vector": [0.1, 0.2, 0.3], "filter": _FILTER},
+            exactly={"collection": "docs", "vector": [0.1, 0.2, 0.3], "exact": True},
+            trying_harder={"collection": "docs", "vector": [0.1, 0.2, 0.3], "ef_search": 400},
         ),
     )
     async def search(request: Request) -> Response:

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63itadel/vector/v1/shard.proto\x12\x11\x63itadel.vector.v1\":\n\x08ShardRef\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\r\"C\n\x0cVectorColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x12\n\nfloat32_le\x18\x03 \x01(\x0c\"\x8a\x01\n\rUpsertRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.citadel.vector.v1.VectorColumn\x12\x10\n\x08metadata\x18\x04 \x03(\x0c\"E\n\x0eUpsertResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08inserted\x18\x02 \x01(\r\x12\x0f\n\x07updated\x18\x03 \x01(\r\"\x8f\x01\n\x15UpdateMetadataRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x10\n\x08metadata\x18\x03 \x03(\x0c\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.citadel.vector.v1.MetadataMode\"L\n\x16UpdateMetadataResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07updated\x18\x02 \x01(\r\x12\x0f\n\x07missing\x18\x03 \x03(\x0c\"[\n\rDeleteRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x13\n\x0b\x66ilter_json\x18\x03 \x01(\x0c\"3\n\x0e\x44\x65leteResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x04\"/\n\nProjection\x12\x10\n\x08metadata\x18\x01 \x01(\x08\x12\x0f\n\x07vectors\x18\x02 \x01(\x08\"\x80\x02\n\rSearchRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x13\n\x0bvector_name\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\r\x12\x1a\n\x12queries_float32_le\x18\x04 \x01(\x0c\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x13\n\x0b\x66ilter_json\x18\x06 \x01(\x0c\x12\x31\n\nprojection\x18\x07 \x01(\x0b\x32\x1d.citadel.vector.v1.Projection\x12\x19\n\x0cmax_distance\x18\x08 \x01(\x02H\x00\x88\x01\x01\x42\x0f\n\r_max_distance\"Q\n\x0eSearchResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.citadel.vector.v1.Hits\x12\x15\n\rshard_seconds\x18\x02 \x01(\x01\"D\n\x04Hits\x12\x11\n\tdistances\x18\x01 \x03(\x02\x12)\n\x06points\x18\x02 \x01(\x0b\x32\x19.citadel.vector.v1.Points\"\x87\x01\n\x06Points\x12\x0b\n\x03ids\x18\x01 \x03(\x0c\x12\x10\n\x08metadata\x18\x02 \x03(\x0c\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.citadel.vector.v1.VectorColumn\x12\x15\n\rcreated_at_us\x18\x04 \x03(\x03\x12\x15\n\rupdated_at_us\x18\x05 \x03(\x03\"v\n\nGetRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x31\n\nprojection\x18\x03 \x01(\x0b\x32\x1d.citadel.vector.v1.Projection\"8\n\x0bGetResponse\x12)\n\x06points\x18\x01 \x01(\x0b\x32\x19.citadel.vector.v1.Points\"\xa2\x01\n\rScrollRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x10\n\x08\x61\x66ter_id\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x13\n\x0b\x66ilter_json\x18\x04 \x01(\x0c\x12\x31\n\nprojection\x18\x05 \x01(\x0b\x32\x1d.citadel.vector.v1.Projection\"M\n\x0eScrollResponse\x12)\n\x06points\x18\x01 \x01(\x0b\x32\x19.citadel.vector.v1.Points\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"M\n\x0c\x43ountRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x13\n\x0b\x66ilter_json\x18\x02 \x01(\x0c\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\";\n\x0f\x44\x65scribeRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\"\xd2\x01\n\x10\x44\x65scribeResponse\x12\x0e\n\x06points\x18\x01 \x01(\x04\x12\x14\n\x0c\x64\x65leted_rows\x18\x02 \x01(\x04\x12\x10\n\x08segments\x18\x03 \x01(\r\x12\x14\n\x0cgrowing_rows\x18\x04 \x01(\x04\x12\x15\n\rlast_sequence\x18\x05 \x01(\x04\x12\x18\n\x10\x63overed_sequence\x18\x06 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x07 \x01(\x04\x12\x11\n\tlog_bytes\x18\x08 \x01(\x04\x12\x18\n\x10read_only_reason\x18\t \x01(\t*a\n\x0cMetadataMode\x12\x1d\n\x19METADATA_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13METADATA_MODE_MERGE\x10\x01\x12\x19\n\x15METADATA_MODE_REPLACE\x10\x02\x32\x98\x05\n\x0cShardService\x12M\n\x06Upsert\x12 .citadel.vector.v1.UpsertRequest\x1a!.citadel.vector.v1.UpsertResponse\x12\x65\n\x0eUpdateMetadata\x12(.citadel.vector.v1.UpdateMetadataRequest\x1a).citadel.vector.v1.UpdateMetadataResponse\x12M\n\x06\x44\x65lete\x12 .citadel.vector.v1.DeleteRequest\x1a!.citadel.vector.v1.DeleteResponse\x12M\n\x06Search\x12 .citadel.vector.v1.SearchRequest\x1a!.citadel.vector.v1.SearchResponse\x12\x44\n\x03Get\x12\x1d.citadel.vector.v1.GetRequest\x1a\x1e.citadel.vector.v1.GetResponse\x12M\n\x06Scroll\x12 .citadel.vector.v1.ScrollRequest\x1a!.citadel.vector.v1.ScrollResponse\x12J\n\x05\x43ount\x12\x1f.citadel.vector.v1.CountRequest\x1a .citadel.vector.v1.CountResponse\x12S\n\x08\x44\x65scribe\x12\".citadel.vector.v1.DescribeRequest\x1a#.citadel.vector.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63itadel/vector/v1/shard.proto\x12\x11\x63itadel.vector.v1\":\n\x08ShardRef\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\r\n\x05shard\x18\x03 \x01(\r\"C\n\x0cVectorColumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x12\n\nfloat32_le\x18\x03 \x01(\x0c\"\x8a\x01\n\rUpsertRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.citadel.vector.v1.VectorColumn\x12\x10\n\x08metadata\x18\x04 \x03(\x0c\"E\n\x0eUpsertResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08inserted\x18\x02 \x01(\r\x12\x0f\n\x07updated\x18\x03 \x01(\r\"\x8f\x01\n\x15UpdateMetadataRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x10\n\x08metadata\x18\x03 \x03(\x0c\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.citadel.vector.v1.MetadataMode\"L\n\x16UpdateMetadataResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07updated\x18\x02 \x01(\r\x12\x0f\n\x07missing\x18\x03 \x03(\x0c\"[\n\rDeleteRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x13\n\x0b\x66ilter_json\x18\x03 \x01(\x0c\"3\n\x0e\x44\x65leteResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x04\"/\n\nProjection\x12\x10\n\x08metadata\x18\x01 \x01(\x08\x12\x0f\n\x07vectors\x18\x02 \x01(\x08\"\x87\x01\n\x10SearchParameters\x12\r\n\x05\x65xact\x18\x01 \x01(\x08\x12\x16\n\tef_search\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x13\n\x06nprobe\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06probes\x18\x04 \x01(\rH\x02\x88\x01\x01\x42\x0c\n\n_ef_searchB\t\n\x07_nprobeB\t\n\x07_probes\"\xb9\x02\n\rSearchRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x13\n\x0bvector_name\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\r\x12\x1a\n\x12queries_float32_le\x18\x04 \x01(\x0c\x12\r\n\x05limit\x18\x05 \x01(\r\x12\x13\n\x0b\x66ilter_json\x18\x06 \x01(\x0c\x12\x31\n\nprojection\x18\x07 \x01(\x0b\x32\x1d.citadel.vector.v1.Projection\x12\x19\n\x0cmax_distance\x18\x08 \x01(\x02H\x00\x88\x01\x01\x12\x37\n\nparameters\x18\t \x01(\x0b\x32#.citadel.vector.v1.SearchParametersB\x0f\n\r_max_distance\"Q\n\x0eSearchResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.citadel.vector.v1.Hits\x12\x15\n\rshard_seconds\x18\x02 \x01(\x01\"D\n\x04Hits\x12\x11\n\tdistances\x18\x01 \x03(\x02\x12)\n\x06points\x18\x02 \x01(\x0b\x32\x19.citadel.vector.v1.Points\"\x87\x01\n\x06Points\x12\x0b\n\x03ids\x18\x01 \x03(\x0c\x12\x10\n\x08metadata\x18\x02 \x03(\x0c\x12\x30\n\x07vectors\x18\x03 \x03(\x0b\x32\x1f.citadel.vector.v1.VectorColumn\x12\x15\n\rcreated_at_us\x18\x04 \x03(\x03\x12\x15\n\rupdated_at_us\x18\x05 \x03(\x03\"v\n\nGetRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x0b\n\x03ids\x18\x02 \x03(\x0c\x12\x31\n\nprojection\x18\x03 \x01(\x0b\x32\x1d.citadel.vector.v1.Projection\"8\n\x0bGetResponse\x12)\n\x06points\x18\x01 \x01(\x0b\x32\x19.citadel.vector.v1.Points\"\xa2\x01\n\rScrollRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x10\n\x08\x61\x66ter_id\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x13\n\x0b\x66ilter_json\x18\x04 \x01(\x0c\x12\x31\n\nprojection\x18\x05 \x01(\x0b\x32\x1d.citadel.vector.v1.Projection\"M\n\x0eScrollResponse\x12)\n\x06points\x18\x01 \x01(\x0b\x32\x19.citadel.vector.v1.Points\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"M\n\x0c\x43ountRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\x12\x13\n\x0b\x66ilter_json\x18\x02 \x01(\x0c\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\";\n\x0f\x44\x65scribeRequest\x12(\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.citadel.vector.v1.ShardRef\"\xc6\x01\n\x0cSegmentIndex\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\r\n\x05state\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x14\n\x0cquantisation\x18\x06 \x01(\t\x12\x0e\n\x06\x65\x66\x66ort\x18\x07 \x01(\r\x12\x13\n\x06recall\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0cmemory_bytes\x18\t \x01(\x04\x12\x0e\n\x06reason\x18\n \x01(\tB\t\n\x07_recall\"\xfb\x02\n\x10\x44\x65scribeResponse\x12\x0e\n\x06points\x18\x01 \x01(\x04\x12\x14\n\x0c\x64\x65leted_rows\x18\x02 \x01(\x04\x12\x10\n\x08segments\x18\x03 \x01(\r\x12\x14\n\x0cgrowing_rows\x18\x04 \x01(\x04\x12\x15\n\rlast_sequence\x18\x05 \x01(\x04\x12\x18\n\x10\x63overed_sequence\x18\x06 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x07 \x01(\x04\x12\x11\n\tlog_bytes\x18\x08 \x01(\x04\x12\x18\n\x10read_only_reason\x18\t \x01(\t\x12\x30\n\x07indexes\x18\n \x03(\x0b\x32\x1f.citadel.vector.v1.SegmentIndex\x12\x12\n\ngeneration\x18\x0b \x01(\x04\x12\x1a\n\x12index_memory_bytes\x18\x0c \x01(\x04\x12\x18\n\x0blive_recall\x18\r \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x13live_recall_samples\x18\x0e \x01(\x04\x42\x0e\n\x0c_live_recall*a\n\x0cMetadataMode\x12\x1d\n\x19METADATA_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13METADATA_MODE_MERGE\x10\x01\x12\x19\n\x15METADATA_MODE_REPLACE\x10\x02\x32\x98\x05\n\x0cShardService\x12M\n\x06Upsert\x12 .citadel.vector.v1.UpsertRequest\x1a!.citadel.vector.v1.UpsertResponse\x12\x65\n\x0eUpdateMetadata\x12(.citadel.vector.v1.UpdateMetadataRequest\x1a).citadel.vector.v1.UpdateMetadataResponse\x12M\n\x06\x44\x65lete\x12 .citadel.vector.v1.DeleteRequest\x1a!.citadel.vector.v1.DeleteResponse\x12M\n\x06Search\x12 .citadel.vector.v1.SearchRequest\x1a!.citadel.vector.v1.SearchResponse\x12\x44\n\x03Get\x12\x1d.citadel.vector.v1.GetRequest\x1a\x1e.citadel.vector.v1.GetResponse\x12M\n\x06Scroll\x12 .citadel.vector.v1.ScrollRequest\x1a!.citadel.vector.v1.ScrollResponse\x12J\n\x05\x43ount\x12\x1f.citadel.vector.v1.CountRequest\x1a .citadel.vector.v1.CountResponse\x12S\n\x08\x44\x65scribe\x12\".citadel.vector.v1.DescribeRequest\x1a#.citadel.vector.v1.DescribeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'citadel.vector.v1.shard_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_METADATAMODE']._serialized_start=2169
-  _globals['_METADATAMODE']._serialized_end=2266
+  _globals['_METADATAMODE']._serialized_start=2734
+  _globals['_METADATAMODE']._serialized_end=2831
   _globals['_SHARDREF']._serialized_start=52
   _globals['_SHARDREF']._serialized_end=110
   _globals['_VECTORCOLUMN']._serialized_start=112
@@ -51,30 +51,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETERESPONSE']._serialized_end=761
   _globals['_PROJECTION']._serialized_start=763
   _globals['_PROJECTION']._serialized_end=810
-  _globals['_SEARCHREQUEST']._serialized_start=813
-  _globals['_SEARCHREQUEST']._serialized_end=1069
-  _globals['_SEARCHRESPONSE']._serialized_start=1071
-  _globals['_SEARCHRESPONSE']._serialized_end=1152
-  _globals['_HITS']._serialized_start=1154
-  _globals['_HITS']._serialized_end=1222
-  _globals['_POINTS']._serialized_start=1225
-  _globals['_POINTS']._serialized_end=1360
-  _globals['_GETREQUEST']._serialized_start=1362
-  _globals['_GETREQUEST']._serialized_end=1480
-  _globals['_GETRESPONSE']._serialized_start=1482
-  _globals['_GETRESPONSE']._serialized_end=1538
-  _globals['_SCROLLREQUEST']._serialized_start=1541
-  _globals['_SCROLLREQUEST']._serialized_end=1703
-  _globals['_SCROLLRESPONSE']._serialized_start=1705
-  _globals['_SCROLLRESPONSE']._serialized_end=1782
-  _globals['_COUNTREQUEST']._serialized_start=1784
-  _globals['_COUNTREQUEST']._serialized_end=1861
-  _globals['_COUNTRESPONSE']._serialized_start=1863
-  _globals['_COUNTRESPONSE']._serialized_end=1893
-  _globals['_DESCRIBEREQUEST']._serialized_start=1895
-  _globals['_DESCRIBEREQUEST']._serialized_end=1954
-  _globals['_DESCRIBERESPONSE']._serialized_start=1957
-  _globals['_DESCRIBERESPONSE']._serialized_end=2167
-  _globals['_SHARDSERVICE']._serialized_start=2269
-  _globals['_SHARDSERVICE']._serialized_end=2933
+  _globals['_SEARCHPARAMETERS']._serialized_start=813
+  _globals['_SEARCHPARAMETERS']._serialized_end=948
+  _globals['_SEARCHREQUEST']._serialized_start=951
+  _globals['_SEARCHREQUEST']._serialized_end=1264
+  _globals['_SEARCHRESPONSE']._serialized_start=1266
+  _globals['_SEARCHRESPONSE']._serialized_end=1347
+  _globals['_HITS']._serialized_start=1349
+  _globals['_HITS']._serialized_end=1417
+  _globals['_POINTS']._serialized_start=1420
+  _globals['_POINTS']._serialized_end=1555
+  _globals['_GETREQUEST']._serialized_start=1557
+  _globals['_GETREQUEST']._serialized_end=1675
+  _globals['_GETRESPONSE']._serialized_start=1677
+  _globals['_GETRESPONSE']._serialized_end=1733
+  _globals['_SCROLLREQUEST']._serialized_start=1736
+  _globals['_SCROLLREQUEST']._serialized_end=1898
+  _globals['_SCROLLRESPONSE']._serialized_start=1900
+  _globals['_SCROLLRESPONSE']._serialized_end=1977
+  _globals['_COUNTREQUEST']._serialized_start=1979
+  _globals['_COUNTREQUEST']._serialized_end=2056
+  _globals['_COUNTRESPONSE']._serialized_start=2058
+  _globals['_COUNTRESPONSE']._serialized_end=2088
+  _globals['_DESCRIBEREQUEST']._serialized_start=2090
+  _globals['_DESCRIBEREQUEST']._serialized_end=2149
+  _globals['_SEGMENTINDEX']._serialized_start=2152
+  _globals['_SEGMENTINDEX']._serialized_end=2350
+  _globals['_DESCRIBERESPONSE']._serialized_start=2353
+  _globals['_DESCRIBERESPONSE']._serialized_end=2732
+  _globals['_SHARDSERVICE']._serialized_start=2834
+  _globals['_SHARDSERVICE']._serialized_end=3498
 # @@protoc_insertion_point(module_scope)

@@ -290,6 +290,50 @@ class Projection(_message.Message):
 Global___Projection: _TypeAlias = Projection  # noqa: Y015
 
 @_typing.final
+class SearchParameters(_message.Message):
+    """What a search asks of the indexes, instead of what was measured to hold the collection's recall.
+    hanax.core.index_specs.SearchParameters has the ranges.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXACT_FIELD_NUMBER: _builtins.int
+    EF_SEARCH_FIELD_NUMBER: _builtins.int
+    NPROBE_FIELD_NUMBER: _builtins.int
+    PROBES_FIELD_NUMBER: _builtins.int
+    exact: _builtins.bool
+    """Compare every vector."""
+    ef_search: _builtins.int
+    nprobe: _builtins.int
+    probes: _builtins.int
+    def __init__(
+        self,
+        *,
+        exact: _builtins.bool = ...,
+        ef_search: _builtins.int | None = ...,
+        nprobe: _builtins.int | None = ...,
+        probes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ef_search", b"_ef_search", "_nprobe", b"_nprobe", "_probes", b"_probes", "ef_search", b"ef_search", "nprobe", b"nprobe", "probes", b"probes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ef_search", b"_ef_search", "_nprobe", b"_nprobe", "_probes", b"_probes", "ef_search", b"ef_search", "exact", b"exact", "nprobe", b"nprobe", "probes", b"probes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ef_search: _TypeAlias = _typing.Literal["ef_search"]  # noqa: Y015
+    _WhichOneofArgType__ef_search: _TypeAlias = _typing.Literal["_ef_search", b"_ef_search"]  # noqa: Y015
+    _WhichOneofReturnType__nprobe: _TypeAlias = _typing.Literal["nprobe"]  # noqa: Y015
+    _WhichOneofArgType__nprobe: _TypeAlias = _typing.Literal["_nprobe", b"_nprobe"]  # noqa: Y015
+    _WhichOneofReturnType__probes: _TypeAlias = _typing.Literal["probes"]  # noqa: Y015
+    _WhichOneofArgType__probes: _TypeAlias = _typing.Literal["_probes", b"_probes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ef_search) -> _WhichOneofReturnType__ef_search | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__nprobe) -> _WhichOneofReturnType__nprobe | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probes) -> _WhichOneofReturnType__probes | None: ...
+
+Global___SearchParameters: _TypeAlias = SearchParameters  # noqa: Y015
+
+@_typing.final
 class SearchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -301,6 +345,7 @@ class SearchRequest(_message.Message):
     FILTER_JSON_FIELD_NUMBER: _builtins.int
     PROJECTION_FIELD_NUMBER: _builtins.int
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
     vector_name: _builtins.str
     dimension: _builtins.int
     queries_float32_le: _builtins.bytes
@@ -313,6 +358,8 @@ class SearchRequest(_message.Message):
     def ref(self) -> Global___ShardRef: ...
     @_builtins.property
     def projection(self) -> Global___Projection: ...
+    @_builtins.property
+    def parameters(self) -> Global___SearchParameters: ...
     def __init__(
         self,
         *,
@@ -324,10 +371,11 @@ class SearchRequest(_message.Message):
         filter_json: _builtins.bytes = ...,
         projection: Global___Projection | None = ...,
         max_distance: _builtins.float | None = ...,
+        parameters: Global___SearchParameters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance", "projection", b"projection", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance", "parameters", b"parameters", "projection", b"projection", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "dimension", b"dimension", "filter_json", b"filter_json", "limit", b"limit", "max_distance", b"max_distance", "projection", b"projection", "queries_float32_le", b"queries_float32_le", "ref", b"ref", "vector_name", b"vector_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "dimension", b"dimension", "filter_json", b"filter_json", "limit", b"limit", "max_distance", b"max_distance", "parameters", b"parameters", "projection", b"projection", "queries_float32_le", b"queries_float32_le", "ref", b"ref", "vector_name", b"vector_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -597,6 +645,60 @@ class DescribeRequest(_message.Message):
 Global___DescribeRequest: _TypeAlias = DescribeRequest  # noqa: Y015
 
 @_typing.final
+class SegmentIndex(_message.Message):
+    """The index of one vector column in one sealed segment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    QUANTISATION_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    segment: _builtins.str
+    column: _builtins.str
+    rows: _builtins.int
+    state: _builtins.str
+    """built, waiting, building or refused."""
+    type: _builtins.str
+    quantisation: _builtins.str
+    effort: _builtins.int
+    """What a search for 10 uses, in the index's own unit; 0 where every vector is compared."""
+    recall: _builtins.float
+    """Measured when it was built; absent where answers are exact."""
+    memory_bytes: _builtins.int
+    reason: _builtins.str
+    """Why this index, or why none."""
+    def __init__(
+        self,
+        *,
+        segment: _builtins.str = ...,
+        column: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        state: _builtins.str = ...,
+        type: _builtins.str = ...,
+        quantisation: _builtins.str = ...,
+        effort: _builtins.int = ...,
+        recall: _builtins.float | None = ...,
+        memory_bytes: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "column", b"column", "effort", b"effort", "memory_bytes", b"memory_bytes", "quantisation", b"quantisation", "reason", b"reason", "recall", b"recall", "rows", b"rows", "segment", b"segment", "state", b"state", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+
+Global___SegmentIndex: _TypeAlias = SegmentIndex  # noqa: Y015
+
+@_typing.final
 class DescribeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -609,6 +711,11 @@ class DescribeResponse(_message.Message):
     DISK_BYTES_FIELD_NUMBER: _builtins.int
     LOG_BYTES_FIELD_NUMBER: _builtins.int
     READ_ONLY_REASON_FIELD_NUMBER: _builtins.int
+    INDEXES_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    INDEX_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    LIVE_RECALL_FIELD_NUMBER: _builtins.int
+    LIVE_RECALL_SAMPLES_FIELD_NUMBER: _builtins.int
     points: _builtins.int
     deleted_rows: _builtins.int
     segments: _builtins.int
@@ -619,6 +726,14 @@ class DescribeResponse(_message.Message):
     log_bytes: _builtins.int
     read_only_reason: _builtins.str
     """Empty when the shard takes writes; otherwise why it refuses them."""
+    generation: _builtins.int
+    """Of the collection's spec that the shard goes by, as in the routing table."""
+    index_memory_bytes: _builtins.int
+    live_recall: _builtins.float
+    """Of live queries that were compared with a scan; absent when there was none."""
+    live_recall_samples: _builtins.int
+    @_builtins.property
+    def indexes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SegmentIndex]: ...
     def __init__(
         self,
         *,
@@ -631,11 +746,18 @@ class DescribeResponse(_message.Message):
         disk_bytes: _builtins.int = ...,
         log_bytes: _builtins.int = ...,
         read_only_reason: _builtins.str = ...,
+        indexes: _abc.Iterable[Global___SegmentIndex] | None = ...,
+        generation: _builtins.int = ...,
+        index_memory_bytes: _builtins.int = ...,
+        live_recall: _builtins.float | None = ...,
+        live_recall_samples: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall", "live_recall", b"live_recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["covered_sequence", b"covered_sequence", "deleted_rows", b"deleted_rows", "disk_bytes", b"disk_bytes", "growing_rows", b"growing_rows", "last_sequence", b"last_sequence", "log_bytes", b"log_bytes", "points", b"points", "read_only_reason", b"read_only_reason", "segments", b"segments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall", "covered_sequence", b"covered_sequence", "deleted_rows", b"deleted_rows", "disk_bytes", b"disk_bytes", "generation", b"generation", "growing_rows", b"growing_rows", "index_memory_bytes", b"index_memory_bytes", "indexes", b"indexes", "last_sequence", b"last_sequence", "live_recall", b"live_recall", "live_recall_samples", b"live_recall_samples", "log_bytes", b"log_bytes", "points", b"points", "read_only_reason", b"read_only_reason", "segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__live_recall: _TypeAlias = _typing.Literal["live_recall"]  # noqa: Y015
+    _WhichOneofArgType__live_recall: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__live_recall) -> _WhichOneofReturnType__live_recall | None: ...
 
 Global___DescribeResponse: _TypeAlias = DescribeResponse  # noqa: Y015

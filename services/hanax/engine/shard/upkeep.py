@@ -1,0 +1,142 @@
+"""When a shard is sealed, merged and indexed: the jobs, and what makes them run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from hanax.core.errors import HanaxError, StorageFull
+from hanax.engine.index.recommendation import FLAT_ROWS
+from hanax.engine.shard.background import Background, Job
+from hanax.engine.shard.maintenance import Maintenance
+
+# Without a new segment for so long, a burst of writes is over: segments are merged to few.
+_QUIET_S = 5.0
+# A growing segment with more rows than are quickly compared one by one is sealed at this age.
+_OLD_ROWS = FLAT_ROWS
+_OLD_S = 5.0
+
+
+class Upkeep:
+    """Methods may be called from any thread."""
+
+    def __init__(
+        self, name: str, maintenance: Maintenance, background: Background, capture: Callable[[], None]
+    ) -> None:
+        """capture: queue the growing segment to be sealed. Raises Unavailable when the shard is closed."""
+        self._maintenance = maintenance
+        self._background = background
+        self._capture = capture
+        self._changed = threading.Condition()
+        self._closed = False
+        self._sealed_at = time.monotonic()
+        self._awaits_quiet = False
+        self._awaits_age = False
+        # Why sealing fails, when the disk is full.
+        self.stuck = ""
+        self.seal_job = Job(background, f"seal {name}", self.seal)
+        self.merge_job = Job(background, f"merge {name}", self._merge, long=True)
+        self.index_job = Job(background, f"index {name}", self._index, long=True)
+
+    def begin(self) -> None:
+        """After opening."""
+        self.merge_job.ask()
+        self.index_job.ask()
+        self._await_quiet()
+
+    def close(self) -> None:
+        """Cut work in progress short and wait for its end. Nothing changes the folder afterwards."""
+        self._closed = True
+        self._maintenance.stop()
+        self._tell()
+
+    def grown(self, rows: int) -> None:
+        """The growing segment has so many rows. Call from the writer alone."""
+        if rows >= _OLD_ROWS and not self._awaits_age:
+            self._awaits_age = True
+            self._background.submit(self._seal_old, _OLD_S)
+
+    def seal(self) -> bool:
+        """Make all that is captured durable. Raises StorageFull."""
+        try:
+            self._maintenance.seal_captured()
+        except StorageFull as error:
+            self.stuck = error.message
+            raise
+        self.stuck = ""
+        with self._changed:
+            self._sealed_at = time.monotonic()
+        self.merge_job.ask()
+        self.index_job.ask()
+        self._await_quiet()
+        self._tell()
+        return False
+
+    def compact(self) -> None:
+        """Merge everything sealed and build its indexes, in the caller's thread."""
+        self._maintenance.merge_all()
+        while self._maintenance.index():
+            pass
+        self._tell()
+
+    def reindex(self) -> None:
+        """Something else is wanted of the indexes."""
+        self._maintenance.cancel_build()
+        self.index_job.ask()
+
+    def wait_until_indexed(self, timeout_s: float) -> bool:
+        """False when time is up, or when the shard was closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._maintenance.is_settled(), timeout_s)
+            return not self._closed and self._maintenance.is_settled()
+
+    def _merge(self) -> bool:
+        try:
+            merged = self._maintenance.merge(self._is_quiet())
+        finally:
+            self._tell()
+        if merged:
+            self.index_job.ask()
+        return merged
+
+    def _index(self) -> bool:
+        try:
+            indexed = self._maintenance.index()
+        finally:
+            self._tell()
+        if not indexed and self._is_quiet():
+            self.merge_job.ask()
+        return indexed
+
+    def _is_quiet(self) -> bool:
+        return time.monotonic() - self._sealed_at >= _QUIET_S
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _await_quiet(self) -> None:
+        with self._changed:
+            if self._awaits_quiet:
+                return
+            self._awaits_quiet = True
+        self._background.submit(self._look_for_quiet, _QUIET_S)
+
+    def _look_for_quiet(self) -> None:
+        with self._changed:
+            left_s = self._sealed_at + _QUIET_S - time.monotonic()
+            self._awaits_quiet = left_s > 0 and not self._closed
+        if self._awaits_quiet:
+            self._background.submit(self._look_for_quiet, left_s)
+        elif not self._closed:
+            self.merge_job.ask()
+
+    def _seal_old(self) -> None:
+        self._awaits_age = False
+        try:
+            self._capture()
+        except HanaxError:
+            # Closed, or it takes no writes: the next one asks again.
+            return
+        self.seal_job.ask()

@@ -1,0 +1,58 @@
+"""How a collection is indexed, as its shards tell it: segment by segment, and in sum."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from citadel.vector.v1 import shard_pb2 as pb
+from hanax.core.errors import HanaxError
+
+
+def render_index(index: pb.SegmentIndex) -> dict[str, Any]:
+    return {
+        "segment": index.segment,
+        "vector_name": index.column,
+        "points": index.rows,
+        "state": index.state,
+        "type": index.type,
+        "quantisation": index.quantisation,
+        "effort": index.effort or None,
+        "recall": index.recall if index.HasField("recall") else None,
+        "memory_bytes": index.memory_bytes,
+        "memory_bytes_per_vector": _per_vector([index]),
+        "reason": index.reason or None,
+    }
+
+
+def render_totals(answers: Sequence[pb.DescribeResponse | HanaxError]) -> dict[str, Any] | None:
+    """None while a shard does not answer: part of a sum would pass for the whole."""
+    told: list[pb.DescribeResponse] = []
+    for answer in answers:
+        if isinstance(answer, HanaxError):
+            return None
+        told.append(answer)
+    indexes = [index for shard in told for index in shard.indexes]
+    states = Counter(index.state for index in indexes)
+    return {
+        "settled": not states["waiting"] and not states["building"],
+        "segments": {state: states[state] for state in ("built", "waiting", "building", "refused")},
+        "unsealed_points": sum(shard.growing_rows for shard in told),
+        "memory_bytes": sum(index.memory_bytes for index in indexes),
+        "memory_bytes_per_vector": _per_vector(indexes),
+        "recall": _mean((index.recall, index.rows) for index in indexes if index.HasField("recall")),
+        "live_recall": _mean((shard.live_recall, shard.live_recall_samples) for shard in told),
+        "live_recall_samples": sum(shard.live_recall_samples for shard in told),
+    }
+
+
+def _per_vector(indexes: Sequence[pb.SegmentIndex]) -> float | None:
+    rows = sum(index.rows for index in indexes)
+    return sum(index.memory_bytes for index in indexes) / rows if rows else None
+
+
+def _mean(weighted: Iterable[tuple[float, int]]) -> float | None:
+    parts = list(weighted)
+    weight = sum(part for _, part in parts)
+    return sum(value * part for value, part in parts) / weight if weight else None

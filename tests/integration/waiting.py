@@ -1,0 +1,22 @@
+"""Waiting for what becomes true in another process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Longer than a cold start, shorter than a test's own limit.
+DEADLINE_S = 60.0
+
+
+def wait_until(what: str, ready: Callable[[], T | None], within_s: float = DEADLINE_S) -> T:
+    """Poll until `ready` answers something true, and return that."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := ready():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not within {within_s} s")
