@@ -26,6 +26,8 @@ _FLAT_RUNGS: Final = 3
 _LEAST_GAIN: Final = 3e-4
 # One effort is timed for at least this long in a round, so that the clock's steps do not count.
 _LEAST_S: Final = 0.05
+# Timings that decide what is worth timing: one alone may have been disturbed.
+_FIRST_TIMINGS: Final = 3
 
 
 def build(name: str, data: str, folder: str, quick: bool) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class _Timed:
             self._climb(ladder, data)
 
     def _climb(self, ladder: Sequence[Any], data: Dataset) -> None:
-        """Measure the recall of each rung, and its speed once, up to where there is no more to find."""
+        """Measure the recall of each rung, and roughly its speed, up to where there is no more to find."""
         climbed: list[float] = []
         for effort in ladder:
             name = name_of(effort)
@@ -64,7 +66,8 @@ class _Timed:
             self.efforts[name] = effort
             self.recalls[name] = data.recall(self.searcher.rows(answer))
             self.seconds[name] = []
-            self.time(name)
+            for _ in range(_FIRST_TIMINGS):
+                self.time(name)
             climbed.append(self.recalls[name])
             is_flat = len(climbed) > _FLAT_RUNGS and climbed[-1] - climbed[-1 - _FLAT_RUNGS] < _LEAST_GAIN
             if climbed[-1] >= _MOST_RECALL or is_flat or self._is_hopeless(name):
@@ -74,7 +77,7 @@ class _Timed:
         """Whether a rung of another ladder finds enough in less time: the next ones are only slower."""
         return any(
             self.recalls[other] >= _ENOUGH_RECALL > self.recalls[name]
-            and self.seconds[other][0] < self.seconds[name][0]
+            and min(self.seconds[other]) < min(self.seconds[name])
             for other in self.efforts
         )
 
@@ -87,8 +90,8 @@ class _Timed:
         self.seconds[name].append(spent / calls)
 
     def worth_timing(self) -> list[str]:
-        """Efforts near the targets that no other effort, on its first timing, is clearly better than."""
-        rough = {name: seconds[0] for name, seconds in self.seconds.items()}
+        """Efforts near the targets that no other effort, by the first timings, is clearly better than."""
+        rough = {name: min(seconds) for name, seconds in self.seconds.items()}
         return [
             name
             for name, recall in self.recalls.items()

@@ -39,7 +39,7 @@ BATCH: Final = 1_000
 INDEXING_TIMEOUT_S: Final = 900.0
 _FEW_ROWS: Final = 2_000
 IDS_ONLY: Final = Projection(metadata=False)
-_PROBES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_PROBES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
 def points_of(data: Dataset) -> tuple[list[bytes], list[bytes]]:

@@ -257,7 +257,7 @@ def _codes(lists: int, part: int) -> Contestant:
     return Contestant(
         f"faiss IVF{lists},PQ/{part}x4fs,RFlat",
         "faiss",
-        _ladders((2, 4, 10, 30)),
+        _ladders((4, 10, 30)),
         _build_faiss(lambda data: f"IVF{lists},PQ{data.dimension // part}x4fs,RFlat"),
         _open_faiss_codes,
     )
@@ -286,12 +286,8 @@ CONTESTANTS: Final = (
     ),
     _codes(512, 2),
     _codes(512, 4),
-    _codes(1024, 2),
     _codes(1024, 4),
-    _codes(2048, 2),
-    _codes(2048, 4),
     Contestant("usearch f32", "usearch", _graph_ladder, _build_usearch("f32"), _open_usearch("f32")),
     Contestant("usearch i8", "usearch", _graph_ladder, _build_usearch("i8"), _open_usearch("i8")),
     _scann(400),
-    _scann(1000),
 )

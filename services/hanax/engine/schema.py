@@ -41,15 +41,15 @@ class VectorField:
             with np.errstate(over="ignore"):
                 # Numbers past float32 become infinite, and are refused as such.
                 rows = np.ascontiguousarray(vectors, dtype=np.float32)
-        if (row := first_outside(rows, 0.0, MAX_VECTOR_NORM)) >= 0:
+        least = MIN_COSINE_NORM if self.metric is Metric.COSINE else 0.0
+        if (row := first_outside(rows, least, MAX_VECTOR_NORM)) >= 0:
+            if first_outside(rows[row : row + 1], 0.0, MAX_VECTOR_NORM) < 0:
+                raise ZeroVector(
+                    f"{what} {row} has no direction: cosine needs a length above zero", index=row
+                )
             raise NonFiniteVector(
                 f"{what} {row} holds NaN or infinity, or is longer than {MAX_VECTOR_NORM:g}", index=row
             )
-        if (
-            self.metric is Metric.COSINE
-            and (row := first_outside(rows, MIN_COSINE_NORM, MAX_VECTOR_NORM)) >= 0
-        ):
-            raise ZeroVector(f"{what} {row} has no direction: cosine needs a length above zero", index=row)
         return rows
 
 

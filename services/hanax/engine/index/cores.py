@@ -10,11 +10,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+class _OfThread(threading.local):
+    """Whether a thread has a core already, and whether it takes none."""
+
+    held = False
+    aside = False
 
 
 class Cores:
@@ -22,10 +30,12 @@ class Cores:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._free = threading.Semaphore(count)
+        # One item for each free core; a queue of the interpreter's own costs a tenth of a semaphore.
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self._free.put(None)
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="search")
-        # Whether a thread has a core already, and whether it takes none.
-        self._mine = threading.local()
+        self._mine = _OfThread()
 
     def run(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
         """Results in the order of the tasks. The caller waits for a core; further ones are taken if free.
@@ -33,12 +43,18 @@ class Cores:
         A task that calls this has its core already, and takes further ones alone: waiting for one while
         holding one, all would wait for each other.
         """
-        if getattr(self._mine, "aside", False):
+        mine = self._mine
+        if mine.aside:
             return [task() for task in tasks]
-        if getattr(self._mine, "held", False):
+        if mine.held:
             return self._share(tasks)
-        with self._free:
-            return self._holding(lambda: self._share(tasks))
+        self._free.get()
+        mine.held = True
+        try:
+            return self._share(tasks)
+        finally:
+            mine.held = False
+            self._free.put(None)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -53,27 +69,29 @@ class Cores:
             self._mine.aside = False
 
     def _share(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
-        futures: list[Future[T] | None] = [
-            self._threads.submit(self._help, task) if self._free.acquire(blocking=False) else None
-            for task in tasks[1:]
-        ]
+        if len(tasks) == 1:
+            return [tasks[0]()]
+        futures = [self._threads.submit(self._help, task) if self._is_free() else None for task in tasks[1:]]
         results = [tasks[0]()]
         for task, future in zip(tasks[1:], futures, strict=True):
             results.append(task() if future is None else future.result())
         return results
 
-    def _help(self, task: Callable[[], T]) -> T:
+    def _is_free(self) -> bool:
+        """Take a core if there is one that nobody uses."""
         try:
-            return self._holding(task)
-        finally:
-            self._free.release()
+            self._free.get_nowait()
+        except Empty:
+            return False
+        return True
 
-    def _holding(self, task: Callable[[], T]) -> T:
+    def _help(self, task: Callable[[], T]) -> T:
         self._mine.held = True
         try:
             return task()
         finally:
             self._mine.held = False
+            self._free.put(None)
 
 
 CORES = Cores(len(os.sched_getaffinity(0)))

@@ -21,7 +21,7 @@ def read_points(view: View, places: Places, projection: Projection, dimension: i
     """The points at `places`, all of which are found, in that order."""
     count = len(places.rows)
     if count and (places.segments == places.segments[0]).all():
-        return _read_of(view.segments[int(places.segments[0])].segment, places.rows, projection)
+        return read_rows(view.segments[int(places.segments[0])].segment, places.rows, projection)
     # Arrays of objects: they are filled and read as a whole.
     ids = np.empty(count, object)
     metadata = np.empty(count, object) if projection.metadata else None
@@ -29,7 +29,7 @@ def read_points(view: View, places: Places, projection: Projection, dimension: i
     created = np.empty(count, np.int64)
     updated = np.empty(count, np.int64)
     for number, here in places.by_segment():
-        found = _read_of(view.segments[number].segment, places.rows[here], projection)
+        found = read_rows(view.segments[number].segment, places.rows[here], projection)
         ids[here] = found.ids
         created[here] = found.created_at_us
         updated[here] = found.updated_at_us
@@ -40,7 +40,8 @@ def read_points(view: View, places: Places, projection: Projection, dimension: i
     return Points(ids.tolist(), None if metadata is None else metadata.tolist(), vectors, created, updated)
 
 
-def _read_of(segment: Segment, rows: Rows, projection: Projection) -> Points:
+def read_rows(segment: Segment, rows: Rows, projection: Projection) -> Points:
+    """The points of one segment's rows, in that order."""
     return Points(
         segment.ids(rows),
         segment.metadata(rows) if projection.metadata else None,

@@ -5,6 +5,7 @@ A batch stays in columns to the end, so that a query of it costs some microsecon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,13 +17,14 @@ from hanax.core.index_specs import SearchParameters
 from hanax.engine.index.flat import search_exact
 from hanax.engine.index.protocol import Mask, Nearest
 from hanax.engine.points import Hits, Points, Projection
-from hanax.engine.query.reading import allowed_flags, read_points
+from hanax.engine.query.reading import allowed_flags, read_points, read_rows
 from hanax.engine.schema import VectorField
 from hanax.engine.segment.masks import words_of
 from hanax.engine.segment.view import Places, SegmentView, View
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: making one takes a third of the time.
+@dataclass(slots=True)
 class Search:
     """What is searched for in one vector column. Points beyond max_distance are left out."""
 
@@ -49,40 +51,54 @@ class Found:
 
 def search(view: View, queries: NDArray[np.float32], asked: Search) -> list[Hits]:
     """The nearest matching points of each query: float32[q, d], checked by the field."""
-    found = find(view, queries, asked)
-    kept = found.rows >= 0
-    if asked.max_distance is not None:
-        kept &= found.distances <= np.float32(asked.max_distance)
-    # Distances ascend, so that what is kept comes first in each row.
-    ends = np.cumsum(kept.sum(axis=1))
-    distances = found.distances[kept]
-    places = Places(found.segments[kept], found.rows[kept])
-    points = read_points(view, places, asked.projection, asked.field.dimension)
+    answers = _answers(view, queries, asked)
+    if len(answers) == 1 and asked.max_distance is None:
+        # The usual case, and the short way: every place is filled, and all points are in one segment.
+        number, (of_each, rows) = answers[0]
+        distances, ends = of_each.ravel(), range(of_each.shape[1], of_each.size + 1, of_each.shape[1])
+        points = read_rows(view.segments[number].segment, rows.ravel(), asked.projection)
+    else:
+        found = _joined(answers, asked.limit, len(queries))
+        kept = found.rows >= 0
+        if asked.max_distance is not None:
+            kept &= found.distances <= np.float32(asked.max_distance)
+        # Distances ascend, so that what is kept comes first in each row.
+        ends = np.cumsum(kept.sum(axis=1)).tolist()
+        distances = found.distances[kept]
+        places = Places(found.segments[kept], found.rows[kept])
+        points = read_points(view, places, asked.projection, asked.field.dimension)
     if (distances[1:] == distances[:-1]).any():
         points = _ties_by_id(points, distances, ends)
-    bounds = [0, *ends.tolist()]
-    return [Hits(distances[start:end], points.part(start, end)) for start, end in pairwise(bounds)]
+    if len(queries) == 1:
+        return [Hits(distances, points)]
+    return [Hits(distances[start:end], points.part(start, end)) for start, end in pairwise((0, *ends))]
 
 
 def find(view: View, queries: NDArray[np.float32], asked: Search) -> Found:
     """Where the nearest matching points of each query are."""
+    return _joined(_answers(view, queries, asked), asked.limit, len(queries))
+
+
+def _answers(view: View, queries: NDArray[np.float32], asked: Search) -> list[tuple[int, Nearest]]:
+    """Of each segment that has matching points: its number, and as many as there are, up to the limit."""
     answers = []
     for number, part in enumerate(view.segments):
         mask = _allowed(part, asked.expression)
         limit = min(asked.limit, part.rows if mask is None else mask.count)
         if limit:
             answers.append((number, _nearest(part, queries, limit, mask, asked)))
+    return answers
+
+
+def _joined(answers: list[tuple[int, Nearest]], limit: int, queries: int) -> Found:
     if not answers:
-        nobody = np.full((len(queries), 0), -1, np.int64)
-        return Found(np.empty((len(queries), 0), np.float32), nobody, nobody)
-    if len(answers) == 1:
-        number, (distances, rows) = answers[0]
-        return Found(distances, np.full(rows.shape, number), rows)
+        nobody = np.full((queries, 0), -1, np.int64)
+        return Found(np.empty((queries, 0), np.float32), nobody, nobody)
     distances = np.concatenate([nearest.distances for _, nearest in answers], axis=1)
     rows = np.concatenate([nearest.rows for _, nearest in answers], axis=1)
     segments = np.repeat([number for number, _ in answers], [a.rows.shape[1] for _, a in answers])
     # Places that were not filled are at infinity, and no distance is.
-    order = np.argsort(distances, axis=1, kind="stable")[:, : asked.limit]
+    order = np.argsort(distances, axis=1, kind="stable")[:, :limit]
     return Found(
         np.take_along_axis(distances, order, axis=1), segments[order], np.take_along_axis(rows, order, axis=1)
     )
@@ -106,7 +122,7 @@ def _allowed(part: SegmentView, expression: Filter | None) -> Mask | None:
     return Mask(words_of(flags), int(np.count_nonzero(flags)))
 
 
-def _ties_by_id(points: Points, distances: NDArray[np.float32], ends: NDArray[np.int64]) -> Points:
+def _ties_by_id(points: Points, distances: NDArray[np.float32], ends: Sequence[int]) -> Points:
     """Points of one query at the same distance come in the order of their ids, however they are stored."""
     order = list(range(len(points)))
     tied = np.flatnonzero(distances[1:] == distances[:-1])

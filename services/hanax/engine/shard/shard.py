@@ -189,7 +189,7 @@ class Shard:
         hits = search(self._view(), checked, asked)
         if (
             expression is None
-            and parameters == DEFAULT_PARAMETERS
+            and (parameters is DEFAULT_PARAMETERS or parameters == DEFAULT_PARAMETERS)
             and self._live.offer(vector_name, checked, limit)
         ):
             self._live_job.ask()
