@@ -68,3 +68,7 @@ class IndexedRig(Rig):
 
     def wait(self) -> None:
         assert self.shard.wait_until_indexed(DEADLINE_S)
+
+
+def index_folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "indexes").iterdir())

@@ -117,7 +117,7 @@ def test_codes_of_vectors_that_are_brought_to_length_one() -> None:
     ("metric", "normed"), [(scan.DOT, True), (scan.DOT, False), (scan.SQUARED_L2, False), (scan.L1, False)]
 )
 def test_rescoring_orders_candidates_by_distance_then_row(metric: int, normed: bool) -> None:
-    """normed: the lengths of rows, here 2, and of queries, here 2 as well, are divided by, as under cosine."""
+    """normed: the lengths of rows and of queries, here 2 each, are divided by, as under cosine."""
     random = np.random.default_rng(metric)
     vectors = random.integers(-2, 3, (300, 19)).astype(np.float32)
     queries = np.zeros((4, 19), np.float32)
