@@ -25,8 +25,12 @@ from hanax.engine.index.rescoring import rescore_and_count
 from hanax.engine.index.scalar import ScalarQuantiser
 from hanax.engine.index.space import Space
 
-# So few allowed rows are compared in full: lists would mostly be read in vain.
+# So few allowed rows, or so small a share, are compared in full: where neighbours are few and far between
+# they lie in lists all over, and most lists would have to be read.
 _FEW_ALLOWED = 256
+_SMALL_SHARE = 1 / 64
+# Neighbours among the allowed rows may lie deeper than the mean share says.
+_DEEPER = 2.0
 # Rows that are asked for to learn how many candidates codes have to keep.
 _LEARNING_QUERIES = 128
 
@@ -87,13 +91,13 @@ class Ivf:
     def search(self, queries: NDArray[np.float32], k: int, mask: Mask | None, effort: Effort) -> Nearest:
         """Raises nothing; see `Index.search`."""
         count = len(self.source.vectors)
-        share = 1.0
+        among = float(k)
         if mask is not None:
-            if mask.count <= max(_FEW_ALLOWED, 2 * k):
+            if mask.count <= max(_FEW_ALLOWED, 2 * k, count * _SMALL_SHARE):
                 return Flat(self.source, "none", None).search(queries, k, mask, effort)
-            share = mask.count / count
-        # The k nearest of a share of the rows are among the k / share nearest of all.
-        nprobe = min(self.lists.count, max(effort.at(k / share), -(-2 * k * self.lists.count // count)))
+            # The k nearest of a share of the rows are among the k / share nearest of all.
+            among = _DEEPER * k * count / mask.count
+        nprobe = min(self.lists.count, max(effort.at(among), -(-2 * k * self.lists.count // count)))
         nearest, lacking = self._nearest(queries, k, nprobe, mask)
         if lacking:
             missing = np.flatnonzero(nearest.rows[:, -1] < 0)
