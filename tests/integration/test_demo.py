@@ -134,7 +134,8 @@ class TestIndexing:
             present = stack.count("interrupted")
             assert 0 < present < len(documents)
             indexed = await index_corpus(api, target, documents, lambda *now: None)
-        assert indexed == len(documents) - present
+        # What was on its way when the run was interrupted may have arrived after the count.
+        assert 0 < indexed <= len(documents) - present
         assert stack.count("interrupted") == len(documents)
 
     async def test_points_of_another_corpus_are_replaced_and_removed(
