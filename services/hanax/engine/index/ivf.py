@@ -31,6 +31,8 @@ _FEW_ALLOWED = 256
 _SMALL_SHARE = 1 / 64
 # Neighbours among the allowed rows may lie deeper than the mean share says.
 _DEEPER = 2.0
+# Allowed rows that the lists hold on average, for each neighbour asked for.
+_LEAST_ALLOWED = 20
 # Rows that are asked for to learn how many candidates codes have to keep.
 _LEARNING_QUERIES = 128
 
@@ -91,13 +93,13 @@ class Ivf:
     def search(self, queries: NDArray[np.float32], k: int, mask: Mask | None, effort: Effort) -> Nearest:
         """Raises nothing; see `Index.search`."""
         count = len(self.source.vectors)
-        among = float(k)
+        among, least = float(k), 2 * k
         if mask is not None:
             if mask.count <= max(_FEW_ALLOWED, 2 * k, count * _SMALL_SHARE):
                 return Flat(self.source, "none", None).search(queries, k, mask, effort)
             # The k nearest of a share of the rows are among the k / share nearest of all.
-            among = _DEEPER * k * count / mask.count
-        nprobe = min(self.lists.count, max(effort.at(among), -(-2 * k * self.lists.count // count)))
+            among, least = _DEEPER * k * count / mask.count, round(_LEAST_ALLOWED * k * count / mask.count)
+        nprobe = min(self.lists.count, max(effort.at(among), -(-least * self.lists.count // count)))
         nearest, lacking = self._nearest(queries, k, nprobe, mask)
         if lacking:
             missing = np.flatnonzero(nearest.rows[:, -1] < 0)
