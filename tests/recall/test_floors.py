@@ -157,8 +157,8 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 @pytest.mark.parametrize(("type_", "quantisation"), indexings())
 def test_recall(stage: Stage, type_: str, quantisation: str) -> None:
     indexing = Indexing.model_validate({"index": {"type": type_}, "quantisation": {"type": quantisation}})
-    if indexing.problem(stage.metric, DIMENSION):
-        pytest.skip("not for this metric")
+    if problem := indexing.problem(stage.metric, DIMENSION):
+        pytest.skip(problem)
     stage.rig.shard.set_indexing(indexing)
     assert stage.rig.shard.wait_until_indexed(DEADLINE_S)
     indexed = [stats for stats in stage.rig.shard.stats().indexes if stats.rows >= LEAST_ROWS]
