@@ -40,8 +40,10 @@ from hanax.runtime.routing_file import RoutingFile
 log = structlog.get_logger()
 
 # A kernel that returns needs the GIL back. Beside a thread that computes in Python it waits a
-# whole switch interval for it: 5 ms by default, as long as an exact search of 100,000 rows.
-_SWITCH_INTERVAL_S: Final = 0.0005
+# whole switch interval for it: 5 ms by default, as long as an exact search of 100,000 rows. And a thread
+# that searches small segments lets go of the GIL for microseconds, again and again: every time those
+# that wait for it start waiting anew, unless the interval is shorter than a search.
+_SWITCH_INTERVAL_S: Final = 0.0002
 
 # One may merge, which takes long, while the other seals what writers wait for.
 _MAINTENANCE_THREADS: Final = 2

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from hanax.core.errors import Overloaded
 from hanax.core.filters import parse_filter
@@ -147,6 +150,16 @@ class Stress:
             assert self.rig.shard.count(own) == POINTS
 
 
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """As in the service: `index_shard/process.py` says what happens without."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("quick_switches")
 def test_writers_readers_and_maintenance(folder: Path) -> None:
     with Rig(folder, options=ShardOptions(segment_max_rows=64)) as rig:
         stress = Stress(rig)
@@ -159,6 +172,33 @@ def test_writers_readers_and_maintenance(folder: Path) -> None:
             if not again:
                 rig.reopen()
     assert stats.last_sequence >= WRITERS * GENERATIONS
+
+
+def test_seal_does_not_wait_for_what_is_written_later(folder: Path) -> None:
+    """Writers that go on capture more and more: sealing ends with what was there when it was asked for."""
+    with Rig(folder, options=ShardOptions(segment_max_rows=1)) as rig:
+        enough = threading.Event()
+
+        def write() -> None:
+            number = 0
+            while not enough.is_set():
+                number += 1
+                with suppress(Overloaded):
+                    rig.upsert([number])
+
+        writers = [threading.Thread(target=write) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(ROUNDS):
+                sealer = threading.Thread(target=rig.shard.seal)
+                sealer.start()
+                sealer.join(DEADLINE_S)
+                assert not sealer.is_alive(), "seal goes on for ever"
+        finally:
+            enough.set()
+            for writer in writers:
+                writer.join()
 
 
 def test_metadata_of_one_point_set_by_many(folder: Path) -> None:

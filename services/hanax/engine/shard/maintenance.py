@@ -77,11 +77,17 @@ class Maintenance:
         self._sources: Sequence[Source] = ()
         self._build: _Build | None = None
 
-    def seal_captured(self) -> None:
-        """Make every captured moment durable, oldest first."""
+    def seal_oldest(self) -> bool:
+        """Make the oldest captured moment durable. Returns whether more of them wait."""
         with self._sealing:
-            while self._state.captured and not self._stopped.is_set():
+            if self._state.captured and not self._stopped.is_set():
                 self._seal_oldest()
+            return bool(self._state.captured) and not self._stopped.is_set()
+
+    @property
+    def sealed_sequence(self) -> int:
+        """The last write that is in a segment which the manifest names."""
+        return self._state.persisted.sequence
 
     def merge(self, quiet: bool) -> bool:
         """Merge what should be merged. Returns False when there was nothing to do.

@@ -242,8 +242,7 @@ class Shard:
 
     def seal(self) -> None:
         """Make everything written so far a sealed segment, now."""
-        self._capture_now()
-        self._upkeep.seal()
+        self._upkeep.seal(self._capture_now())
 
     def compact(self) -> None:
         """Rewrite everything as one segment without dead rows and index it, now.
@@ -358,8 +357,10 @@ class Shard:
             self._captured_bytes = self._log.record_bytes
             self._captured_sequence = self._state.current.sequence
 
-    def _capture_now(self) -> None:
-        self._queue.submit(Write(prepare=self._capture_everything))
+    def _capture_now(self) -> int:
+        """Returns the last sequence captured."""
+        sequence, _ = self._queue.submit(Write(prepare=self._capture_everything))
+        return int(sequence)
 
     def _compare_live(self) -> bool:
         """The job that measures the recall of live queries."""

@@ -22,7 +22,7 @@ class Upkeep:
     """Methods may be called from any thread."""
 
     def __init__(
-        self, name: str, maintenance: Maintenance, background: Background, capture: Callable[[], None]
+        self, name: str, maintenance: Maintenance, background: Background, capture: Callable[[], int]
     ) -> None:
         """capture: queue the growing segment to be sealed. Raises Unavailable when the shard is closed."""
         self._maintenance = maintenance
@@ -35,7 +35,7 @@ class Upkeep:
         self._awaits_age = False
         # Why sealing fails, when the disk is full.
         self.stuck = ""
-        self.seal_job = Job(background, f"seal {name}", self.seal)
+        self.seal_job = Job(background, f"seal {name}", self._seal)
         self.merge_job = Job(background, f"merge {name}", self._merge, long=True)
         self.index_job = Job(background, f"index {name}", self._index, long=True)
 
@@ -57,21 +57,13 @@ class Upkeep:
             self._awaits_age = True
             self._background.submit(self._seal_old, _OLD_S)
 
-    def seal(self) -> bool:
-        """Make all that is captured durable. Raises StorageFull."""
-        try:
-            self._maintenance.seal_captured()
-        except StorageFull as error:
-            self.stuck = error.message
-            raise
-        self.stuck = ""
-        with self._changed:
-            self._sealed_at = time.monotonic()
-        self.merge_job.ask()
-        self.index_job.ask()
-        self._await_quiet()
-        self._tell()
-        return False
+    def seal(self, sequence: int) -> None:
+        """Make all that was captured up to `sequence` durable. Raises StorageFull.
+
+        What writers add meanwhile is not waited for: they may go on for ever.
+        """
+        while self._maintenance.sealed_sequence < sequence and self._seal():
+            pass
 
     def compact(self) -> None:
         """Merge everything sealed and build its indexes, in the caller's thread."""
@@ -90,6 +82,21 @@ class Upkeep:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._maintenance.is_settled(), timeout_s)
             return not self._closed and self._maintenance.is_settled()
+
+    def _seal(self) -> bool:
+        try:
+            more = self._maintenance.seal_oldest()
+        except StorageFull as error:
+            self.stuck = error.message
+            raise
+        self.stuck = ""
+        with self._changed:
+            self._sealed_at = time.monotonic()
+        self.merge_job.ask()
+        self.index_job.ask()
+        self._await_quiet()
+        self._tell()
+        return more
 
     def _merge(self) -> bool:
         try:

@@ -82,7 +82,7 @@ def link_durably(source: Path, target: Path) -> None:
 def checked_size(path: Path, size: int, checksum: str) -> None:
     """Read a file once. Raises DataLoss when it is missing or differs."""
     digest = xxhash.xxh3_64()
-    buffer = bytearray(_READ_BYTES)
+    buffer = bytearray(min(_READ_BYTES, size + 1))
     read = 0
     try:
         with path.open("rb", buffering=0) as file:
@@ -101,7 +101,8 @@ def map_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     """Map a file as a read-only array; an empty file gives an empty array."""
     if 0 in shape:
         return np.empty(shape, dtype)
-    array: NDArray[Any] = np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=shape))
+    # As text: of a Path, memmap looks up every folder on the way.
+    array: NDArray[Any] = np.asarray(np.memmap(str(path), dtype=dtype, mode="r", shape=shape))
     return array
 
 
