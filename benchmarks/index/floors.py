@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.index import ours, processes
 from benchmarks.index.datasets import Dataset, K, load
 from hanax.core.index_specs import FlatIndex, Indexing, KdTreeIndex, LshIndex, SearchParameters
+from hanax.engine.points import Hits
 from hanax.engine.shard import Shard
 
 _DATA: Final = "e"
@@ -60,7 +61,8 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
             shard.compact()
             ours.wait_until_indexed(shard)
             parameters = _least_probes(shard, data) if name == "LSH" else SearchParameters()
-            seconds, answers = [], []
+            seconds: list[float] = []
+            answers: list[Hits] = []
             for query in data.queries[:_QUERIES]:
                 started = time.perf_counter()
                 answers += shard.search(query[None], K, parameters=parameters)

@@ -116,10 +116,10 @@ class ShardSearcher:
         self._shard = self._opened.__enter__()
         wait_until_indexed(self._shard)
 
-    def search(self, effort: SearchParameters) -> list[Hits]:
+    def search(self, effort: SearchParameters) -> Sequence[Hits]:
         return self._shard.search(self._data.queries, K, projection=IDS_ONLY, parameters=effort)
 
-    def rows(self, answer: list[Hits]) -> NDArray[np.int64]:
+    def rows(self, answer: Sequence[Hits]) -> NDArray[np.int64]:
         return rows_of(answer)
 
     def close(self) -> None:

@@ -63,10 +63,10 @@ class _Ours:
     def __init__(self, shard: Shard, data: Dataset) -> None:
         self._shard, self._queries = shard, data.queries
 
-    def search(self, number: int, effort: SearchParameters) -> list[Hits]:
+    def search(self, number: int, effort: SearchParameters) -> Sequence[Hits]:
         return self._shard.search(self._queries[number : number + 1], K, parameters=effort)
 
-    def rows(self, answer: list[Hits]) -> list[int]:
+    def rows(self, answer: Sequence[Hits]) -> list[int]:
         rows: list[int] = ours.rows_of(answer)[0].tolist()
         return rows
 

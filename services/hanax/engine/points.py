@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ class Projection(NamedTuple):
 METADATA_ONLY = Projection()
 
 
-# Not frozen: a search makes thousands of them, and a frozen one takes three times as long.
+# Not frozen: a search makes many of them, and a frozen one takes three times as long.
 @dataclass(slots=True)
 class Points:
     """n points. A column that the projection left out is None."""
@@ -60,3 +61,27 @@ class Hits:
 
     distances: NDArray[np.float32]
     points: Points
+
+
+class BatchHits(Sequence[Hits]):
+    """The hits of each query of a batch. They stay in columns, and are cut apart when they are looked at."""
+
+    def __init__(self, distances: NDArray[np.float32], points: Points, ends: Sequence[int]) -> None:
+        """distances: float32[n], and n points, query after query. ends: where each query's hits end."""
+        self._distances = distances
+        self._points = points
+        self._ends = ends
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, number: int) -> Hits: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Hits]: ...
+    def __getitem__(self, number: int | slice) -> Hits | list[Hits]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        end = self._ends[number]
+        start = 0 if number in (0, -len(self)) else self._ends[number - 1]
+        return Hits(self._distances[start:end], self._points.part(start, end))

@@ -87,6 +87,18 @@ def test_a_sealed_copy_has_the_same_rows(folder: Path, count: int) -> None:
         )[:50]
 
 
+def test_ids_of_one_length_end_as_they_were_given(folder: Path) -> None:
+    """They are read as cells of an array, which may end in zeros."""
+    ids = [b"\x01" + bytes([number, 0, 0]) for number in range(20)]
+    growing = GrowingSegment(SCHEMA)
+    append(growing, ids, 1)
+    sealed = sealed_from(folder / "s", [Part(growing, all_rows(growing))])
+    rows = np.array([19, 0, 7, 7])
+    assert sealed.ids(rows) == [ids[row] for row in rows]
+    assert sealed.ids(np.empty(0, np.int64)) == []
+    assert_same(growing, rows, sealed, rows)
+
+
 def test_blocks_hold_every_row_and_its_norm(folder: Path) -> None:
     growing = GrowingSegment(SCHEMA)
     append(growing, names(300), 1)

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from hanax.engine.kernels import cpu
-from hanax.engine.kernels.llvm import I8, I16, I32, I64, data_pointer, declare
+from hanax.engine.kernels.llvm import I1, I8, I16, I32, I64, POINTER, data_pointer, declare
 
 BLOCK = 32
 _BYTES = ir.VectorType(I8, 64)
@@ -98,9 +98,7 @@ def scan_block(typing, codes, block, tables, distances, bound):
         base = builder.gep(pointer, [builder.mul(block, stride)], source_etype=I8)
         table = data_pointer(context, builder, signature.args[2], tables)
         out = data_pointer(context, builder, signature.args[3], distances)
-        undefined = ir.Constant(_INTS, ir.Undefined)
-        first = builder.insert_element(undefined, bound, ir.Constant(I32, 0))
-        bounds = builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * 16))
+        bounds = _spread(builder, bound)
         bits = ir.Constant(I64, 0)
         for half, found in enumerate(_scan(builder, base, table, builder.sdiv(stride, row_stride))):
             target = builder.gep(out, [ir.Constant(I64, 64 * half)], source_etype=I8)
@@ -111,3 +109,40 @@ def scan_block(typing, codes, block, tables, distances, bound):
         return bits
 
     return signature, generate
+
+
+@intrinsic
+def append_lanes(typing, found, bits, first, distances, positions, count):
+    """Append found[lane] to distances[:count] and first + lane to positions[:count] for each of 32 bits;
+    return the new count. All but the bits are int32.
+    """
+    signature = types.int64(found, types.uint64, types.int32, distances, positions, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        found, bits, first, distances, positions, count = arguments
+        source = data_pointer(context, builder, signature.args[0], found)
+        targets = [
+            data_pointer(context, builder, type_, array)
+            for type_, array in zip(signature.args[3:5], (distances, positions), strict=True)
+        ]
+        some = ir.VectorType(I1, 16)
+        store = declare(builder, "llvm.masked.compressstore.v16i32", ir.VoidType(), [_INTS, POINTER, some])
+        for half in range(2):
+            half_bits = builder.trunc(builder.lshr(bits, ir.Constant(I64, 16 * half)), I16)
+            address = builder.gep(source, [ir.Constant(I64, 64 * half)], source_etype=I8)
+            lanes = ir.Constant(_INTS, list(range(16 * half, 16 * half + 16)))
+            values = (builder.load(address, typ=_INTS, align=4), builder.add(_spread(builder, first), lanes))
+            for value, target in zip(values, targets, strict=True):
+                place = builder.gep(target, [count], source_etype=I32)
+                builder.call(store, [value, place, builder.bitcast(half_bits, some)])
+            count = builder.add(count, builder.zext(builder.ctpop(half_bits), I64))
+        return count
+
+    return signature, generate
+
+
+def _spread(builder, number):
+    """<16 x i32> of one."""
+    undefined = ir.Constant(_INTS, ir.Undefined)
+    first = builder.insert_element(undefined, number, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * 16))

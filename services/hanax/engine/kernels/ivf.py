@@ -12,17 +12,18 @@ import numpy as np
 from numba import boolean, float32, int32, int64, njit, types, uint8, uint32, uint64, void
 
 from hanax.engine.kernels.distance import distance1
-from hanax.engine.kernels.fast_scan import BLOCK, scan_block
-from hanax.engine.kernels.llvm import bits_of_float, trailing_zeros
+from hanax.engine.kernels.fast_scan import BLOCK
+from hanax.engine.kernels.list_scan import scan_lists
+from hanax.engine.kernels.llvm import bits_of_float
 from hanax.engine.kernels.narrowing import (
     add_four,
-    allowed_bits,
+    ask_for_codes,
     compare_codes,
+    give_nearest,
     is_allowed,
-    keep_nearest,
 )
-from hanax.engine.kernels.pool import NO_BOUND, insert_key, key_of, offer, row_of
-from hanax.engine.kernels.probing import BINS, CHUNK, compare_centroids, nearest_lists, order_by_list
+from hanax.engine.kernels.pool import NO_BOUND, key_of, offer, row_of
+from hanax.engine.kernels.probing import choose_lists, choosing_room
 from hanax.engine.kernels.product import distances_to_centroids
 from hanax.engine.kernels.tables import fill_tables
 
@@ -57,72 +58,40 @@ def search_product(
     kernels.scan. nprobe: lists read. kept: candidates taken from product to int8 codes. candidates:
     int64[q, c], rows, ascending by distance, -1 after the last.
     """
-    parts = books.shape[0]
     refined = codes.shape[0] > 0
-    limit = candidates.shape[1]
     values = np.empty(queries.shape[1], np.float32)
-    tables = np.empty((parts, 16), np.float32)
+    tables = np.empty((books.shape[0], 16), np.float32)
     packed = np.zeros((blocks.shape[1], 64), np.uint8)
-    chunk = min(CHUNK, queries.shape[0])
-    to_centroids = np.empty((chunk, centroids.shape[0]), np.int32)
-    nearest = np.empty(chunk, np.int64)
-    nearest_starts = np.empty(centroids.shape[0] + 1, np.int64)
-    order = np.empty(chunk, np.int64)
-    bins = np.empty(BINS, np.int32)
+    choosing = choosing_room(queries.shape[0], centroids.shape[0])
     lists = np.empty(nprobe, np.int64)
-    pool = np.empty(limit, np.int64)
+    pool = np.empty(candidates.shape[1], np.int64)
     room = 2 * kept + 192
-    distances = np.empty(room + BLOCK, np.int32)
-    positions = np.empty(room + BLOCK, np.int64)
-    found = np.empty(BLOCK, np.int32)
-    for turn in range(queries.shape[0]):
-        place = turn % CHUNK
-        if place == 0:
-            end = min(turn + CHUNK, queries.shape[0])
-            compare_centroids(l1, centroids, centroid_norms, queries, constants, turn, end, to_centroids)
-            order_by_list(to_centroids, end - turn, nearest, nearest_starts, order)
-        q = turn - place + order[place]
-        nearest_lists(to_centroids[order[place]], lists, nprobe, bins)
-        constant = constants[q]
-        for j in range(queries.shape[1]):
-            values[j] = np.float32(queries[q, j]) - np.float32(128.0)
-        fill_tables(l1, values, books, tables, packed)
-        count = 0
-        bound = np.int32(2_147_483_647)
-        for probe in range(nprobe):
-            number = row_of(lists[probe])
-            first = starts[number]
-            end = starts[number + 1]
-            for block in range(block_starts[number], block_starts[number + 1]):
-                width = min(np.int64(BLOCK), end - first)
-                allowed = (np.uint64(1) << np.uint64(width)) - np.uint64(1)
-                if masked:
-                    allowed &= allowed_bits(mask, rows, first, width)
-                if allowed != np.uint64(0):
-                    near = scan_block(blocks, block, packed, found, bound) & allowed
-                    while near != np.uint64(0):
-                        lane = trailing_zeros(near)
-                        near &= near - np.uint64(1)
-                        distances[count] = found[lane]
-                        positions[count] = first + lane
-                        count += 1
-                    if count >= room:
-                        count, bound = keep_nearest(distances, positions, count, kept, bins)
-                first += BLOCK
-        if count > kept:
-            count, bound = keep_nearest(distances, positions, count, kept, bins)
-        if refined:
-            count = compare_codes(codes, norms, l1, queries, q, constant, positions, count, pool, limit)
-        else:
-            taken = 0
-            for i in range(count):
-                insert_key(pool, taken, limit, key_of(distances[i], positions[i]))
-                taken = min(taken + 1, limit)
-            count = taken
-        for i in range(count):
-            candidates[q, i] = rows[row_of(pool[i])]
-        for i in range(count, limit):
-            candidates[q, i] = -1
+    # While one query's candidates arrive from memory, the next one's lists are scanned.
+    found = np.empty((2, room + 2 * BLOCK), np.int32)
+    positions = np.empty((2, room + BLOCK), np.int32)
+    count = np.int64(0)
+    query = np.int64(0)
+    for turn in range(queries.shape[0] + 1):
+        before = query
+        count_before = count
+        if turn < queries.shape[0]:
+            query = choose_lists(l1, centroids, centroid_norms, queries, constants, turn, choosing, lists)
+            for j in range(queries.shape[1]):
+                values[j] = np.float32(queries[query, j]) - np.float32(128.0)
+            fill_tables(l1, values, books, tables, packed)
+            count = scan_lists(
+                lists, starts, block_starts, blocks, packed, masked, mask, rows, kept,
+                found[turn & 1], positions[turn & 1],
+            )  # fmt: skip
+            if refined:
+                ask_for_codes(codes, norms, positions[turn & 1], count)
+        if turn > 0:
+            distances = found[1 - (turn & 1)]
+            places = positions[1 - (turn & 1)]
+            if refined:
+                constant = constants[before]
+                compare_codes(codes, norms, l1, queries, before, constant, places, count_before, distances)
+            give_nearest(distances, places, count_before, rows, pool, candidates[before])
 
 
 _LIST_ARGUMENTS = (_starts_t, _rows_t, boolean, _words_t, int64, int64[:, ::1])
@@ -147,22 +116,11 @@ def search_lists(
     with norms, or float32[n, padded], by position. The rest as in `search_product`.
     """
     limit = candidates.shape[1]
-    chunk = min(CHUNK, queries.shape[0])
-    to_centroids = np.empty((chunk, centroids.shape[0]), np.int32)
-    nearest = np.empty(chunk, np.int64)
-    nearest_starts = np.empty(centroids.shape[0] + 1, np.int64)
-    order = np.empty(chunk, np.int64)
-    bins = np.empty(BINS, np.int32)
+    choosing = choosing_room(queries.shape[0], centroids.shape[0])
     lists = np.empty(nprobe, np.int64)
     pool = np.empty(limit, np.int64)
     for turn in range(queries.shape[0]):
-        place = turn % CHUNK
-        if place == 0:
-            end = min(turn + CHUNK, queries.shape[0])
-            compare_centroids(l1, centroids, centroid_norms, queries, constants, turn, end, to_centroids)
-            order_by_list(to_centroids, end - turn, nearest, nearest_starts, order)
-        q = turn - place + order[place]
-        nearest_lists(to_centroids[order[place]], lists, nprobe, bins)
+        q = choose_lists(l1, centroids, centroid_norms, queries, constants, turn, choosing, lists)
         constant = constants[q]
         size = 0
         bound = NO_BOUND
@@ -205,22 +163,11 @@ def search_bytes(
     limit = candidates.shape[1]
     values = np.empty(queries.shape[1], np.float32)
     tables = np.empty((parts, 256), np.float32)
-    chunk = min(CHUNK, queries.shape[0])
-    to_centroids = np.empty((chunk, centroids.shape[0]), np.int32)
-    nearest = np.empty(chunk, np.int64)
-    nearest_starts = np.empty(centroids.shape[0] + 1, np.int64)
-    order = np.empty(chunk, np.int64)
-    bins = np.empty(BINS, np.int32)
+    choosing = choosing_room(queries.shape[0], centroids.shape[0])
     lists = np.empty(nprobe, np.int64)
     pool = np.empty(limit, np.int64)
     for turn in range(queries.shape[0]):
-        place = turn % CHUNK
-        if place == 0:
-            end = min(turn + CHUNK, queries.shape[0])
-            compare_centroids(l1, centroids, centroid_norms, queries, constants, turn, end, to_centroids)
-            order_by_list(to_centroids, end - turn, nearest, nearest_starts, order)
-        q = turn - place + order[place]
-        nearest_lists(to_centroids[order[place]], lists, nprobe, bins)
+        q = choose_lists(l1, centroids, centroid_norms, queries, constants, turn, choosing, lists)
         for j in range(queries.shape[1]):
             values[j] = np.float32(queries[q, j]) - np.float32(128.0)
         distances_to_centroids(l1, values, books, tables)

@@ -47,13 +47,29 @@ def prefetch_line(typing, matrix, row, line):
     def generate(context, builder, signature, arguments):
         pointer = row_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
         offset = builder.shl(arguments[2], ir.Constant(I64, 6))
-        address = builder.gep(pointer, [offset], source_etype=I8)
-        prefetch = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [POINTER, I32, I32, I32])
-        # Read, keep in all levels, data.
-        builder.call(prefetch, [address, ir.Constant(I32, 0), ir.Constant(I32, 3), ir.Constant(I32, 1)])
+        _prefetch(builder, builder.gep(pointer, [offset], source_etype=I8))
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic
+def prefetch_number(typing, array, place):
+    """Ask for array[place], int32."""
+    signature = types.void(array, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        pointer = data_pointer(context, builder, signature.args[0], arguments[0])
+        _prefetch(builder, builder.gep(pointer, [arguments[1]], source_etype=I32))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _prefetch(builder, address):
+    prefetch = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [POINTER, I32, I32, I32])
+    # Read, keep in all levels, data.
+    builder.call(prefetch, [address, ir.Constant(I32, 0), ir.Constant(I32, 3), ir.Constant(I32, 1)])
 
 
 @intrinsic

@@ -6,13 +6,10 @@ import numpy as np
 from numba import njit
 
 from hanax.engine.kernels.distance import distance1, distance4
-from hanax.engine.kernels.llvm import prefetch_line
-from hanax.engine.kernels.pool import NO_BOUND, key_of, offer
+from hanax.engine.kernels.llvm import prefetch_line, prefetch_number
+from hanax.engine.kernels.pool import insert_key, key_of, offer, row_of
 
 _LEAF = {"nogil": True, "error_model": "numpy", "_nrt": False}
-
-# Length of the scratch array for counting.
-BINS = 256
 
 
 @njit(**_LEAF)
@@ -32,66 +29,96 @@ def allowed_bits(mask, rows, first, count):
 
 
 @njit(**_LEAF)
-def keep_nearest(distances, positions, count, wanted, bins):
-    """Keep the `wanted` nearest candidates, and some that are about as near; return their number, at most
-    2 wanted + 64, and a bound that the others reach.
+def keep_nearest(distances, positions, count, wanted):
+    """Keep the `wanted` nearest of some candidates, and some that are about as near, in their order; return
+    their number, at most 2 wanted + 64, and a bound that the others reach.
+
+    distances, positions: int32[count]. The bound is found by halves: counting what is below one is a
+    matter of a few vector instructions.
     """
     low = distances[0]
     high = distances[0]
     for i in range(count):
         low = min(low, distances[i])
         high = max(high, distances[i])
-    shift = np.int32(0)
-    while (high - low) >> shift >= BINS:
-        shift += np.int32(1)
-    bins[:] = 0
-    for i in range(count):
-        bins[(distances[i] - low) >> shift] += 1
-    last = np.int32(0)
-    total = bins[0]
-    while total < wanted and last < BINS - 1:
-        last += np.int32(1)
-        total += bins[last]
-    edge = low + (last << shift)
-    bound = edge + (np.int32(1) << shift)
-    spare = wanted + 64
+    high += np.int32(1)
+    enough = wanted + (wanted >> 2) + 8
+    below = count
+    # Fewer than wanted are below `low`.
+    while high - low > 1 and below > enough:
+        middle = low + ((high - low) >> 1)
+        nearer = np.int32(0)
+        for i in range(count):
+            nearer += np.int32(distances[i] < middle)
+        if nearer < wanted:
+            low = middle
+        else:
+            high = middle
+            below = np.int64(nearer)
     kept = 0
+    if below <= 2 * wanted + 64:
+        for i in range(count):
+            distance = distances[i]
+            distances[kept] = distance
+            positions[kept] = positions[i]
+            kept += distance < high
+        return kept, high
+    # So many at the same distance.
+    spare = wanted + 64
     for i in range(count):
         distance = distances[i]
-        if distance < edge or (distance < bound and spare > 0):
-            spare -= distance >= edge
-            distances[kept] = distances[i]
+        if distance < low or (distance < high and spare > 0):
+            spare -= distance >= low
+            distances[kept] = distance
             positions[kept] = positions[i]
             kept += 1
-    return kept, np.int32(bound)
+    return kept, high
 
 
 @njit(**_LEAF)
-def compare_codes(codes, norms, l1, queries, query, constant, positions, count, pool, limit):
-    """The `limit` nearest of some positions by their int8 codes, into the pool; return their number."""
+def ask_for_codes(codes, norms, positions, count):
+    """What `compare_codes` is going to read begins to arrive from memory."""
     lines = (codes.shape[1] + 63) // 64
     for i in range(count):
+        position = np.int64(positions[i])
         for line in range(lines):
-            prefetch_line(codes, positions[i], line)
-    size = 0
-    bound = NO_BOUND
+            prefetch_line(codes, position, line)
+        prefetch_number(norms, position)
+
+
+@njit(**_LEAF)
+def compare_codes(codes, norms, l1, queries, query, constant, positions, count, distances):
+    """distances[:count] of some positions by their int8 codes."""
     i = 0
     while i + 4 <= count:
-        a = positions[i]
-        b = positions[i + 1]
-        c = positions[i + 2]
-        d = positions[i + 3]
-        p, q, r, s = distance4(l1, codes, norms, a, b, c, d, queries, query, constant)
-        size, bound = offer(pool, size, limit, bound, key_of(p, a))
-        size, bound = offer(pool, size, limit, bound, key_of(q, b))
-        size, bound = offer(pool, size, limit, bound, key_of(r, c))
-        size, bound = offer(pool, size, limit, bound, key_of(s, d))
+        a = np.int64(positions[i])
+        b = np.int64(positions[i + 1])
+        c = np.int64(positions[i + 2])
+        d = np.int64(positions[i + 3])
+        distances[i], distances[i + 1], distances[i + 2], distances[i + 3] = distance4(
+            l1, codes, norms, a, b, c, d, queries, query, constant
+        )
         i += 4
     while i < count:
-        distance = distance1(l1, codes, norms, positions[i], queries, query, constant)
-        size, bound = offer(pool, size, limit, bound, key_of(distance, positions[i]))
+        distances[i] = distance1(l1, codes, norms, np.int64(positions[i]), queries, query, constant)
         i += 1
-    return size
+
+
+@njit(**_LEAF)
+def give_nearest(distances, positions, count, rows, pool, candidates):
+    """The rows at the nearest of some positions, ascending, -1 after the last: candidates, int64[c]."""
+    limit = candidates.shape[0]
+    # Insertion is for few.
+    if count > limit + 8:
+        count, _ = keep_nearest(distances, positions, count, limit)
+    size = 0
+    for i in range(count):
+        insert_key(pool, size, limit, key_of(distances[i], positions[i]))
+        size = min(size + 1, limit)
+    for i in range(size):
+        candidates[i] = rows[row_of(pool[i])]
+    for i in range(size, limit):
+        candidates[i] = -1
 
 
 @njit(**_LEAF)

@@ -11,13 +11,44 @@ from hanax.engine.kernels.pool import NO_BOUND, key_of, offer
 _LEAF = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 # Queries whose order is chosen together.
-CHUNK = 256
+_CHUNK = 256
 # Length of the scratch array for counting.
-BINS = 257
+_BINS = 257
 # Queries that are compared with the centroids together.
 _GROUP = 8
 # So many lists are chosen by insertion, more by buckets.
 _FEW_LISTS = 16
+
+
+@njit(nogil=True, error_model="numpy")
+def choosing_room(queries, lists):
+    """Scratch arrays for `choose_lists`, for so many queries and lists."""
+    chunk = min(_CHUNK, queries)
+    return (
+        np.empty((chunk, lists), np.int32),
+        np.empty(chunk, np.int64),
+        np.empty(lists + 1, np.int64),
+        np.empty(chunk, np.int64),
+        np.empty(_BINS, np.int32),
+    )
+
+
+@njit(**_LEAF)
+def choose_lists(l1, centroids, norms, queries, constants, turn, room, lists):
+    """The query whose turn it is, and, as keys in `lists`, int64[nprobe], the lists nearest to it.
+
+    centroids: uint8[lists, padded], with norms. queries: uint8[q, padded], constants: int32[q]. turn: from
+    0 up to q, one after the other.
+    """
+    distances, nearest, starts, order, bins = room
+    place = turn % _CHUNK
+    first = turn - place
+    if place == 0:
+        end = min(first + _CHUNK, queries.shape[0])
+        compare_centroids(l1, centroids, norms, queries, constants, first, end, distances)
+        order_by_list(distances, end - first, nearest, starts, order)
+    nearest_lists(distances[order[place]], lists, lists.shape[0], bins)
+    return first + order[place]
 
 
 @njit(**_LEAF)
@@ -67,7 +98,7 @@ def order_by_list(distances, count, lists, starts, order):
 def nearest_lists(distances, pool, limit, bins):
     """The `limit` lists whose centroids are nearest, as keys in pool[:limit], about ascending.
 
-    distances: int32[lists]. bins: int32[BINS], scratch.
+    distances: int32[lists]. bins: int32[_BINS], scratch.
     """
     count = distances.shape[0]
     if limit <= _FEW_LISTS:
@@ -83,12 +114,12 @@ def nearest_lists(distances, pool, limit, bins):
         low = min(low, distances[c])
         high = max(high, distances[c])
     shift = np.int32(0)
-    while (high - low) >> shift >= BINS - 1:
+    while (high - low) >> shift >= _BINS - 1:
         shift += np.int32(1)
     bins[:] = 0
     for c in range(count):
         bins[((distances[c] - low) >> shift) + 1] += 1
-    for number in range(1, BINS):
+    for number in range(1, _BINS):
         bins[number] += bins[number - 1]
     for c in range(count):
         number = (distances[c] - low) >> shift

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from hanax.core.filters import Filter
 from hanax.core.index_specs import SearchParameters
 from hanax.engine.index.flat import search_exact
 from hanax.engine.index.protocol import Mask, Nearest
-from hanax.engine.points import Hits, Points, Projection
+from hanax.engine.points import BatchHits, Hits, Points, Projection
 from hanax.engine.query.reading import allowed_flags, read_points, read_rows
 from hanax.engine.schema import VectorField
 from hanax.engine.segment.masks import words_of
@@ -49,7 +48,7 @@ class Found:
     rows: NDArray[np.int64]
 
 
-def search(view: View, queries: NDArray[np.float32], asked: Search) -> list[Hits]:
+def search(view: View, queries: NDArray[np.float32], asked: Search) -> Sequence[Hits]:
     """The nearest matching points of each query: float32[q, d], checked by the field."""
     answers = _answers(view, queries, asked)
     if len(answers) == 1 and asked.max_distance is None:
@@ -71,7 +70,7 @@ def search(view: View, queries: NDArray[np.float32], asked: Search) -> list[Hits
         points = _ties_by_id(points, distances, ends)
     if len(queries) == 1:
         return [Hits(distances, points)]
-    return [Hits(distances[start:end], points.part(start, end)) for start, end in pairwise((0, *ends))]
+    return BatchHits(distances, points, ends)
 
 
 def find(view: View, queries: NDArray[np.float32], asked: Search) -> Found:

@@ -178,7 +178,7 @@ class Shard:
         projection: Projection = METADATA_ONLY,
         vector_name: str = DEFAULT_VECTOR,
         parameters: SearchParameters = DEFAULT_PARAMETERS,
-    ) -> list[Hits]:
+    ) -> Sequence[Hits]:
         """The nearest matching points of each query, float32[q, dimension]; k come back whenever k match.
 
         parameters: in place of the effort that was measured to hold the collection's recall.

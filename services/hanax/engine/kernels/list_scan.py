@@ -1,0 +1,42 @@
+"""Lists of 4-bit product codes, from one block to the next, for the nearest candidates of one query."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hanax.engine.kernels.fast_scan import BLOCK, append_lanes, scan_block
+from hanax.engine.kernels.narrowing import allowed_bits, keep_nearest
+from hanax.engine.kernels.pool import row_of
+
+
+@njit(nogil=True, error_model="numpy", _nrt=False)
+def scan_lists(lists, starts, block_starts, blocks, packed, masked, mask, rows, kept, distances, positions):
+    """About `kept` candidates by product codes from some lists, given as keys; return their number.
+
+    distances: int32[room + 64], positions: int32[room + 32], room for so many candidates before the
+    farthest are dropped.
+    """
+    count = np.int64(0)
+    bound = np.int32(2_147_483_647)
+    room = positions.shape[0] - BLOCK
+    found = distances[room + BLOCK :]
+    for probe in range(lists.shape[0]):
+        number = row_of(lists[probe])
+        first = starts[number]
+        end = starts[number + 1]
+        for block in range(block_starts[number], block_starts[number + 1]):
+            width = min(np.int64(BLOCK), end - first)
+            allowed = (np.uint64(1) << np.uint64(width)) - np.uint64(1)
+            if masked:
+                allowed &= allowed_bits(mask, rows, first, width)
+            if allowed != np.uint64(0):
+                near = scan_block(blocks, block, packed, found, bound) & allowed
+                if near != np.uint64(0):
+                    count = append_lanes(found, near, np.int32(first), distances, positions, count)
+                if count >= room:
+                    count, bound = keep_nearest(distances, positions, count, kept)
+            first += BLOCK
+    if count > kept:
+        count, bound = keep_nearest(distances, positions, count, kept)
+    return count
