@@ -155,3 +155,7 @@ class SearchParameters(Spec):
     ef_search: int | None = Field(None, ge=1, le=10_000, description="hnsw: nodes kept in mind")
     nprobe: int | None = Field(None, ge=1, le=65_536, description="ivf: lists read")
     probes: int | None = Field(None, ge=1, le=10_000, description="lsh: buckets read in each table")
+
+    @property
+    def states_nothing(self) -> bool:
+        return not (self.exact or self.ef_search or self.nprobe or self.probes)

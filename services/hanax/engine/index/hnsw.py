@@ -4,7 +4,8 @@ Neighbor Search Using Hierarchical Navigable Small World Graphs" (TPAMI 2018, ar
 The walk compares codes of one byte a component, or float32 rows of the space; the nearest that it finds are
 compared again in full. The effort is ef_search: how many nodes the walk keeps in mind.
 
-Under a mask, few allowed rows are compared one by one. Else the walk visits allowed rows alone and steps over
+Under a mask, few allowed rows are compared one by one; for many queries together, in tiles of codes, more of
+them. Else the walk visits allowed rows alone and steps over
 rejected ones (ACORN-1). A walk may end before it has found as many rows as it was to keep in mind, where the
 allowed rows are not joined; then all of them are compared one by one: k come back.
 """
@@ -24,6 +25,7 @@ from hanax.engine.index.hnsw_rows import Comparable, WalkedRows
 from hanax.engine.index.protocol import Arrays, Effort, Mask, Nearest, Source, Work
 from hanax.engine.index.rescoring import rescore
 from hanax.engine.kernels import hnsw_masked, hnsw_search
+from hanax.engine.kernels.code_tiles import FEWEST_QUERIES, scan_tiles
 
 _EFFORTS = (
     10,
@@ -57,6 +59,9 @@ _BYTES_PER_EF = 40_000
 _BYTES_BESIDE = 32
 # So many allowed rows within two steps of a node, on average, join the allowed rows to one graph.
 _JOINED = 10.0
+# In tiles for many queries: this part of the cost, and more the fewer queries share the work of laying
+# them out.
+_TILED, _LAID_OUT = 0.25, 4.0
 # A walk under a mask keeps up to this part more nodes in mind, the fewer rows are allowed: where they lie
 # apart from the query, its neighbours are harder to find.
 _MORE_MASKED = 1.0
@@ -113,7 +118,7 @@ class Hnsw:
     def _find(self, queries: Comparable, ef: int, mask: Mask | None, candidates: NDArray[np.int64]) -> None:
         """Fill in the rows nearest to each query by the walk's distances, ascending: int64[q, c], c <= ef."""
         asked = np.arange(len(candidates))
-        if mask is not None and not self.walkable(mask, ef):
+        if mask is not None and not self.walkable(mask, ef, len(candidates)):
             self._compare(queries, _allowed(mask, mask.count), asked, candidates)
             return
         found = np.empty(len(candidates), np.int64)
@@ -132,17 +137,26 @@ class Hnsw:
         if len(short):
             self._compare(queries, _allowed(mask, len(rows.matrix)), short, candidates)
 
-    def walkable(self, mask: Mask, ef: int) -> bool:
-        """Whether walking is cheaper than comparing the allowed rows, and finds them."""
+    def walkable(self, mask: Mask, ef: int, queries: int) -> bool:
+        """Whether walking is cheaper than comparing the allowed rows, and finds them.
+
+        queries: how many are asked together.
+        """
         share = mask.count / len(self.source.vectors)
         row_bytes = self.rows.matrix.shape[1] * self.rows.matrix.itemsize + _BYTES_BESIDE
+        if self._tiled(queries):
+            row_bytes *= _TILED + _LAID_OUT / queries
         return mask.count * row_bytes > _BYTES_PER_EF * ef and share * self.graph.reach > _JOINED
+
+    def _tiled(self, queries: int) -> bool:
+        return self.rows.quantiser is not None and queries >= FEWEST_QUERIES
 
     def _compare(
         self, queries: Comparable, chosen: NDArray[np.int64], asked: NDArray[np.int64], out: NDArray[np.int64]
     ) -> None:
         rows = self.rows
-        hnsw_masked.compare_rows(rows.space.l1, rows.matrix, rows.norms, *queries, chosen, asked, out)
+        compare = scan_tiles if self._tiled(len(asked)) else hnsw_masked.compare_rows
+        compare(rows.space.l1, rows.matrix, rows.norms, *queries, chosen, asked, out)
 
 
 def _allowed(mask: Mask | None, count: int) -> NDArray[np.int64]:

@@ -18,8 +18,9 @@ from hanax.core.distances import Metric
 from hanax.core.index_specs import IvfIndex, Quantisation
 from hanax.engine.index.flat import Flat
 from hanax.engine.index.keeping import Kept, learn
-from hanax.engine.index.list_codes import ListCodes, Probe, build_codes, load_codes
+from hanax.engine.index.list_codes import ListCodes, build_codes, load_codes
 from hanax.engine.index.lists import Lists, deal_out, default_lists, train
+from hanax.engine.index.probes import Probe
 from hanax.engine.index.protocol import Arrays, Effort, Mask, Nearest, Source, Work
 from hanax.engine.index.rescoring import rescore_and_count
 from hanax.engine.index.scalar import ScalarQuantiser
@@ -31,8 +32,10 @@ _FEW_ALLOWED = 256
 _SMALL_SHARE = 1 / 64
 # Neighbours among the allowed rows may lie deeper than the mean share says.
 _DEEPER = 2.0
-# Allowed rows that the lists hold on average, for each neighbour asked for.
-_LEAST_ALLOWED = 20
+# Allowed rows that the lists hold on average, for each neighbour asked for, over the share of the allowed
+# rows, or this one if that is less: where a cluster has too few of them, neighbours are in lists in no order.
+_LEAST_ALLOWED = 7
+_LEAST_SHARE = 0.05
 # Rows that are asked for to learn how many candidates codes have to keep.
 _LEARNING_QUERIES = 128
 
@@ -98,12 +101,14 @@ class Ivf:
             if mask.count <= max(_FEW_ALLOWED, 2 * k, count * _SMALL_SHARE):
                 return Flat(self.source, "none", None).search(queries, k, mask, effort)
             # The k nearest of a share of the rows are among the k / share nearest of all.
-            among, least = _DEEPER * k * count / mask.count, round(_LEAST_ALLOWED * k * count / mask.count)
+            share = mask.count / count
+            among = _DEEPER * k / share
+            least = round(_LEAST_ALLOWED * k / share / max(share, _LEAST_SHARE))
         nprobe = min(self.lists.count, max(effort.at(among), -(-least * self.lists.count // count)))
         nearest, lacking = self._nearest(queries, k, nprobe, mask)
         if lacking:
             missing = np.flatnonzero(nearest.rows[:, -1] < 0)
-            # The lists that were read hold fewer than k allowed rows.
+            # The lists that were read hold fewer than k allowed rows, or far fewer than others.
             rest = Flat(self.source, "none", None).search(queries[missing], k, mask, effort)
             nearest.distances[missing], nearest.rows[missing] = rest
         return nearest

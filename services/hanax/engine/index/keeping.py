@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -39,12 +40,16 @@ class Kept(NamedTuple):
     many: int
 
     def product_at(self, k: int, nprobe: int) -> int:
-        share = math.log(max(nprobe, self.few) / self.few) / math.log(max(self.many, self.few + 1) / self.few)
-        factor = self.product_at_few + (self.product - self.product_at_few) * min(1.0, share)
-        return math.ceil(factor * k) + _MORE_OF_PRODUCT
+        return math.ceil(_factor(self, nprobe) * k) + _MORE_OF_PRODUCT
 
     def scalar_at(self, k: int) -> int:
         return math.ceil(self.scalar * k) + _MORE_OF_SCALAR
+
+
+@lru_cache(maxsize=1_024)
+def _factor(kept: Kept, nprobe: int) -> float:
+    share = math.log(max(nprobe, kept.few) / kept.few) / math.log(max(kept.many, kept.few + 1) / kept.few)
+    return kept.product_at_few + (kept.product - kept.product_at_few) * min(1.0, share)
 
 
 # Before less is learnt.

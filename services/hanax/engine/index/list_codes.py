@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.index_specs import ProductQuantisation, Quantisation
 from hanax.engine.index.keeping import MOST_KEPT, Kept
+from hanax.engine.index.list_masks import by_rows, products_pay
 from hanax.engine.index.lists import Lists, Trained, in_runs
+from hanax.engine.index.probes import Compared, Probe
 from hanax.engine.index.product import ProductQuantiser
-from hanax.engine.index.protocol import Arrays, Mask, Source, Work
-from hanax.engine.index.scalar import Encoded
+from hanax.engine.index.protocol import Arrays, Source, Work
 from hanax.engine.index.space import Space
 from hanax.engine.kernels import ivf as kernel
 from hanax.engine.kernels import product as product_kernel
 from hanax.engine.kernels.fast_scan import BLOCK
 
-_NO_WORDS = np.empty(0, np.uint64)
 _NO_CODES = np.empty((0, 0), np.uint8)
 _NO_NORMS = np.empty(0, np.int32)
-
-
-class Probe(NamedTuple):
-    """A batch of queries on its way through the lists: float32[q, d], and their codes."""
-
-    space: Space
-    queries: NDArray[np.float32]
-    encoded: Encoded
-    k: int
-    nprobe: int
-    mask: Mask | None
-
-    def places(self, count: int) -> NDArray[np.int64]:
-        return np.empty((len(self.queries), count), np.int64)
-
-    @property
-    def masking(self) -> tuple[bool, NDArray[np.uint64]]:
-        return self.mask is not None, _NO_WORDS if self.mask is None else self.mask.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +51,10 @@ class ProductLists:
 
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         """Rows worth comparing in full, ascending: int64[q, c], -1 after the last."""
+        mask = probe.mask
+        if len(self.codes) and mask is not None and not products_pay(lists, probe, mask, self.codes):
+            compared = Compared(probe.encoded.codes, self.codes, self.norms)
+            return by_rows(lists, probe, mask, compared, self.kept.scalar_at(probe.k))
         kept = self.kept.product_at(probe.k, probe.nprobe)
         places = probe.places(self.kept.scalar_at(probe.k) if len(self.codes) else kept)
         kernel.search_product(
@@ -144,7 +130,11 @@ class PlainLists:
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         coded = self.stored.dtype == np.uint8
         compared = probe.encoded.codes if coded else padded(probe.space.queries(probe.queries))
-        places = probe.places(self.kept.scalar_at(probe.k) if coded else probe.k)
+        wanted = self.kept.scalar_at(probe.k) if coded else probe.k
+        if probe.mask is not None:
+            rows = Compared(compared, self.stored, self.norms)
+            return by_rows(lists, probe, probe.mask, rows, wanted)
+        places = probe.places(wanted)
         kernel.search_lists(
             probe.space.l1,
             probe.encoded.codes,
@@ -155,7 +145,6 @@ class PlainLists:
             self.norms,
             lists.starts,
             lists.rows,
-            *probe.masking,
             probe.nprobe,
             places,
         )

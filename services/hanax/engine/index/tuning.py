@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.errors import Cancelled
-from hanax.core.index_specs import HnswIndex, IndexSpec, IvfIndex, LshIndex, SearchParameters
+from hanax.core.index_specs import IndexSpec, SearchParameters
 from hanax.engine.index.cores import CORES
 from hanax.engine.index.flat import search_exact
 from hanax.engine.index.protocol import Effort, Index, Nearest, Source
@@ -39,6 +39,10 @@ _BLOCK_QUERIES = 32
 _STANDARD_ERRORS = 1.0
 # Distances of the index and of the scan may differ by rounding.
 _ROUNDING = 1e-5
+
+
+# What a spec or a search calls the effort, by the type of index.
+_STATED_BY: Final = {"hnsw": "ef_search", "ivf": "nprobe", "lsh": "probes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +106,8 @@ class Aim(NamedTuple):
 
 def fixed_effort(spec: IndexSpec | SearchParameters, type_: str) -> int | None:
     """The effort that a collection or a search states for an index of this type."""
-    value: int | None = None
-    if type_ == "hnsw" and isinstance(spec, HnswIndex | SearchParameters):
-        value = spec.ef_search
-    elif type_ == "ivf" and isinstance(spec, IvfIndex | SearchParameters):
-        value = spec.nprobe
-    elif type_ == "lsh" and isinstance(spec, LshIndex | SearchParameters):
-        value = spec.probes
-    return value
+    stated: int | None = getattr(spec, _STATED_BY.get(type_, ""), None)
+    return stated
 
 
 def tune(index: Index, source: Source, aim: Aim, stopped: threading.Event) -> Tuned:

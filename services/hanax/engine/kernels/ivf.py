@@ -66,6 +66,7 @@ def search_product(
     lists = np.empty(nprobe, np.int64)
     pool = np.empty(candidates.shape[1], np.int64)
     room = 2 * kept + 192
+    words = np.zeros(blocks.shape[0] if masked else 0, np.uint64)
     # While one query's candidates arrive from memory, the next one's lists are scanned.
     found = np.empty((2, room + 2 * BLOCK), np.int32)
     positions = np.empty((2, room + BLOCK), np.int32)
@@ -80,7 +81,7 @@ def search_product(
                 values[j] = np.float32(queries[query, j]) - np.float32(128.0)
             fill_tables(l1, values, books, tables, packed)
             count = scan_lists(
-                lists, starts, block_starts, blocks, packed, masked, mask, rows, kept,
+                lists, starts, block_starts, blocks, packed, masked, mask, words, rows, kept,
                 found[turn & 1], positions[turn & 1],
             )  # fmt: skip
             if refined:
@@ -94,7 +95,7 @@ def search_product(
             give_nearest(distances, places, count_before, rows, pool, candidates[before])
 
 
-_LIST_ARGUMENTS = (_starts_t, _rows_t, boolean, _words_t, int64, int64[:, ::1])
+_LIST_ARGUMENTS = (_starts_t, _rows_t, int64, int64[:, ::1])
 
 
 @njit(
@@ -108,7 +109,7 @@ _LIST_ARGUMENTS = (_starts_t, _rows_t, boolean, _words_t, int64, int64[:, ::1])
 )
 def search_lists(
     l1, queries, constants, centroids, centroid_norms, compared, stored, norms,
-    starts, rows, masked, mask, nprobe, candidates,
+    starts, rows, nprobe, candidates,
 ):  # fmt: skip
     """Candidates for each query from lists of int8 codes or of vectors.
 
@@ -128,15 +129,14 @@ def search_lists(
             number = row_of(lists[probe])
             position = starts[number]
             end = starts[number + 1]
-            while not masked and position + 4 <= end:
+            while position + 4 <= end:
                 size, bound = add_four(
                     l1, stored, norms, position, compared, q, constant, pool, size, limit, bound
                 )
                 position += 4
             while position < end:
-                if not masked or is_allowed(mask, np.int64(rows[position])):
-                    distance = distance1(l1, stored, norms, position, compared, q, constant)
-                    size, bound = offer(pool, size, limit, bound, key_of(distance, position))
+                distance = distance1(l1, stored, norms, position, compared, q, constant)
+                size, bound = offer(pool, size, limit, bound, key_of(distance, position))
                 position += 1
         for i in range(size):
             candidates[q, i] = rows[row_of(pool[i])]

@@ -6,12 +6,14 @@ import numpy as np
 from numba import njit
 
 from hanax.engine.kernels.fast_scan import BLOCK, append_lanes, scan_block
-from hanax.engine.kernels.narrowing import allowed_bits, keep_nearest
+from hanax.engine.kernels.narrowing import keep_nearest, known_bits
 from hanax.engine.kernels.pool import row_of
 
 
 @njit(nogil=True, error_model="numpy", _nrt=False)
-def scan_lists(lists, starts, block_starts, blocks, packed, masked, mask, rows, kept, distances, positions):
+def scan_lists(
+    lists, starts, block_starts, blocks, packed, masked, mask, words, rows, kept, distances, positions
+):
     """About `kept` candidates by product codes from some lists, given as keys; return their number.
 
     distances: int32[room + 64], positions: int32[room + 32], room for so many candidates before the
@@ -29,7 +31,7 @@ def scan_lists(lists, starts, block_starts, blocks, packed, masked, mask, rows, 
             width = min(np.int64(BLOCK), end - first)
             allowed = (np.uint64(1) << np.uint64(width)) - np.uint64(1)
             if masked:
-                allowed &= allowed_bits(mask, rows, first, width)
+                allowed &= known_bits(mask, rows, first, width, words, block)
             if allowed != np.uint64(0):
                 near = scan_block(blocks, block, packed, found, bound) & allowed
                 if near != np.uint64(0):

@@ -11,6 +11,9 @@ from hanax.engine.kernels.pool import insert_key, key_of, offer, row_of
 
 _LEAF = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
+# In a word of 32 positions: they have been looked up.
+_KNOWN = np.uint64(1 << 32)
+
 
 @njit(**_LEAF)
 def is_allowed(mask, row):
@@ -26,6 +29,16 @@ def allowed_bits(mask, rows, first, count):
         word = mask[row >> np.int64(6)] >> np.uint64(row & np.int64(63))
         bits |= (word & np.uint64(1)) << np.uint64(lane)
     return bits
+
+
+@njit(**_LEAF)
+def known_bits(mask, rows, first, count, words, block):
+    """`allowed_bits`, looked up once: words, uint64[blocks], keeps them; zeros before."""
+    word = words[block]
+    if word == np.uint64(0):
+        word = allowed_bits(mask, rows, first, count) | _KNOWN
+        words[block] = word
+    return word
 
 
 @njit(**_LEAF)

@@ -66,7 +66,7 @@ def search(view: View, queries: NDArray[np.float32], asked: Search) -> Sequence[
         distances = found.distances[kept]
         places = Places(found.segments[kept], found.rows[kept])
         points = read_points(view, places, asked.projection, asked.field.dimension)
-    if (distances[1:] == distances[:-1]).any():
+    if np.count_nonzero(distances[1:] == distances[:-1]):
         points = _ties_by_id(points, distances, ends)
     if len(queries) == 1:
         return [Hits(distances, points)]

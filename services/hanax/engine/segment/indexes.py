@@ -52,15 +52,12 @@ class SegmentIndex:
         """As the index's own search, at the tuned effort or the one that the parameters state."""
         stated = fixed_effort(parameters, self.plan.index.type)
         effort: Effort = self.tuned.effort if stated is None else FixedEffort(stated)
-        shares = max(1, min(CORES.count, len(queries) // _SHARE_QUERIES))
+        shares = min(CORES.count, len(queries) // _SHARE_QUERIES)
+        if shares <= 1:
+            return CORES.run([partial(self.index.search, queries, k, mask, effort)])[0]
         parts = CORES.run(
-            [
-                partial(self.index.search, part, k, mask, effort)
-                for part in (np.array_split(queries, shares) if shares > 1 else [queries])
-            ]
+            [partial(self.index.search, part, k, mask, effort) for part in np.array_split(queries, shares)]
         )
-        if len(parts) == 1:
-            return parts[0]
         return Nearest(
             np.concatenate([part.distances for part in parts]), np.concatenate([part.rows for part in parts])
         )

@@ -187,11 +187,7 @@ class Shard:
         checked = field.check(queries, "query")
         asked = Search(vector_name, field, limit, expression, max_distance, projection, parameters)
         hits = search(self._view(), checked, asked)
-        if (
-            expression is None
-            and (parameters is DEFAULT_PARAMETERS or parameters == DEFAULT_PARAMETERS)
-            and self._live.offer(vector_name, checked, limit)
-        ):
+        if expression is None and parameters.states_nothing and self._live.offer(vector_name, checked, limit):
             self._live_job.ask()
         return hits
 

@@ -80,7 +80,7 @@ def test_recall_under_masks(metric: Metric, share: float, walks: bool, floor: fl
     index = large_index(metric)
     allowed = np.random.default_rng(7).random(14_000) < share
     mask = indexes.mask_of(allowed)
-    assert index.walkable(mask, 18) == walks
+    assert index.walkable(mask, 18, 40) == walks
     found = index.search(queries, 10, mask, Fixed(10))
     indexes.check_allowed(found, source, queries, allowed)
     assert indexes.recall(found, source, queries, allowed) >= floor
@@ -102,10 +102,29 @@ def test_allowed_rows_that_lie_far_from_the_query() -> None:
             allowed = np.zeros(14_000, np.bool_)
             allowed[order[first:]] = True
             mask = indexes.mask_of(allowed)
-            assert index.walkable(mask, 18) == (first == 7_000)
+            assert index.walkable(mask, 18, 1) == (first == 7_000)
             indexes.check_allowed(index.search(query, 10, mask, Fixed(10)), source, query, allowed)
             found = index.search(query, 10, mask, Fixed(40))
             assert indexes.recall(found, source, query, allowed) >= 0.95
+
+
+def test_many_queries_compare_more_rows_than_one() -> None:
+    """In tiles of codes, which are cheaper; answers are the same."""
+    source = source_of(Metric.EUCLIDEAN, indexes.clusters(3_000, 64, 20))
+    queries = indexes.clusters(40, 64, 21)
+    index = build(source, "int8")
+    allowed = np.random.default_rng(22).random(3_000) < 0.4
+    mask = indexes.mask_of(allowed)
+    assert not index.walkable(mask, 3, 40)
+    assert index.walkable(mask, 2, 1)
+    together = index.search(queries, 10, mask, Fixed(10))
+    assert indexes.recall(together, source, queries, allowed) >= 0.99
+    few = np.random.default_rng(23).random(3_000) < 0.05
+    assert not index.walkable(indexes.mask_of(few), 10, 1)
+    together = index.search(queries, 10, indexes.mask_of(few), Fixed(10))
+    for number, query in enumerate(queries):
+        alone = index.search(query[None], 10, indexes.mask_of(few), Fixed(10))
+        assert alone.rows[0].tolist() == together.rows[number].tolist()
 
 
 def test_allowed_rows_that_are_not_joined() -> None:
@@ -117,7 +136,7 @@ def test_allowed_rows_that_are_not_joined() -> None:
     index = Hnsw(source, rows, alone)
     allowed = np.random.default_rng(11).random(3_000) < 0.9
     queries = indexes.clusters(3, 256, 12)
-    assert index.walkable(indexes.mask_of(allowed), 44)
+    assert index.walkable(indexes.mask_of(allowed), 44, 3)
     for flags, mask in ((allowed, indexes.mask_of(allowed)), (np.ones(3_000, np.bool_), None)):
         found = index.search(queries, 10, mask, Fixed(40))
         indexes.check_allowed(found, source, queries, flags)

@@ -106,6 +106,44 @@ def test_allowed_rows_far_from_the_query_are_found(name: str) -> None:
     indexes.check_allowed(found, source, queries, allowed)
 
 
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("name", QUANTISATIONS)
+def test_only_far_lists_are_allowed(name: str, count: int) -> None:
+    """For one query and for so many that allowed rows are compared in tiles."""
+    source = source_of(Metric.EUCLIDEAN, indexes.clusters(6_000, 32, 25))
+    index = build(source, name, 60)
+    queries = indexes.clusters(1, 32, 26) + np.random.default_rng(27).normal(0, 0.1, (count, 32)).astype(
+        np.float32
+    )
+    order = np.argsort(((source.vectors - queries[0]) ** 2).sum(axis=1))
+    for first in (3_000, 4_800, 5_700):
+        allowed = np.zeros(6_000, np.bool_)
+        allowed[order[first:]] = True
+        found = index.search(queries, 10, indexes.mask_of(allowed), Fixed(3))
+        indexes.check_allowed(found, source, queries, allowed)
+        # Product codes alone tell far rows hardly apart.
+        assert indexes.recall(found, source, queries, allowed) >= 0.9 or name in {
+            "product4-alone",
+            "product8",
+        }
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.05])
+@pytest.mark.parametrize("metric", Metric)
+def test_masked_batches_find_what_single_queries_find(metric: Metric, share: float) -> None:
+    """Ways differ, by lists and by tiles; with all lists read they compare the same rows."""
+    source = source_of(metric, indexes.clusters(5_000, 48, 28))
+    queries = indexes.clusters(30, 48, 29)
+    index = build(source, "product4", 20)
+    allowed = np.random.default_rng(30).random(5_000) < share
+    mask = indexes.mask_of(allowed)
+    together = index.search(queries, 10, mask, Fixed(20))
+    assert indexes.recall(together, source, queries, allowed) >= 0.97
+    alone = [index.search(query[None], 10, mask, Fixed(20)) for query in queries]
+    same = np.mean([(a.rows[0] == b).mean() for a, b in zip(alone, together.rows, strict=True)])
+    assert same >= 0.95
+
+
 @pytest.mark.parametrize(("name", "metric"), EVERY)
 def test_equal_vectors(name: str, metric: Metric) -> None:
     source = source_of(metric, np.ones((500, 8), np.float32))

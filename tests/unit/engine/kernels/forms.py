@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hanax.engine.kernels import codes as code_kernel
 from hanax.engine.kernels.bits import scan_bits, signs
 from hanax.engine.kernels.code_scan import scan_codes
+from hanax.engine.kernels.code_tiles import scan_tiles
 from hanax.engine.kernels.distance import distance1, distance4
 from hanax.engine.kernels.fast_scan import scan_block
 from hanax.engine.kernels.product import fill_blocks
@@ -147,6 +148,10 @@ def _scans() -> dict[str, NDArray[np.int64]]:
         candidates = np.empty((6, 20), np.int64)
         scan_codes(l1, encoded[0], numbers[0][0], encoded[1], numbers[1][1], True, mask, candidates)
         found[f"scan codes {l1}"] = candidates
+        candidates = np.empty((6, 20), np.int64)
+        chosen, asked = np.arange(0, 500, 3), np.arange(6)
+        scan_tiles(l1, encoded[0], numbers[0][0], encoded[1], numbers[1][1], chosen, asked, candidates)
+        found[f"scan tiles {l1}"] = candidates
     words = [np.empty((len(array), 2), np.uint64) for array in (vectors, queries)]
     for array, bits in zip((vectors, queries), words, strict=True):
         signs(array, mean, bits)

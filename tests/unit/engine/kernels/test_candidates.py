@@ -10,6 +10,7 @@ from hanax.engine.kernels import codes as code_kernel
 from hanax.engine.kernels import rescoring, scan
 from hanax.engine.kernels.bits import scan_bits, signs
 from hanax.engine.kernels.code_scan import scan_codes
+from hanax.engine.kernels.code_tiles import scan_tiles
 from hanax.engine.segment.masks import words_of
 from tests.unit.engine.kernels.forms import norms_of
 
@@ -46,6 +47,27 @@ def test_scan_of_codes(count: int, l1: bool) -> None:
     found = np.empty((5, 10), np.int64)
     scan_codes(l1, codes, norms, queries, constants, False, np.empty(0, np.uint64), found)
     assert found.tolist() == [nearest_of(line, np.ones(count, np.bool_), 10) for line in distances]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("l1", [False, True])
+@pytest.mark.parametrize("spread", [2, 127])
+def test_tiles_of_codes(count: int, l1: bool, spread: int) -> None:
+    """Codes that tie, and codes of the whole range; queries that are not asked are left alone."""
+    random = np.random.default_rng(count)
+    codes, queries = (
+        random.integers(128 - spread, 129 + spread, (rows, 128)).astype(np.uint8) for rows in (count, 5)
+    )
+    differences = codes[None].astype(np.int64) - queries[:, None]
+    distances = abs(differences).sum(axis=2) if l1 else (differences**2).sum(axis=2)
+    norms, constants = norms_of(codes)[0], norms_of(queries)[1]
+    asked = np.array([0, 2, 3])
+    for allowed in shares(count, random):
+        for limit in (1, 10, 200):
+            found = np.full((5, limit), -7, np.int64)
+            scan_tiles(l1, codes, norms, queries, constants, np.flatnonzero(allowed), asked, found)
+            assert found[asked].tolist() == [nearest_of(distances[q], allowed, limit) for q in asked]
+            assert (found[[1, 4]] == -7).all()
 
 
 @pytest.mark.parametrize("count", COUNTS)

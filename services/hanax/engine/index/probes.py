@@ -1,0 +1,40 @@
+"""A batch of queries on its way through the lists of an IVF index."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanax.engine.index.protocol import Mask
+from hanax.engine.index.scalar import Encoded
+from hanax.engine.index.space import Space
+
+_NO_WORDS = np.empty(0, np.uint64)
+
+
+class Probe(NamedTuple):
+    """queries: float32[q, d], and their codes."""
+
+    space: Space
+    queries: NDArray[np.float32]
+    encoded: Encoded
+    k: int
+    nprobe: int
+    mask: Mask | None
+
+    def places(self, count: int) -> NDArray[np.int64]:
+        return np.empty((len(self.queries), count), np.int64)
+
+    @property
+    def masking(self) -> tuple[bool, NDArray[np.uint64]]:
+        return self.mask is not None, _NO_WORDS if self.mask is None else self.mask.words
+
+
+class Compared(NamedTuple):
+    """Queries, and rows with their norms by position: what hanax.engine.kernels.distance takes."""
+
+    queries: NDArray[np.uint8] | NDArray[np.float32]
+    stored: NDArray[np.uint8] | NDArray[np.float32]
+    norms: NDArray[np.int32]

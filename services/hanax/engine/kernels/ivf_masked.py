@@ -1,0 +1,130 @@
+"""Searching the lists of an IVF index when only some rows are allowed (hanax.engine.kernels.ivf).
+
+Of the lists that a query reads, the allowed rows alone are compared, by int8 codes or vectors: product codes
+would be compared 32 at a time, and few of them are allowed. Which positions of a list are allowed is found
+when the first query of a batch reads it, and kept for the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import boolean, float32, int32, int64, njit, types, uint8, uint32, uint64, void
+
+from hanax.engine.kernels.distance import distance1, distance4
+from hanax.engine.kernels.llvm import prefetch_line
+from hanax.engine.kernels.pool import NO_BOUND, key_of, offer, row_of
+from hanax.engine.kernels.probing import choose_lists, choosing_room
+
+_codes_t = types.Array(uint8, 2, "C", readonly=True)
+_vectors_t = types.Array(float32, 2, "C", readonly=True)
+_ints_t = types.Array(int32, 1, "C", readonly=True)
+_starts_t = types.Array(int64, 1, "C", readonly=True)
+_rows_t = types.Array(uint32, 1, "C", readonly=True)
+_words_t = types.Array(uint64, 1, "C", readonly=True)
+_LEAF = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
+# Rows that are asked for ahead of those at hand: they lie apart.
+_AHEAD = 32
+# Lists that should hold so many allowed rows tell by their number whether the mask avoids the query.
+_TELLING = 16
+
+
+@njit(**_LEAF)
+def _gather(mask, rows, first, end, positions, count):
+    """Put the allowed ones of the positions first .. end into positions[count:]; return the new count."""
+    for position in range(first, end):
+        row = np.int64(rows[position])
+        # Without a branch: nobody could foretell it.
+        positions[count] = position
+        count += np.int64((mask[row >> np.int64(6)] >> np.uint64(row & np.int64(63))) & np.uint64(1))
+    return count
+
+
+@njit(**_LEAF)
+def _ask_for(stored, row):
+    for line in range((stored.shape[1] * stored.itemsize + 63) >> 6):
+        prefetch_line(stored, row, line)
+
+
+@njit(**_LEAF)
+def _compare(l1, stored, norms, chosen, count, queries, query, constant, pool, limit):
+    """The `limit` nearest of the positions chosen[:count], into the pool; return their number."""
+    size = np.int64(0)
+    bound = NO_BOUND
+    for i in range(min(_AHEAD, count)):
+        _ask_for(stored, chosen[i])
+    i = 0
+    while i + 4 <= count:
+        for j in range(i + _AHEAD, min(i + _AHEAD + 4, count)):
+            _ask_for(stored, chosen[j])
+        a, b, c, d = chosen[i], chosen[i + 1], chosen[i + 2], chosen[i + 3]
+        p, q, r, s = distance4(l1, stored, norms, a, b, c, d, queries, query, constant)
+        size, bound = offer(pool, size, limit, bound, key_of(p, a))
+        size, bound = offer(pool, size, limit, bound, key_of(q, b))
+        size, bound = offer(pool, size, limit, bound, key_of(r, c))
+        size, bound = offer(pool, size, limit, bound, key_of(s, d))
+        i += 4
+    while i < count:
+        distance = distance1(l1, stored, norms, chosen[i], queries, query, constant)
+        size, bound = offer(pool, size, limit, bound, key_of(distance, chosen[i]))
+        i += 1
+    return size
+
+
+@njit(void(_words_t, _rows_t, int64[::1]), nogil=True, cache=True, error_model="numpy")
+def allowed_positions(mask, rows, positions):
+    """Every allowed position, ascending, into positions: int64[allowed + 1], whose last item is scratch."""
+    _gather(mask, rows, np.int64(0), rows.shape[0], positions, np.int64(0))
+
+
+def _signature(stored):
+    return void(
+        boolean, _codes_t, _ints_t, _codes_t, _ints_t, stored, stored, _ints_t,
+        _starts_t, _rows_t, _words_t, int64, int64, int64[:, ::1],
+    )  # fmt: skip
+
+
+@njit([_signature(_codes_t), _signature(_vectors_t)], nogil=True, cache=True, error_model="numpy")
+def search_allowed(
+    l1, queries, constants, centroids, centroid_norms, compared, stored, norms,
+    starts, rows, mask, allowed, nprobe, candidates,
+):  # fmt: skip
+    """Candidates for each query from the allowed rows of lists of int8 codes or of vectors.
+
+    allowed: how many rows the mask allows. A query whose lists hold less than half as many of them as any
+    lists would gets no candidates: what it looks for lies elsewhere. The rest as in
+    `hanax.engine.kernels.ivf.search_lists`.
+    """
+    limit = candidates.shape[1]
+    lists = centroids.shape[0]
+    choosing = choosing_room(queries.shape[0], lists)
+    near = np.empty(nprobe, np.int64)
+    pool = np.empty(limit, np.int64)
+    # Allowed positions of the lists read so far, one list after another, with room for one that is not.
+    positions = np.empty(allowed + 1, np.int64)
+    gathered = np.int64(0)
+    firsts = np.full(lists, -1, np.int64)
+    ends = np.empty(lists, np.int64)
+    chosen = np.empty(allowed, np.int64)
+    for turn in range(queries.shape[0]):
+        q = choose_lists(l1, centroids, centroid_norms, queries, constants, turn, choosing, near)
+        count = np.int64(0)
+        read = np.int64(0)
+        for probe in range(nprobe):
+            number = row_of(near[probe])
+            read += starts[number + 1] - starts[number]
+            if firsts[number] < 0:
+                firsts[number] = gathered
+                gathered = _gather(mask, rows, starts[number], starts[number + 1], positions, gathered)
+                ends[number] = gathered
+            for i in range(firsts[number], ends[number]):
+                chosen[count] = positions[i]
+                count += 1
+        expected = read * allowed // rows.shape[0]
+        if expected >= _TELLING and 2 * count < expected:
+            count = np.int64(0)
+        size = _compare(l1, stored, norms, chosen, count, compared, q, constants[q], pool, limit)
+        for i in range(size):
+            candidates[q, i] = rows[row_of(pool[i])]
+        for i in range(size, limit):
+            candidates[q, i] = -1
