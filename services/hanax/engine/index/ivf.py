@@ -19,10 +19,11 @@ from hanax.core.index_specs import IvfIndex, Quantisation
 from hanax.engine.index.flat import Flat
 from hanax.engine.index.keeping import Kept, learn
 from hanax.engine.index.list_codes import ListCodes, build_codes, load_codes
+from hanax.engine.index.list_masks import all_allowed
 from hanax.engine.index.lists import Lists, deal_out, default_lists, train
 from hanax.engine.index.probes import Probe
 from hanax.engine.index.protocol import Arrays, Effort, Mask, Nearest, Source, Work
-from hanax.engine.index.rescoring import rescore_and_count
+from hanax.engine.index.rescoring import rescore, rescore_and_count
 from hanax.engine.index.scalar import ScalarQuantiser
 from hanax.engine.index.space import Space
 
@@ -36,6 +37,8 @@ _DEEPER = 2.0
 # rows, or this one if that is less: where a cluster has too few of them, neighbours are in lists in no order.
 _LEAST_ALLOWED = 7
 _LEAST_SHARE = 0.05
+# Rows compared in full, beyond twice as many as are asked for, where codes decide among all allowed rows.
+_MORE_OF_FAR = 16
 # Rows that are asked for to learn how many candidates codes have to keep.
 _LEARNING_QUERIES = 128
 
@@ -99,7 +102,7 @@ class Ivf:
         among, least = float(k), 2 * k
         if mask is not None:
             if mask.count <= max(_FEW_ALLOWED, 2 * k, count * _SMALL_SHARE):
-                return Flat(self.source, "none", None).search(queries, k, mask, effort)
+                return self._among_allowed(queries, k, mask, effort)
             # The k nearest of a share of the rows are among the k / share nearest of all.
             share = mask.count / count
             among = _DEEPER * k / share
@@ -109,7 +112,7 @@ class Ivf:
         if lacking:
             missing = np.flatnonzero(nearest.rows[:, -1] < 0)
             # The lists that were read hold fewer than k allowed rows, or far fewer than others.
-            rest = Flat(self.source, "none", None).search(queries[missing], k, mask, effort)
+            rest = self._among_allowed(queries[missing], k, mask, effort)
             nearest.distances[missing], nearest.rows[missing] = rest
         return nearest
 
@@ -117,7 +120,22 @@ class Ivf:
         self, queries: NDArray[np.float32], k: int, nprobe: int, mask: Mask | None
     ) -> tuple[Nearest, int]:
         """From these lists alone, and how many queries got fewer than k."""
+        candidates = self.codes.candidates(self.lists, self._probe(queries, k, nprobe, mask))
+        return rescore_and_count(self.source, queries, candidates, k)
+
+    def _among_allowed(
+        self, queries: NDArray[np.float32], k: int, mask: Mask | None, effort: Effort
+    ) -> Nearest:
+        """All allowed rows are compared: by codes if there are any, the nearest of those in full."""
+        probe = self._probe(queries, k, 0, mask)
+        compared = self.codes.comparable(probe)
+        if compared is None or mask is None:
+            return Flat(self.source, "none", None).search(queries, k, mask, effort)
+        # Codes tell less where all that is allowed is far away.
+        wanted = min(mask.count, 2 * k + _MORE_OF_FAR)
+        return rescore(self.source, queries, all_allowed(self.lists, probe, mask, compared, wanted), k)
+
+    def _probe(self, queries: NDArray[np.float32], k: int, nprobe: int, mask: Mask | None) -> Probe:
         cosine = self.source.metric is Metric.COSINE
         encoded = self.quantiser.encode(queries if cosine else self.space.queries(queries), unit=cosine)
-        candidates = self.codes.candidates(self.lists, Probe(self.space, queries, encoded, k, nprobe, mask))
-        return rescore_and_count(self.source, queries, candidates, k)
+        return Probe(self.space, queries, encoded, k, nprobe, mask)

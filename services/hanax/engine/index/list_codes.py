@@ -49,11 +49,14 @@ class ProductLists:
     def parameters(self) -> dict[str, Any]:
         return {"holds": "product4", "kept": list(self.kept)}
 
+    def comparable(self, probe: Probe) -> Compared | None:
+        """What rows may be compared by one at a time, nearly as well as in full."""
+        return Compared(probe.encoded.codes, self.codes, self.norms) if len(self.codes) else None
+
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         """Rows worth comparing in full, ascending: int64[q, c], -1 after the last."""
-        mask = probe.mask
-        if len(self.codes) and mask is not None and not products_pay(lists, probe, mask, self.codes):
-            compared = Compared(probe.encoded.codes, self.codes, self.norms)
+        mask, compared = probe.mask, self.comparable(probe)
+        if compared is not None and mask is not None and not products_pay(lists, probe, mask, self.codes):
             return by_rows(lists, probe, mask, compared, self.kept.scalar_at(probe.k))
         kept = self.kept.product_at(probe.k, probe.nprobe)
         places = probe.places(self.kept.scalar_at(probe.k) if len(self.codes) else kept)
@@ -93,6 +96,9 @@ class ByteLists:
     def parameters(self) -> dict[str, Any]:
         return {"holds": "product8", "kept": list(self.kept)}
 
+    def comparable(self, probe: Probe) -> Compared | None:
+        return None
+
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         places = probe.places(self.kept.product_at(probe.k, probe.nprobe))
         kernel.search_bytes(
@@ -127,22 +133,23 @@ class PlainLists:
     def parameters(self) -> dict[str, Any]:
         return {"holds": "plain", "kept": list(self.kept)}
 
-    def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
+    def comparable(self, probe: Probe) -> Compared:
         coded = self.stored.dtype == np.uint8
-        compared = probe.encoded.codes if coded else padded(probe.space.queries(probe.queries))
-        wanted = self.kept.scalar_at(probe.k) if coded else probe.k
+        queries = probe.encoded.codes if coded else padded(probe.space.queries(probe.queries))
+        return Compared(queries, self.stored, self.norms)
+
+    def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
+        compared = self.comparable(probe)
+        wanted = self.kept.scalar_at(probe.k) if self.stored.dtype == np.uint8 else probe.k
         if probe.mask is not None:
-            rows = Compared(compared, self.stored, self.norms)
-            return by_rows(lists, probe, probe.mask, rows, wanted)
+            return by_rows(lists, probe, probe.mask, compared, wanted)
         places = probe.places(wanted)
         kernel.search_lists(
             probe.space.l1,
             probe.encoded.codes,
             probe.encoded.constants,
             *lists.centroids,
-            compared,
-            self.stored,
-            self.norms,
+            *compared,
             lists.starts,
             lists.rows,
             probe.nprobe,

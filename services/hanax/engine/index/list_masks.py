@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hanax.engine.index.lists import Lists
 from hanax.engine.index.probes import Compared, Probe
 from hanax.engine.index.protocol import Mask
-from hanax.engine.kernels import ivf_masked
+from hanax.engine.kernels import hnsw_masked, ivf_masked
 from hanax.engine.kernels.code_tiles import FEWEST_QUERIES, scan_tiles
 
 # Nanoseconds, for the choice between ways that differ by more than these are off by.
@@ -38,6 +38,27 @@ def by_rows(lists: Lists, probe: Probe, mask: Mask, compared: Compared, wanted: 
         places,
     )
     return places
+
+
+def all_allowed(lists: Lists, probe: Probe, mask: Mask, compared: Compared, wanted: int) -> NDArray[np.int64]:
+    """As `by_rows`, and every allowed row is compared, whatever list it is in."""
+    places = probe.places(wanted)
+    if len(places) >= FEWEST_QUERIES and compared.stored.dtype == np.uint8:
+        _scan_all(lists, probe, mask, compared, places)
+        return places
+    rows = np.empty(mask.count, np.int64)
+    hnsw_masked.allowed_rows(mask.words, 1, rows)
+    hnsw_masked.compare_rows(
+        probe.space.l1,
+        compared.stored,
+        compared.norms,
+        compared.queries,
+        probe.encoded.constants,
+        lists.positions[rows].astype(np.int64),
+        np.arange(len(places)),
+        places,
+    )
+    return _rows_at(lists, places)
 
 
 def products_pay(lists: Lists, probe: Probe, mask: Mask, codes: NDArray[np.uint8]) -> bool:
@@ -81,5 +102,11 @@ def _scan_all(lists: Lists, probe: Probe, mask: Mask, compared: Compared, places
         asked,
         places,
     )
+    _rows_at(lists, places)
+
+
+def _rows_at(lists: Lists, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions become rows, in place; -1 stays."""
     found = places >= 0
     places[found] = lists.rows[places[found]]
+    return places

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ def default_lists(rows: int) -> int:
     return max(1, round(1.6 * math.sqrt(rows)))
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: it keeps what it computed.
+@dataclass(frozen=True)
 class Lists:
     """Positions starts[l] .. starts[l + 1] are the vectors of list l: int64[lists + 1]; rows: uint32[n]."""
 
@@ -39,6 +41,13 @@ class Lists:
     @property
     def count(self) -> int:
         return len(self.starts) - 1
+
+    @cached_property
+    def positions(self) -> NDArray[np.uint32]:
+        """The position of each row: uint32[n]. Made when it is first asked for."""
+        positions = np.empty(len(self.rows), np.uint32)
+        positions[self.rows] = np.arange(len(self.rows), dtype=np.uint32)
+        return positions
 
     @property
     def arrays(self) -> Arrays:
