@@ -8,14 +8,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 DIMENSION = 4
 WRITERS = 3
 IDS_PER_WRITER = 40
 _BUCKETS = 3
 
-Kind = Literal["upsert", "update", "delete", "delete_matching"]
+Kind = Literal["upsert", "insert", "replace", "update", "change_matching", "delete", "delete_matching"]
 
 
 class Content(NamedTuple):
@@ -41,16 +41,25 @@ class Operation:
     def apply(self, state: State) -> State:
         after = dict(state)
         for id_, content in zip(self.ids, self.contents, strict=True):
-            if self.kind == "upsert":
+            if self.kind in ("upsert", "replace" if id_ in state else "insert"):
                 after[id_] = content
             elif self.kind == "update" and id_ in after:
                 old = after[id_]
                 after[id_] = Content({**old.metadata, **content.metadata}, old.vector)
             elif self.kind == "delete":
                 after.pop(id_, None)
+        if self.kind == "change_matching":
+            for id_, item in state.items():
+                if item.metadata["bucket"] == self.bucket:
+                    after[id_] = Content({**item.metadata, **self.change}, item.vector)
         if self.kind == "delete_matching":
             after = {id_: item for id_, item in after.items() if item.metadata["bucket"] != self.bucket}
         return after
+
+    @property
+    def change(self) -> dict[str, Any]:
+        """Of the metadata of all that match."""
+        return {"changed": self.bucket}
 
     @property
     def filter(self) -> list[dict[str, Any]]:
@@ -62,8 +71,8 @@ class Operation:
 
 def operation(round_: int, writer: int, number: int) -> Operation:
     source = random.Random(f"{round_} {writer} {number}")
-    kinds: list[Kind] = ["upsert", "update", "delete", "delete_matching"]
-    (kind,) = source.choices(kinds, [60, 15, 20, 5])
+    kinds = list(get_args(Kind))
+    (kind,) = source.choices(kinds, [45, 10, 5, 10, 5, 20, 5])
     ids = source.sample(range(1_000 * writer, 1_000 * writer + IDS_PER_WRITER), source.randint(1, 8))
     contents = []
     for id_ in ids:
@@ -77,7 +86,7 @@ def operation(round_: int, writer: int, number: int) -> Operation:
                 "padding": "x" * source.randrange(300),
             }
         contents.append(Content(metadata, [float(id_), float(round_), float(number), 1.0]))
-    if kind == "delete_matching":
+    if kind in ("change_matching", "delete_matching"):
         ids, contents = [], []
     return Operation(kind, ids, contents, source.randrange(_BUCKETS), writer)
 

@@ -23,14 +23,25 @@ import numpy as np
 
 from hanax.core.distances import Metric
 from hanax.core.errors import Overloaded
-from hanax.core.filters import parse_filter
+from hanax.core.filter_parsing import parse_filter
 from hanax.core.ids import encode_id
-from hanax.engine.shard import Background, Schema, Shard, ShardOptions
+from hanax.engine.shard import (
+    Background,
+    Conditions,
+    MetadataChange,
+    Schema,
+    Shard,
+    ShardOptions,
+    WriteMode,
+)
 from tests.integration.crash_load import DIMENSION, WRITERS, Operation, operation
 
 SCHEMA = Schema.single(DIMENSION, Metric.EUCLIDEAN)
 # Segments are sealed and merged all the time.
 OPTIONS = ShardOptions(segment_max_rows=48, log_max_bytes=20_000)
+
+
+_MODES = {"upsert": WriteMode.UPSERT, "insert": WriteMode.INSERT, "replace": WriteMode.UPDATE}
 
 
 def now_us() -> int:
@@ -41,13 +52,17 @@ def write(shard: Shard, task: Operation) -> int:
     """Returns the sequence."""
     ids = [encode_id(id_) for id_ in task.ids]
     blobs = [json.dumps(content.metadata).encode() for content in task.contents]
-    if task.kind == "upsert":
+    if task.kind in _MODES:
         vectors = np.array([content.vector for content in task.contents], np.float32)
-        return shard.upsert(ids, {"default": vectors}, blobs).sequence
+        conditions = Conditions(_MODES[task.kind])
+        return shard.upsert(ids, {"default": vectors}, blobs, conditions).sequence
     if task.kind == "update":
         return shard.update_metadata(ids, blobs, replace=False).sequence
     if task.kind == "delete":
         return shard.delete(ids).sequence
+    if task.kind == "change_matching":
+        change = MetadataChange(json.dumps(task.change).encode())
+        return shard.metadata_changes.matching(parse_filter(task.filter), change, lambda: True).sequence
     return shard.delete_matching(parse_filter(task.filter)).sequence
 
 

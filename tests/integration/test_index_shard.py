@@ -194,6 +194,14 @@ def search(rows: Any = None, limit: int = 10, **more: Any) -> pb.SearchRequest:
     return pb.SearchRequest(**{**fields, **more})
 
 
+def order(field: str, key: bytes = b"", **more: Any) -> pb.ScrollRequest:
+    return pb.ScrollRequest(limit=1, order_by=pb.OrderBy(field=field, after_key_json=key), **more)
+
+
+def groups(rows: Any = None, limit: int = 3, **more: Any) -> pb.SearchGroupsRequest:
+    return pb.SearchGroupsRequest(**{"search": search(rows, limit), "field": "a", "groups": 2, **more})
+
+
 MANY = MAX_BATCH_POINTS + 1
 BAD = [
     ("no points", "Upsert", upsert([], np.ones((0, 4)), []), InvalidArgument, "1 to 2000 points, got 0"),
@@ -257,8 +265,9 @@ BAD = [
         MetadataTooLarge,
         "at most 65536 bytes",
     ),
-    ("limit 0", "Search", search(limit=0), InvalidLimit, "between 1 and 1000, got 0"),
-    ("limit 1001", "Search", search(limit=1001), InvalidLimit, "between 1 and 1000, got 1001"),
+    # A full page, as many examples left out, and one to see whether more follow.
+    ("limit 0", "Search", search(limit=0), InvalidLimit, "for 1 to 1101 points, got 0"),
+    ("limit 1102", "Search", search(limit=1102), InvalidLimit, "for 1 to 1101 points, got 1102"),
     ("query dimension", "Search", search(np.ones((1, 3))), DimensionMismatch, "expected .* 4 floats"),
     ("query NaN", "Search", search([[1, 1, 1, float("nan")]]), NonFiniteVector, "query 0"),
     ("no query", "Search", search(queries_float32_le=b""), InvalidArgument, "1 to 100 queries, got 0"),
@@ -272,6 +281,50 @@ BAD = [
     ("get a bad id", "Get", pb.GetRequest(ids=[b"x"]), InvalidId, "stored form"),
     ("scroll limit", "Scroll", pb.ScrollRequest(), InvalidLimit, "got 0"),
     ("scroll cursor", "Scroll", pb.ScrollRequest(limit=1, after_id=b"x"), InvalidCursor, "after_id"),
+    ("order, no field", "Scroll", order(""), InvalidArgument, "expected a field"),
+    ("order, half a start", "Scroll", order("a", after_id=encode_id(1)), InvalidCursor, "a key and an id"),
+    (
+        "order, bad key",
+        "Scroll",
+        order("a", b"[9,1]", after_id=encode_id(1)),
+        InvalidCursor,
+        "key of a point",
+    ),
+    (
+        "order, key no JSON",
+        "Scroll",
+        order("a", b"[", after_id=encode_id(1)),
+        InvalidCursor,
+        "key of a point",
+    ),
+    ("facet field", "Facet", pb.FacetRequest(field="a..b"), InvalidArgument, "expected a field"),
+    ("distinct limit", "Distinct", pb.DistinctRequest(field="a"), InvalidLimit, "got 0"),
+    (
+        "distinct start",
+        "Distinct",
+        pb.DistinctRequest(field="a", limit=1, after_json=b"[1]"),
+        InvalidArgument,
+        "text, a number",
+    ),
+    (
+        "no example",
+        "Recommend",
+        pb.RecommendRequest(dimension=4),
+        InvalidArgument,
+        "1 to 100 examples, got 0",
+    ),
+    (
+        "example dimension",
+        "Recommend",
+        pb.RecommendRequest(dimension=3, limit=1, negatives_float32_le=bytes(12)),
+        DimensionMismatch,
+        "4 floats",
+    ),
+    ("groups, two queries", "SearchGroups", groups(np.ones((2, 4))), InvalidArgument, "one query"),
+    ("no groups", "SearchGroups", groups(groups=0), InvalidLimit, "1 to 100 groups, got 0"),
+    ("groups of none", "SearchGroups", groups(limit=0), InvalidLimit, "1 to 100 points, got 0"),
+    ("groups field", "SearchGroups", groups(field=""), InvalidArgument, "expected a field"),
+    ("groups value", "SearchGroups", groups(values_json=[b"{}"]), InvalidArgument, "text, a number"),
     ("count filter", "Count", pb.CountRequest(filter_json=b"7"), InvalidFilter, "got the number 7"),
     ("delete nothing", "Delete", pb.DeleteRequest(), InvalidArgument, "either ids or a filter"),
     (

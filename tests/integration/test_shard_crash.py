@@ -181,6 +181,13 @@ def test_killed_shards_keep_their_word(tmp_path: Path) -> None:
         assert segments > 0
 
 
+_MODES = {
+    "upsert": pb.WRITE_MODE_UPSERT,
+    "insert": pb.WRITE_MODE_INSERT,
+    "replace": pb.WRITE_MODE_UPDATE,
+}
+
+
 class ServiceWriter:
     """Writes over gRPC until the process is gone."""
 
@@ -213,16 +220,22 @@ class ServiceWriter:
     def _write(self, task: Operation) -> int:
         ids = [encode_id(id_) for id_ in task.ids]
         blobs = [json.dumps(content.metadata).encode() for content in task.contents]
-        if task.kind == "upsert":
-            vectors = [content.vector for content in task.contents]
-            metadata = [content.metadata for content in task.contents]
-            return int(self._shard.upsert(task.ids, vectors, metadata).sequence)
+        if task.kind in _MODES:
+            rows = np.array([content.vector for content in task.contents], "<f4")
+            vectors = [index_shard_process.column(rows)]
+            upsert = pb.UpsertRequest(ids=ids, vectors=vectors, metadata=blobs, mode=_MODES[task.kind])
+            return int(self._shard.call("Upsert", upsert).sequence)
         if task.kind == "update":
             update = pb.UpdateMetadataRequest(ids=ids, metadata=blobs, mode=pb.METADATA_MODE_MERGE)
             return int(self._shard.call("UpdateMetadata", update).sequence)
         if task.kind == "delete":
             return int(self._shard.call("Delete", pb.DeleteRequest(ids=ids)).sequence)
         raw = json.dumps(task.filter).encode()
+        if task.kind == "change_matching":
+            change = pb.ChangeMetadataRequest(
+                filter_json=raw, metadata=json.dumps(task.change).encode(), mode=pb.METADATA_MODE_MERGE
+            )
+            return int(self._shard.call("ChangeMetadata", change).sequence)
         return int(self._shard.call("Delete", pb.DeleteRequest(filter_json=raw)).sequence)
 
 

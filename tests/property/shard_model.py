@@ -12,11 +12,11 @@ from hanax.core.distances import Metric
 from hanax.core.filters import Filter
 from hanax.core.ids import hash_of
 from hanax.engine.filters.evaluation import compile_filter
-from hanax.engine.shard import Points, Projection, Shard
+from hanax.engine.shard import MetadataChange, Points, Projection, Shard
 from tests.property.shard_strategies import DIMENSION, Item, Metadata, Vector
 from tests.unit.engine import reference
 
-EVERYTHING = Projection(metadata=True, vectors=True)
+EVERYTHING = Projection(metadata=True, vectors=True, versions=True)
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class Point:
     metadata: Metadata
     created_at_us: int
     updated_at_us: int
+    version: int
 
 
 @dataclass
 class Model:
-    """Each write is told its time."""
+    """Each write is told its time and its sequence."""
 
     metric: Metric
     points: dict[bytes, Point] = field(default_factory=dict)
@@ -37,17 +38,35 @@ class Model:
     def copy(self) -> Model:
         return Model(self.metric, dict(self.points))
 
-    def upsert(self, batch: Sequence[Item], now_us: int) -> int:
+    def upsert(self, batch: Sequence[Item], now_us: int, sequence: int) -> int:
         """Returns how many are new."""
         before = len(self.points)
         for id_, vector, metadata in batch:
             known = self.points.get(id_)
             created = known.created_at_us if known else now_us
-            self.points[id_] = Point(vector, metadata, created, now_us)
+            self.points[id_] = Point(vector, metadata, created, now_us, sequence)
         return len(self.points) - before
 
+    def version(self, id_: bytes) -> int:
+        """0 where there is no such point."""
+        return self.points[id_].version if id_ in self.points else 0
+
+    def change_metadata(
+        self, ids: Sequence[bytes], change: MetadataChange, now_us: int, sequence: int
+    ) -> int:
+        """Returns how many have other metadata now."""
+        updated = 0
+        for id_ in ids:
+            if known := self.points.get(id_):
+                before = orjson.dumps(known.metadata)
+                after = change.apply(orjson.loads(before))
+                if orjson.dumps(after) != before:
+                    updated += 1
+                    self.points[id_] = replace(known, metadata=after, updated_at_us=now_us, version=sequence)
+        return updated
+
     def update_metadata(
-        self, ids: Sequence[bytes], patches: Sequence[Metadata], replaced: bool, now_us: int
+        self, ids: Sequence[bytes], patches: Sequence[Metadata], replaced: bool, now_us: int, sequence: int
     ) -> list[bytes]:
         """Returns those that are missing."""
         missing = []
@@ -57,7 +76,7 @@ class Model:
                 missing.append(id_)
                 continue
             metadata = patch if replaced else known.metadata | patch
-            self.points[id_] = replace(known, metadata=metadata, updated_at_us=now_us)
+            self.points[id_] = replace(known, metadata=metadata, updated_at_us=now_us, version=sequence)
         return missing
 
     def delete(self, ids: Sequence[bytes]) -> int:
@@ -67,7 +86,7 @@ class Model:
         if expression is None:
             return self.points
         matches = compile_filter(expression)
-        return {id_: point for id_, point in self.points.items() if matches(point.metadata)}
+        return {id_: point for id_, point in self.points.items() if matches(point.metadata, id_)}
 
     def in_scroll_order(self, expression: Filter | None = None) -> list[bytes]:
         return sorted(self.matching(expression), key=lambda id_: (hash_of(id_), id_))
@@ -78,12 +97,14 @@ class Model:
         """Each of these points is as it should be."""
         assert found.metadata is not None
         assert found.vectors is not None
+        assert found.versions is not None
         for place, id_ in enumerate(found.ids):
             point = self.points[id_]
             assert orjson.loads(found.metadata[place]) == point.metadata
             assert found.vectors[place].tolist() == point.vector.tolist()
             assert found.created_at_us[place] == point.created_at_us
             assert found.updated_at_us[place] == point.updated_at_us
+            assert found.versions[place] == point.version
 
     def check_scroll(self, shard: Shard, limit: int, expression: Filter | None) -> None:
         """All pages together are all points that match, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -12,7 +13,7 @@ from hanax.core.distances import Metric
 from hanax.core.filters import And, Condition, Filter, Not, Operator, Or
 from hanax.core.ids import encode_id
 from hanax.core.index_specs import Indexing, KdTreeIndex
-from hanax.engine.shard import ShardOptions
+from hanax.engine.shard import MetadataChange, ShardOptions
 
 DIMENSION = 3
 
@@ -62,6 +63,13 @@ metadata: st.SearchStrategy[Metadata] = st.fixed_dictionaries(
         "list": st.lists(st.integers(0, 2), max_size=2),
         "text": st.text(st.characters(codec="utf-8"), max_size=30),
     },
+)
+
+changes: st.SearchStrategy[MetadataChange] = st.builds(
+    MetadataChange,
+    metadata.map(orjson.dumps),
+    st.booleans(),
+    st.lists(st.sampled_from([("n",), ("tag",), ("list", "x"), ("text",)]), max_size=2).map(tuple),
 )
 
 items = st.builds(Item, ids, vectors, metadata)

@@ -27,9 +27,22 @@ from hypothesis.stateful import (
 )
 
 from hanax.core.distances import Metric
+from hanax.core.errors import VersionConflict
 from hanax.core.filters import Filter
+from hanax.core.ids import encode_id
 from hanax.core.index_specs import Indexing
-from hanax.engine.shard import Background, Schema, Shard, ShardOptions, Upserted, index_plans
+from hanax.engine.shard import (
+    Background,
+    Conditions,
+    MetadataChange,
+    Schema,
+    Shard,
+    ShardOptions,
+    Upserted,
+    WriteMode,
+    index_plans,
+)
+from hanax.engine.shard.conditions import UNCONDITIONAL
 from hanax.engine.storage.records import Kind, Record, encode_record
 from tests.property import shard_strategies as strategies
 from tests.property.shard_model import Model
@@ -82,23 +95,74 @@ class ShardMachine(RuleBasedStateMachine):
     @rule(batch=strategies.batches)
     def upsert(self, batch: list[Item]) -> None:
         done = self.write(self.shard, batch)
-        inserted = self.model.upsert(batch, self.clock.now_us)
+        inserted = self.model.upsert(batch, self.clock.now_us, done.sequence)
         assert (done.inserted, done.updated) == (inserted, len(batch) - inserted)
 
+    @rule(batch=strategies.batches, mode=st.sampled_from(WriteMode), data=st.data())
+    def upsert_on_conditions(self, batch: list[Item], mode: WriteMode, data: st.DataObject) -> None:
+        """What the mode leaves alone is named; one point of another version refuses all of them."""
+        expected = {
+            item.id: data.draw(st.sampled_from([self.model.version(item.id)] * 4 + [0, 1]))
+            for item in batch
+            if data.draw(st.booleans())
+        }
+        conflicts = {id_ for id_, version in expected.items() if self.model.version(id_) != version}
+        skipped = [
+            item.id
+            for item in batch
+            if mode is (WriteMode.INSERT if self.model.version(item.id) else WriteMode.UPDATE)
+        ]
+        if conflicts:
+            with pytest.raises(VersionConflict) as caught:
+                self.write(self.shard, batch, Conditions(mode, expected))
+            assert {encode_id(one["id"]) for one in caught.value.details["conflicts"]} == conflicts
+            return
+        done = self.write(self.shard, batch, Conditions(mode, expected))
+        written = [item for item in batch if item.id not in skipped]
+        inserted = self.model.upsert(written, self.clock.now_us, done.sequence)
+        assert done.skipped == skipped
+        assert (done.inserted, done.updated) == (inserted, len(written) - inserted)
+
     @staticmethod
-    def write(shard: Shard, batch: list[Item]) -> Upserted:
+    def write(shard: Shard, batch: list[Item], conditions: Conditions = UNCONDITIONAL) -> Upserted:
         return shard.upsert(
             [item.id for item in batch],
             {"default": np.array([item.vector for item in batch])},
             [orjson.dumps(item.metadata) for item in batch],
+            conditions,
         )
 
     @rule(ids=strategies.id_lists, data=st.data(), replaced=st.booleans())
     def update_metadata(self, ids: list[bytes], data: st.DataObject, replaced: bool) -> None:
         patches = data.draw(st.lists(strategies.metadata, min_size=len(ids), max_size=len(ids)))
         done = self.shard.update_metadata(ids, [orjson.dumps(patch) for patch in patches], replaced)
-        missing = self.model.update_metadata(ids, patches, replaced, self.clock.now_us)
+        missing = self.model.update_metadata(ids, patches, replaced, self.clock.now_us, done.sequence)
         assert (done.missing, done.updated) == (missing, len(ids) - len(missing))
+
+    @rule(ids=strategies.id_lists, change=strategies.changes)
+    def change_metadata(self, ids: list[bytes], change: MetadataChange) -> None:
+        done = self.shard.metadata_changes.by_ids(ids, change)
+        updated = self.model.change_metadata(ids, change, self.clock.now_us, done.sequence)
+        versions = [self.model.version(id_) for id_ in ids]
+        matched = sum(version > 0 for version in versions)
+        assert (done.matched, done.updated, done.versions) == (matched, updated, versions)
+
+    @rule(expression=strategies.filters, change=strategies.changes)
+    def change_matching(self, expression: Filter, change: MetadataChange) -> None:
+        ids = list(self.model.matching(expression))
+        done = self.shard.metadata_changes.matching(expression, change, lambda: True)
+        updated = self.model.change_metadata(ids, change, self.clock.now_us, done.sequence)
+        assert (done.matched, done.updated) == (len(ids), updated)
+
+    @rule(ids=strategies.id_lists, wrong=st.booleans())
+    def delete_of_a_version(self, ids: list[bytes], wrong: bool) -> None:
+        expected = {id_: self.model.version(id_) for id_ in ids}
+        if wrong:
+            expected[ids[0]] += 1
+            with pytest.raises(VersionConflict):
+                self.shard.delete(ids, expected)
+        else:
+            assert self.shard.delete(ids, expected).deleted == self.model.delete(ids)
 
     @rule(ids=strategies.id_lists)
     def delete(self, ids: list[bytes]) -> None:
@@ -146,8 +210,8 @@ class ShardMachine(RuleBasedStateMachine):
         copy = self.opened(target, background)
         try:
             moment.check(copy)
-            self.write(copy, beside)
-            moment.upsert(beside, self.clock.now_us)
+            done = self.write(copy, beside)
+            moment.upsert(beside, self.clock.now_us, done.sequence)
             copy.compact()
             moment.check(copy)
         finally:
@@ -178,7 +242,7 @@ class ShardMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
         self.folder = crashed
         if self.leave_write(batch, share, last):
-            self.model.upsert(batch, self.clock.now_us)
+            self.model.upsert(batch, self.clock.now_us, last + 1)
         self.open()
         self.model.check(self.shard)
 

@@ -16,7 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
-from hanax.core.filters import Filter, parse_filter
+from hanax.core.filter_parsing import parse_filter
+from hanax.core.filters import Filter
 from hanax.core.ids import decode_id
 from hanax.core.index_specs import QUANTISATIONS, FlatIndex, Indexing
 from hanax.engine.index import factory

@@ -12,19 +12,24 @@ HanaxError
 │   ├── InvalidMetadata
 │   ├── MetadataTooLarge
 │   ├── InvalidFilter
+│   ├── NoTextIndex
 │   ├── InvalidLimit
 │   ├── InvalidCursor
 │   ├── InvalidText
 │   └── TextTooLong
 ├── NotFound
 │   ├── CollectionNotFound
+│   ├── AliasNotFound
 │   ├── PointNotFound
 │   └── ModelNotFound
 ├── MethodNotAllowed
 ├── AlreadyExists
-│   └── CollectionExists
+│   ├── CollectionExists
+│   └── AliasExists
 ├── FailedPrecondition        right in itself, at odds with the state of things
-│   └── ModelConflict
+│   ├── ModelConflict
+│   ├── VersionConflict
+│   └── CollectionHasAliases
 ├── ResourceExhausted         come back later
 │   ├── Overloaded
 │   └── StorageFull
@@ -100,6 +105,12 @@ class InvalidFilter(InvalidArgument):
     code = "invalid_filter"
 
 
+class NoTextIndex(InvalidArgument):
+    """Words are searched for in a field that the collection does not pin as text."""
+
+    code = "no_text_index"
+
+
 class InvalidLimit(InvalidArgument):
     code = "invalid_limit"
 
@@ -124,6 +135,10 @@ class CollectionNotFound(NotFound):
     code = "collection_not_found"
 
 
+class AliasNotFound(NotFound):
+    code = "alias_not_found"
+
+
 class PointNotFound(NotFound):
     code = "point_not_found"
 
@@ -144,12 +159,28 @@ class CollectionExists(AlreadyExists):
     code = "collection_exists"
 
 
+class AliasExists(AlreadyExists):
+    code = "alias_exists"
+
+
 class FailedPrecondition(HanaxError):
     code = "failed_precondition"
 
 
 class ModelConflict(FailedPrecondition):
     code = "model_conflict"
+
+
+class VersionConflict(FailedPrecondition):
+    """Points have other versions than the write asks for; details name them."""
+
+    code = "version_conflict"
+
+
+class CollectionHasAliases(FailedPrecondition):
+    """A collection that aliases point to is to be deleted; details name them."""
+
+    code = "collection_has_aliases"
 
 
 class ResourceExhausted(HanaxError):

@@ -25,6 +25,26 @@ MAX_BATCH_POINTS = 2_000
 # Search in one request.
 MAX_BATCH_QUERIES = 100
 
+# Every example of a recommendation is one query.
+MAX_EXAMPLES = 100
+
+# A group costs its own search where the first one did not fill it.
+MAX_GROUPS = 100
+MAX_GROUP_SIZE = 100
+
+# Counted exactly, so each shard tells all of them: some MiB.
+MAX_FACET_VALUES = 65_536
+
+# Compared with one another to keep results diverse.
+MAX_CANDIDATES = 1_000
+
+# Fields of a point's metadata that one request may name.
+MAX_PROJECTED_FIELDS = 64
+MAX_CHANGED_FIELDS = 64
+
+# Written whole at every change, and looked up by every request that names one.
+MAX_ALIASES = 1_000
+
 # G-04: batch_size 1..128.
 MAX_EMBED_TEXTS = 128
 
@@ -42,6 +62,13 @@ MAX_FILTER_DEPTH = 16
 MAX_FILTER_NODES = 256
 MAX_FILTER_VALUES = 4_096
 MAX_FILTER_BYTES = 262_144
+# Each edge is tried for every point that is tested.
+MAX_FILTER_POLYGON_POINTS = 1_000
+# Each word is one list of rows to read.
+MAX_FILTER_WORDS = 64
+
+# Pins are read for every segment that is built, and a segment indexes no more fields than these.
+MAX_PAYLOAD_INDEXES = 256
 
 # Virtual partitions of a collection's id space. Part of the on-disk and routing contract.
 SLOTS = 1_024

@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from hanax.core.index_specs import Spec
-from hanax.core.limits import SLOTS
+from hanax.core.limits import MAX_ALIASES, SLOTS
 from hanax.core.specs import CollectionName, CollectionSpec
 
 # A part of a directory's name: a UUID with or without hyphens in practice.
@@ -77,6 +77,19 @@ class DeletedCollection(Spec):
     uid: CollectionUid
 
 
+class Aliases(Spec):
+    """Other names of collections. `generation` counts the changes, each of which is made as one."""
+
+    generation: int = Field(0, ge=0)
+    collection_by_alias: dict[CollectionName, CollectionName] = Field(
+        default_factory=dict, max_length=MAX_ALIASES
+    )
+
+    def of(self, collection: str) -> list[str]:
+        """The aliases that point to a collection, in order."""
+        return sorted(alias for alias, name in self.collection_by_alias.items() if name == collection)
+
+
 class ModelRoute(Spec):
     """An embedding model and the gRPC addresses that serve it."""
 
@@ -92,6 +105,7 @@ class RoutingTable(Spec):
     collections: tuple[CollectionRoute, ...] = ()
     deleted: tuple[DeletedCollection, ...] = ()
     models: tuple[ModelRoute, ...] = ()
+    aliases: Aliases = Aliases()
 
     @model_validator(mode="after")
     def _names_are_known_and_unique(self) -> RoutingTable:
@@ -109,6 +123,11 @@ class RoutingTable(Spec):
                 raise ValueError(f"a {kind} is named twice")
         if alive := set(uids) & {gone.uid for gone in self.deleted}:
             raise ValueError(f"collections {sorted(alive)} are both present and deleted")
+        for alias, name in self.aliases.collection_by_alias.items():
+            if alias in names:
+                raise ValueError(f"{alias} is both an alias and a collection")
+            if name not in names:
+                raise ValueError(f"the alias {alias} names an unknown collection {name}")
         for route in self.collections:
             for shard in route.shards:
                 if unknown := set(shard.replicas) - set(nodes):
@@ -118,6 +137,10 @@ class RoutingTable(Spec):
     @cached_property
     def collection_by_name(self) -> dict[str, CollectionRoute]:
         return {route.spec.name: route for route in self.collections}
+
+    def resolve(self, name: str) -> str:
+        """The collection that an alias stands for; any other name as it is."""
+        return self.aliases.collection_by_alias.get(name, name)
 
     @cached_property
     def model_by_name(self) -> dict[str, ModelRoute]:

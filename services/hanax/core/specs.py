@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints, model_validator
 
 from hanax.core.distances import Metric
 from hanax.core.index_specs import AutoIndex, Indexing, IndexSpec, Quantisation, Spec
-from hanax.core.limits import MAX_DIMENSION, MAX_SHARDS
+from hanax.core.limits import MAX_DIMENSION, MAX_PAYLOAD_INDEXES, MAX_SHARDS
 
 DEFAULT_VECTOR = "default"
 
@@ -23,6 +24,26 @@ ModelName = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$"),
     Field(description="1 to 128 letters, digits, '.', '_', '/' and '-', not at either end"),
 ]
+
+
+class PayloadIndex(StrEnum):
+    """What is built for a metadata field, instead of what its values suggest.
+
+    Only text changes what a filter may ask: without it, text and phrase are refused on the field.
+    """
+
+    KEYWORD = "keyword"
+    INTEGER = "integer"
+    FLOAT = "float"
+    BOOL = "bool"
+    DATETIME = "datetime"
+    TEXT = "text"
+    GEO = "geo"
+    NONE = "none"
+
+
+# Names joined by dots, as filters write them.
+FieldPath = Annotated[str, StringConstraints(pattern=r"^[^.]+(\.[^.]+)*$", max_length=512)]
 
 
 # What may change during a collection's life: that is how it is searched, not what it holds.
@@ -46,6 +67,13 @@ class CollectionSpec(Spec):
         gt=0,
         le=1,
         description="share of the true nearest that answers hold, on average; none: 0.95 is aimed at",
+    )
+
+    payload_indexes: dict[FieldPath, PayloadIndex] = Field(
+        default_factory=dict,
+        max_length=MAX_PAYLOAD_INDEXES,
+        description="what is built for metadata fields; of others, what their values suggest",
+        examples=[{"title": "text", "author.born": "datetime", "raw": "none"}],
     )
 
     @property

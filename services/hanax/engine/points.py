@@ -15,6 +15,7 @@ class Projection(NamedTuple):
 
     metadata: bool = True
     vectors: bool = False
+    versions: bool = False
 
 
 METADATA_ONLY = Projection()
@@ -23,13 +24,17 @@ METADATA_ONLY = Projection()
 # Not frozen: a search makes many of them, and a frozen one takes three times as long.
 @dataclass(slots=True)
 class Points:
-    """n points. A column that the projection left out is None."""
+    """n points. A column that the projection left out is None.
+
+    versions: of each point, the sequence of the write that made it what it is.
+    """
 
     ids: list[bytes]
     metadata: list[bytes] | None
     vectors: NDArray[np.float32] | None
     created_at_us: NDArray[np.int64]
     updated_at_us: NDArray[np.int64]
+    versions: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -42,6 +47,7 @@ class Points:
             None if self.vectors is None else self.vectors[order],
             self.created_at_us[order],
             self.updated_at_us[order],
+            None if self.versions is None else self.versions[order],
         )
 
     def part(self, start: int, end: int) -> Points:
@@ -52,6 +58,7 @@ class Points:
             None if self.vectors is None else self.vectors[start:end],
             self.created_at_us[start:end],
             self.updated_at_us[start:end],
+            None if self.versions is None else self.versions[start:end],
         )
 
 

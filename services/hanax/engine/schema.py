@@ -1,9 +1,9 @@
-"""The vector columns of a shard, fixed for its life."""
+"""The vector columns of a shard, fixed for its life, and what is said of its metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,10 @@ class VectorField:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
+    """payload_indexes: what is indexed of the metadata (`ShardOptions`). It is not kept with the columns."""
+
     fields: Mapping[str, VectorField]
+    payload_indexes: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def single(cls, dimension: int, metric: Metric) -> Schema:

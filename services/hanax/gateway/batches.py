@@ -22,11 +22,12 @@ from hanax.core.ids import decode_id, encode_id
 from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_BATCH_POINTS
 from hanax.core.specs import CollectionSpec
+from hanax.core.versions import MAX_VERSION
 from hanax.gateway.metadata import encode_metadata
 from hanax.gateway.texts import check_text, require_model
 from hanax.gateway.vectors import Matrix, VectorRows, find_fault
 
-_KEYS: Final = frozenset({"id", "vector", "embedding", "text", "metadata"})
+_KEYS: Final = frozenset({"id", "vector", "embedding", "text", "metadata", "if_version"})
 _EMPTY: Final[Mapping[str, object]] = {}
 
 
@@ -41,6 +42,8 @@ class Batch:
     given_rows: list[int]
     texts: list[str]
     text_rows: list[int]
+    # The version that each stored point must have, -1: any; empty when all may have any.
+    if_versions: list[int]
 
     def with_embeddings(self, embedded: Matrix) -> Matrix:
         """All vectors, float32[n, dimension], given `embedded` for the texts in order."""
@@ -84,6 +87,7 @@ class _Rows:
         self._given_rows: list[int] = []
         self._texts: list[str] = []
         self._text_rows: list[int] = []
+        self._if_versions: dict[int, int] = {}
 
     def add(self, index: int, point: object) -> None:
         where = f"vectors[{index}]"
@@ -95,6 +99,8 @@ class _Rows:
                 f"{where}: unknown key {unknown[:60]!r}; expected {', '.join(sorted(_KEYS))}"
             )
         self._add_id(index, point.get("id"), where)
+        if (version := point.get("if_version")) is not None:
+            self._if_versions[index] = _check_version(version, where)
         metadata = point.get("metadata")
         if metadata is None:
             metadata = _EMPTY
@@ -143,7 +149,17 @@ class _Rows:
             given_rows=self._given_rows,
             texts=self._texts,
             text_rows=self._text_rows,
+            if_versions=[self._if_versions.get(row, -1) for row in range(len(self._metadata))]
+            if self._if_versions
+            else [],
         )
+
+
+def _check_version(value: object, where: str) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_VERSION:
+        got = value if isinstance(value, int) and abs(value) < 2**64 else kind_of(value)
+        raise InvalidArgument(f"{where}.if_version: expected a whole number from 0 on, got {got}")
+    return value
 
 
 def _located(error: HanaxError, index: int) -> HanaxError:

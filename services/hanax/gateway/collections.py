@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, Unavailable
 from hanax.core.index_specs import Indexing
-from hanax.core.routing import CollectionRoute, RoutingTable
+from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.calls import Call
 from hanax.gateway.embedding import check_dimension
@@ -39,8 +39,10 @@ class Catalog(Protocol):
 
     def create(self, spec: CollectionSpec, now_us: int) -> CatalogEntry: ...
     def update(self, name: str, change: Callable[[CollectionSpec], CollectionSpec]) -> CatalogEntry: ...
-    def delete(self, name: str) -> None: ...
+    def delete(self, name: str, with_aliases: bool) -> None: ...
     def entries(self) -> list[CatalogEntry]: ...
+    def aliases(self) -> Aliases: ...
+    def change_aliases(self, changes: Mapping[str, str | None]) -> Aliases: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Listed:
     spec: CollectionSpec
     created_at_us: int
     state: State
+    aliases: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +111,26 @@ class Collections:
         CollectionNotFound, InvalidArgument for what can't be built, or DeadlineExceeded.
         """
         with self._metrics.operation("update_collection", name):
-            _check_name(name)
+            name = self._resolve(name)
             call.grant(self._create_timeout_s)
             entry = await asyncio.to_thread(
                 self._catalog.update, name, lambda spec: change_spec(spec, change)
             )
             return await self._wait_until_served(call, entry)
 
-    async def delete(self, call: Call, name: str) -> None:
-        """Withdraw a collection and wait until the routing table has let go of it.
+    async def delete(self, call: Call, name: str, with_aliases: bool) -> str:
+        """Withdraw a collection and wait until the routing table has let go of it; its own name.
 
-        Raises CollectionNotFound, or DeadlineExceeded when it is withdrawn but still served.
+        Raises CollectionNotFound, CollectionHasAliases, or DeadlineExceeded when it is withdrawn but still
+        served.
         """
         with self._metrics.operation("delete_collection", name):
-            _check_name(name)
+            name = self._resolve(name)
             call.grant(self._create_timeout_s)
             route = self._routing.table.collection_by_name.get(name)
-            await asyncio.to_thread(self._catalog.delete, name)
+            await asyncio.to_thread(self._catalog.delete, name, with_aliases)
             if route is None:
-                return
+                return name
 
             def gone(table: RoutingTable) -> bool:
                 served = table.collection_by_name.get(name)
@@ -141,6 +145,7 @@ class Collections:
                     f"after {self._create_timeout_s:g} s",
                     collection=name,
                 ) from None
+            return name
 
     async def list(self, call: Call) -> list[Listed]:
         """All declared collections by name."""
@@ -152,7 +157,7 @@ class Collections:
     async def describe(self, call: Call, name: str) -> Described:
         """One collection and each of its shards. Raises CollectionNotFound."""
         with self._metrics.operation("describe_collection", name):
-            _check_name(name)
+            name = self._resolve(name)
             route = self._routing.table.collection_by_name.get(name)
             if route is not None:
                 return await self._describe(call, route, _DESCRIBE_TIMEOUT_S)
@@ -160,6 +165,11 @@ class Collections:
                 if entry.spec.name == name:
                     return Described(_listed(entry, self._routing.table), None, [])
             raise CollectionNotFound(f"there is no collection {name!r}", collection=name)
+
+    def _resolve(self, name: str) -> str:
+        """The collection's own name, for one or an alias. Raises CollectionNotFound for what is no name."""
+        check_name(name)
+        return self._routing.table.resolve(name)
 
     async def _wait_until_served(self, call: Call, entry: CatalogEntry) -> Described:
         """As it is declared now, by every shard."""
@@ -218,7 +228,8 @@ class Collections:
                 ready = False
             else:
                 points += state.answer.points
-        listed = Listed(route.uid, route.spec, route.created_at_us, "ready" if ready else "degraded")
+        aliases = self._routing.table.aliases.of(route.spec.name)
+        listed = Listed(route.uid, route.spec, route.created_at_us, "ready" if ready else "degraded", aliases)
         return Described(listed, points if ready else None, shards)
 
 
@@ -227,7 +238,7 @@ def _goes_by(answer: pb.DescribeResponse | HanaxError, generation: int) -> bool:
     return not isinstance(answer, HanaxError) and answer.generation >= generation
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     """A name that nothing can have is not there; and it must not reach a file system."""
     if not _NAME_FORM.fullmatch(name):
         raise CollectionNotFound(
@@ -239,4 +250,5 @@ def _check_name(name: str) -> None:
 def _listed(entry: CatalogEntry, table: RoutingTable) -> Listed:
     route = table.collection_by_name.get(entry.spec.name)
     routed = route is not None and route.uid == entry.uid
-    return Listed(entry.uid, entry.spec, entry.created_at_us, "ready" if routed else "pending")
+    aliases = table.aliases.of(entry.spec.name) if routed else []
+    return Listed(entry.uid, entry.spec, entry.created_at_us, "ready" if routed else "pending", aliases)

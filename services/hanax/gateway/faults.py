@@ -24,7 +24,9 @@ _ERROR_BY_FIELD: Final[dict[str, type[InvalidArgument]]] = {
     "filter": InvalidFilter,
     "id": InvalidId,
     "ids": InvalidId,
+    "group_size": InvalidLimit,
     "limit": InvalidLimit,
+    "offset": InvalidLimit,
     "text": InvalidText,
 }
 
@@ -77,25 +79,33 @@ def _follow(model: type[BaseModel], place: tuple[int | str, ...]) -> tuple[str, 
     owner = model
     written: list[str] = []
     choices: dict[int | str, type[BaseModel]] = {}
+    inner: type[BaseModel] | None = None
     for step in place:
         if step in choices:
             owner, choices = choices[step], {}
             continue
         written.append(str(step))
+        if inner is not None and isinstance(step, str):
+            owner = inner
+        elif isinstance(step, int):
+            continue
         field = owner.model_fields.get(str(step))
-        choices = {arm.model_fields["type"].default: arm for arm in _models_in(field)} if field else {}
+        inner = next((model for model in _models_in(field, tagged=False)), None) if field else None
+        choices = (
+            {arm.model_fields["type"].default: arm for arm in _models_in(field, tagged=True)} if field else {}
+        )
     return ".".join(written) or "request", owner
 
 
-def _models_in(annotated: Any) -> Iterator[type[BaseModel]]:
-    """The models with a `type` of their own that a field may hold."""
+def _models_in(annotated: Any, tagged: bool) -> Iterator[type[BaseModel]]:
+    """The models that a field may hold: those with a `type` of their own, or those without."""
     annotation = getattr(annotated, "annotation", annotated)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if "type" in annotation.model_fields:
+        if ("type" in annotation.model_fields) is tagged:
             yield annotation
         return
     for part in get_args(annotation):
-        yield from _models_in(part)
+        yield from _models_in(part, tagged)
 
 
 def _names(model: type[BaseModel]) -> str:

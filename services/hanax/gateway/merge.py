@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, islice, repeat
 from typing import NamedTuple
 
+from hanax.core.field_order import Entry, in_order, key_from_json
 from hanax.core.ids import hash_of
 
 
@@ -38,3 +39,15 @@ def merge_in_scroll_order(parts: Sequence[Sequence[bytes]], limit: int) -> list[
 
     streams = [keyed(number, ids) for number, ids in enumerate(parts)]
     return [Place(part, row) for _, _, part, row in islice(heapq.merge(*streams), limit)]
+
+
+def merge_by_key(
+    parts: Sequence[tuple[Sequence[bytes], Sequence[bytes]]], descending: bool, limit: int
+) -> list[Place]:
+    """The first `limit` of all parts in the order of a field. Each part is (keys as JSON, ids)."""
+    entries = [
+        Entry(key_from_json(key), encoded, number, row)
+        for number, (keys, ids) in enumerate(parts)
+        for row, (key, encoded) in enumerate(zip(keys, ids, strict=True))
+    ]
+    return [Place(entry.part, entry.row) for entry in in_order(entries, descending)[:limit]]

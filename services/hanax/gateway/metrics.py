@@ -20,6 +20,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._collections: frozenset[str] = frozenset()
+        self._resolve = RoutingTable().resolve
         self._requests = RequestMetrics(_SERVICE, self.registry)
         self._operations = OperationMetrics(_SERVICE, self.registry)
         self._connections = Gauge(
@@ -42,6 +43,7 @@ class Metrics:
         for name in self._collections - known:
             self._operations.drop(name)
         self._collections = known
+        self._resolve = table.resolve
 
     def count_connections(self, connections: Callable[[], int]) -> None:
         """Ask `connections` at every scrape."""
@@ -59,4 +61,6 @@ class Metrics:
         return self._operations.counting(name, lambda: self._label(collection))
 
     def _label(self, collection: str | None) -> str:
-        return collection if collection is not None and collection in self._collections else ""
+        """An alias counts as its collection."""
+        name = "" if collection is None else self._resolve(collection)
+        return name if name in self._collections else ""

@@ -1,49 +1,28 @@
-"""Reading points: search, get, scroll, count. Every answer is whole, or an error."""
+"""Reading points: get, scroll, count. Every answer is whole, or an error."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from citadel.vector.v1 import shard_pb2 as pb
-from hanax.core.distances import Metric, distance_for_score, score_of
-from hanax.core.errors import InvalidArgument, PointNotFound
+from hanax.core.errors import PointNotFound
 from hanax.core.ids import PointId, decode_id, encode_id
-from hanax.core.index_specs import SearchParameters
 from hanax.core.routing import CollectionRoute
-from hanax.core.specs import DEFAULT_VECTOR
 from hanax.gateway.calls import Call
-from hanax.gateway.cursors import decode_cursor, encode_cursor
-from hanax.gateway.merge import merge_in_scroll_order, merge_nearest
+from hanax.gateway.cursors import OrderedStart, decode_cursor, decode_ordered, encode_cursor, encode_ordered
+from hanax.gateway.merge import Place, merge_by_key, merge_in_scroll_order
+from hanax.gateway.query_fields import OrderBy
 from hanax.gateway.records import Record, RecordColumns
 from hanax.gateway.requests import (
     CountRequest,
     GetRequest,
     ScrollRequest,
-    SearchRequest,
     encode_filter,
     parse_ids,
 )
 from hanax.gateway.shards import for_each_shard, refer, rows_by_shard
-from hanax.gateway.texts import check_text
 from hanax.gateway.upstreams import Upstreams
-from hanax.gateway.vectors import Matrix, parse_vector
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    score: float
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Hits by falling score. `truncated`: the model left out the tail of the text searched for."""
-
-    hits: list[Hit]
-    truncated: bool
+from hanax.gateway.wishes import encode_projection
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,61 +49,21 @@ class Queries:
     def __init__(self, upstreams: Upstreams) -> None:
         self._via = upstreams
 
-    async def search(self, call: Call, request: SearchRequest) -> SearchResult:
-        with self._via.metrics.operation("search", request.collection):
-            route = self._via.routing.collection(request.collection)
-            filter_json = encode_filter(request.filter)
-            query, truncated = await self._query(call, request, route)
-            raw = query.astype("<f4", copy=False).tobytes()
-            bound = distance_bound(route.spec.metric, request.score_threshold)
-            parameters = encode_parameters(request)
-            questions = for_each_shard(
-                route,
-                lambda ref: pb.SearchRequest(
-                    ref=ref,
-                    vector_name=DEFAULT_VECTOR,
-                    dimension=route.spec.dimension,
-                    queries_float32_le=raw,
-                    limit=request.limit,
-                    filter_json=filter_json,
-                    projection=pb.Projection(
-                        metadata=request.include_metadata, vectors=request.include_vectors
-                    ),
-                    max_distance=bound,
-                    parameters=parameters,
-                ),
-            )
-            answers = await self._via.shards.ask(call, route, lambda stub: stub.Search, questions)
-            call.engine_s = max(answer.shard_seconds for answer in answers)
-            return SearchResult(best_hits(answers, request, route.spec.metric), truncated)
-
-    async def _query(self, call: Call, request: SearchRequest, route: CollectionRoute) -> tuple[Matrix, bool]:
-        """float32[1, dimension], and whether the text was truncated. Grants the call its time."""
-        if (request.vector is None) == (request.text is None):
-            got = "neither" if request.vector is None else "both"
-            raise InvalidArgument(f"expected either vector or text, got {got}")
-        if request.vector is not None:
-            query = parse_vector(request.vector, route.spec, "vector")
-            call.grant(self._via.timeouts.request_s)
-            return query, False
-        text = check_text(request.text, "text")
-        call.grant(self._via.timeouts.embed_s)
-        embedded = await self._via.embedding.embed_for(call, route.spec, [text])
-        return embedded.vectors, bool(embedded.truncated)
-
     async def get(self, call: Call, request: GetRequest) -> Found:
         """Points by id. Those that do not exist are named, not an error."""
         with self._via.metrics.operation("get", request.collection):
             route = self._via.routing.collection(request.collection)
             ids = parse_ids(request.ids)
-            projection = pb.Projection(metadata=request.include_metadata, vectors=request.include_vectors)
+            projection = encode_projection(
+                request.include_metadata, request.include_vectors, request.include_version
+            )
             return await self._read(call, route, ids, projection)
 
     async def get_one(self, call: Call, collection: str, point_id: PointId) -> Found:
-        """One point with metadata and vector. Raises PointNotFound."""
+        """One point with metadata, vector and version. Raises PointNotFound."""
         with self._via.metrics.operation("get", collection):
             route = self._via.routing.collection(collection)
-            projection = pb.Projection(metadata=True, vectors=True)
+            projection = pb.Projection(metadata=True, vectors=True, versions=True)
             found = await self._read(call, route, [encode_id(point_id)], projection)
             if not found.records:
                 raise point_not_found(collection, point_id)
@@ -153,33 +92,34 @@ class Queries:
         )
 
     async def scroll(self, call: Call, request: ScrollRequest) -> Page:
-        """One page, ascending by (xxh3_64(id), id). Raises InvalidCursor."""
+        """One page, ascending by (xxh3_64(id), id), or by a field. Raises InvalidCursor."""
         with self._via.metrics.operation("scroll", request.collection):
             route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
-            after = b"" if request.cursor is None else decode_cursor(request.cursor, route.uid)
+            start = _start(request, route.uid)
+            projection = encode_projection(
+                request.include_metadata, request.include_vectors, request.include_version
+            )
             call.grant(self._via.timeouts.request_s)
             questions = for_each_shard(
                 route,
                 lambda ref: pb.ScrollRequest(
                     ref=ref,
-                    after_id=after,
+                    after_id=start.id,
                     limit=request.limit,
                     filter_json=filter_json,
-                    projection=pb.Projection(
-                        metadata=request.include_metadata, vectors=request.include_vectors
-                    ),
+                    projection=projection,
+                    order_by=_encode_order(request.order_by, start),
                 ),
             )
             answers = await self._via.shards.ask(call, route, lambda stub: stub.Scroll, questions)
-            places = merge_in_scroll_order([answer.points.ids for answer in answers], request.limit)
+            places = _merge(answers, request)
             columns = [RecordColumns(answer.points) for answer in answers]
             held = sum(len(answer.points.ids) for answer in answers)
             more = held > len(places) or any(answer.has_more for answer in answers)
             cursor = None
             if more and places:
-                last = answers[places[-1].part].points.ids[places[-1].row]
-                cursor = encode_cursor(route.uid, last)
+                cursor = _cursor_behind(answers[places[-1].part], places[-1].row, request, route.uid)
             records = [columns[place.part].record(place.row) for place in places]
             return Page(route.spec.embedding_model, records, cursor)
 
@@ -202,35 +142,35 @@ def point_not_found(collection: str, point_id: PointId) -> PointNotFound:
     )
 
 
-def distance_bound(metric: Metric, threshold: float | None) -> float | None:
-    """The largest distance, float32, that a shard need look at; None: any.
+def _start(request: ScrollRequest, uid: str) -> OrderedStart:
+    """Behind which point the page begins. Raises InvalidCursor."""
+    if request.cursor is None:
+        return OrderedStart(b"", b"")
+    if request.order_by is None:
+        return OrderedStart(b"", decode_cursor(request.cursor, uid))
+    return decode_ordered(request.cursor, uid, _name(request.order_by))
 
-    A little wide, because rounding must not lose a point whose score is the threshold: by what
-    `score_of` may round away, then by one step of float32. `best_hits` cuts exactly.
-    """
-    if threshold is None:
+
+def _encode_order(order: OrderBy | None, start: OrderedStart) -> pb.OrderBy | None:
+    if order is None:
         return None
-    exact = distance_for_score(metric, threshold)
-    slack = 4 * np.finfo(np.float64).eps * (1.0 + abs(exact))
-    with np.errstate(over="ignore"):
-        bound = float(np.nextafter(np.float32(exact + slack), np.float32(np.inf)))
-    return bound if math.isfinite(bound) else None
+    return pb.OrderBy(field=order.field, descending=order.direction == "desc", after_key_json=start.key)
 
 
-def encode_parameters(asked: SearchParameters) -> pb.SearchParameters | None:
-    """None when nothing was asked of the indexes."""
-    given = {name: getattr(asked, name) for name in SearchParameters.model_fields}
-    return pb.SearchParameters(**given) if any(given.values()) else None
+def _merge(answers: list[pb.ScrollResponse], request: ScrollRequest) -> list[Place]:
+    if request.order_by is None:
+        return merge_in_scroll_order([answer.points.ids for answer in answers], request.limit)
+    parts = [(answer.keys_json, answer.points.ids) for answer in answers]
+    return merge_by_key(parts, request.order_by.direction == "desc", request.limit)
 
 
-def best_hits(answers: list[pb.SearchResponse], request: SearchRequest, metric: Metric) -> list[Hit]:
-    parts = [answer.results[0] for answer in answers]
-    nearest = merge_nearest([(part.distances, part.points.ids) for part in parts], request.limit)
-    columns = [RecordColumns(part.points) for part in parts]
-    hits = []
-    for distance, place in nearest:
-        score = score_of(metric, distance)
-        if request.score_threshold is not None and score < request.score_threshold:
-            break
-        hits.append(Hit(score, columns[place.part].record(place.row)))
-    return hits
+def _cursor_behind(answer: pb.ScrollResponse, row: int, request: ScrollRequest, uid: str) -> str:
+    last = answer.points.ids[row]
+    if request.order_by is None:
+        return encode_cursor(uid, last)
+    return encode_ordered(uid, _name(request.order_by), OrderedStart(answer.keys_json[row], last))
+
+
+def _name(order: OrderBy) -> str:
+    """Tells one order from another."""
+    return f"{order.direction} {order.field}"

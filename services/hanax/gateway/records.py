@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ class Record:
     vector: NDArray[np.float32] | None
     created_at_us: int
     updated_at_us: int
+    version: int | None
+
+    def without_vector(self) -> Record:
+        return replace(self, vector=None)
 
 
 class RecordColumns:
@@ -39,6 +43,7 @@ class RecordColumns:
             vector=None if self._vectors is None else self._vectors[row],
             created_at_us=points.created_at_us[row],
             updated_at_us=points.updated_at_us[row],
+            version=points.versions[row] if points.versions else None,
         )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, ValidationError
 
 from hanax.core.errors import InvalidArgument, InvalidFilter, InvalidId
-from hanax.core.filters import Filter, filter_to_json, parse_filter
+from hanax.core.filter_parsing import filter_to_json, parse_filter
+from hanax.core.filters import Filter
 from hanax.core.ids import encode_id
 from hanax.core.index_specs import Indexing, SearchParameters
 from hanax.core.json_values import kind_of
@@ -23,6 +24,17 @@ from hanax.core.limits import (
 )
 from hanax.core.specs import CHANGEABLE, CollectionSpec
 from hanax.gateway.faults import error_from_validation
+from hanax.gateway.query_fields import (
+    MetadataIncluded,
+    Mmr,
+    Offset,
+    OrderBy,
+    Threshold,
+    Total,
+    VectorsIncluded,
+    VersionIncluded,
+    read_order,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,7 +52,7 @@ IdList = Annotated[
 FilterField = Annotated[
     SkipValidation[dict[str, Any] | list[Any] | None],
     Field(
-        description="a condition {field, operator, value}, or conditions under and, or, not",
+        description="{field, operator, value}, conditions under and, or, not, or {year: {$gte: 2020}}",
         examples=[{"field": "year", "operator": "gte", "value": 2020}],
     ),
 ]
@@ -63,31 +75,53 @@ class Point(Request):
     embedding: VectorField = None
     text: Annotated[str | None, Field(description='embedded, and kept in metadata under "text"')] = None
     metadata: Metadata | None = None
+    if_version: Annotated[
+        int | None,
+        Field(description="the version that the stored point must have; 0: there must be none"),
+    ] = None
+
+
+WriteMode = Literal["upsert", "insert", "update"]
 
 
 class InsertRequest(Request):
-    """Points to store. A point whose id is there already is replaced."""
+    """Points to store. A point whose id is there already is replaced, unless mode says otherwise."""
 
     collection: CollectionField
+    mode: Annotated[
+        WriteMode,
+        Field(description="insert: only points that are not there yet; update: only those that are"),
+    ] = "upsert"
     vectors: Annotated[SkipValidation[list[Point]], Field(description=f"1 to {MAX_BATCH_POINTS} points")]
 
 
-class SearchRequest(Request, SearchParameters):
-    """The nearest points to a vector, or to a text.
+class Sought(BaseModel):
+    """What is searched for: one of the three."""
+
+    vector: VectorField = None
+    text: Annotated[SkipValidation[str | None], Field(description="embedded first")] = None
+    id: Annotated[
+        SkipValidation[Id | None], Field(description="a point, which is itself left out of the results")
+    ] = None
+
+
+class SearchRequest(Request, Sought, SearchParameters):
+    """The nearest points to a vector, to a text, or to a point.
 
     Without exact, ef_search, nprobe or probes, the index does what was measured to hold the target recall.
     """
 
     collection: CollectionField
-    vector: VectorField = None
-    text: Annotated[SkipValidation[str | None], Field(description="embedded first")] = None
     limit: LimitField = 10
-    score_threshold: Annotated[
-        float | None, Field(allow_inf_nan=False, description="least score of a result")
-    ] = None
+    offset: Offset = None
+    score_threshold: Threshold = None
     filter: FilterField = None
-    include_metadata: bool = True
-    include_vectors: bool = False
+    mmr: Annotated[Mmr | None, Field(description="results that are unlike one another")] = None
+    include_metadata: MetadataIncluded = True
+    include_vectors: VectorsIncluded = False
+    include_version: VersionIncluded = False
+    include_total: Total = False
+    explain: Annotated[bool, Field(description="answer how each segment was searched")] = False
 
 
 class GetRequest(Request):
@@ -95,8 +129,9 @@ class GetRequest(Request):
 
     collection: CollectionField
     ids: IdList
-    include_metadata: bool = True
-    include_vectors: bool = True
+    include_metadata: MetadataIncluded = True
+    include_vectors: VectorsIncluded = True
+    include_version: VersionIncluded = True
 
 
 class DeleteRequest(Request):
@@ -108,14 +143,23 @@ class DeleteRequest(Request):
 
 
 class ScrollRequest(Request):
-    """One page of all points, in an order that writes do not disturb."""
+    """One page of all points, in an order that writes do not disturb, or by a metadata field."""
 
     collection: CollectionField
     filter: FilterField = None
     limit: LimitField = 100
     cursor: Annotated[str | None, Field(description="next_cursor of the page before")] = None
-    include_metadata: bool = True
-    include_vectors: bool = False
+    order_by: Annotated[
+        OrderBy | None,
+        BeforeValidator(read_order),
+        Field(
+            description="a field, or its name for ascending",
+            examples=[{"field": "year", "direction": "desc"}],
+        ),
+    ] = None
+    include_metadata: MetadataIncluded = True
+    include_vectors: VectorsIncluded = False
+    include_version: VersionIncluded = False
 
 
 class CountRequest(Request):

@@ -44,8 +44,9 @@ class Routing:
         return self._table
 
     def collection(self, name: str) -> CollectionRoute:
-        """Raises CollectionNotFound."""
-        route = self.table.collection_by_name.get(name)
+        """By its name or an alias. Raises CollectionNotFound."""
+        table = self.table
+        route = table.collection_by_name.get(table.resolve(name))
         if route is None:
             shown = name if len(name) <= 63 else name[:60] + "..."
             raise CollectionNotFound(f"there is no collection {shown!r}", collection=shown)

@@ -9,14 +9,18 @@ from pathlib import Path
 
 from hanax.core.routing import RoutingTable
 from hanax.core.settings import GatewaySettings
+from hanax.gateway.aggregates import Aggregates
+from hanax.gateway.aliases import AliasNames
 from hanax.gateway.calls import Timeouts
 from hanax.gateway.collections import Catalog, Collections
 from hanax.gateway.embedding import Embedding
+from hanax.gateway.metadata_changes import MetadataChanges
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.points import Points
 from hanax.gateway.queries import Queries
 from hanax.gateway.readiness import Readiness
 from hanax.gateway.routing import Routing
+from hanax.gateway.searches import Searches
 from hanax.gateway.shards import Shards
 from hanax.gateway.upstreams import Upstreams
 from hanax.rpc.channels import Channels
@@ -43,11 +47,15 @@ class Services:
         shards = Shards(self.routing, self._channels)
         self.embedding = Embedding(self.routing, self._channels, self.metrics, settings.embed_timeout_s)
         upstreams = Upstreams(self.routing, shards, self.embedding, self.metrics, timeouts)
+        self.searches = Searches(upstreams)
         self.queries = Queries(upstreams)
+        self.aggregates = Aggregates(upstreams)
         self.points = Points(upstreams)
+        self.metadata_changes = MetadataChanges(upstreams)
         self.collections = Collections(
             self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
         )
+        self.aliases = AliasNames(self.routing, catalog, self.metrics, settings.create_timeout_s)
         self.readiness = Readiness(self.routing, self._channels, clock)
         self._closing: set[asyncio.Task[None]] = set()
         for listener in (

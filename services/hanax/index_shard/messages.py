@@ -18,18 +18,22 @@ from hanax.core.errors import (
     InvalidLimit,
     ResourceExhausted,
 )
-from hanax.core.filters import Filter, parse_filter_json
+from hanax.core.field_values import Path
+from hanax.core.filter_parsing import parse_filter_json
+from hanax.core.filters import Filter
 from hanax.core.ids import decode_id
 from hanax.core.index_specs import SearchParameters
 from hanax.core.limits import (
     MAX_BATCH_POINTS,
     MAX_BATCH_QUERIES,
     MAX_DIMENSION,
+    MAX_EXAMPLES,
     MAX_MESSAGE_BYTES,
     MAX_SEARCH_LIMIT,
 )
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.points import Hits, Points, Projection
+from hanax.engine.query.projecting import narrow
 from hanax.engine.shard.results import IndexStats, ShardStats
 from hanax.engine.shard.shard import DEFAULT_PARAMETERS
 
@@ -79,13 +83,21 @@ def decode_queries(request: pb.SearchRequest) -> NDArray[np.float32]:
     return queries
 
 
+def decode_window(limit: int) -> int:
+    """How many of the nearest are asked for: a page, the examples left out, and whether more follow."""
+    most = MAX_SEARCH_LIMIT + MAX_EXAMPLES + 1
+    if not 0 < limit <= most:
+        raise InvalidLimit(f"a search is for 1 to {most} points, got {limit}")
+    return limit
+
+
 def decode_limit(limit: int) -> int:
     if not 0 < limit <= MAX_SEARCH_LIMIT:
         raise InvalidLimit(f"a limit is between 1 and {MAX_SEARCH_LIMIT}, got {limit}")
     return limit
 
 
-def decode_max_distance(request: pb.SearchRequest) -> float | None:
+def decode_max_distance(request: pb.SearchRequest | pb.RecommendRequest) -> float | None:
     if not request.HasField("max_distance"):
         return None
     if math.isnan(request.max_distance):
@@ -126,15 +138,29 @@ def decode_projection(projection: pb.Projection, points: int, dimension: int) ->
     """Raises ResourceExhausted when the vectors of `points` points fill more than one message."""
     if projection.vectors:
         _check_size(points * dimension * _FLOAT_BYTES)
-    return Projection(metadata=projection.metadata, vectors=projection.vectors)
+    return Projection(projection.metadata, projection.vectors, projection.versions)
 
 
-def encode_points(points: Points) -> pb.Points:
+def decode_field(field: str) -> Path:
+    """The names of a dotted field. Raises InvalidArgument."""
+    path = tuple(field.split("."))
+    if not all(path):
+        raise InvalidArgument(f"expected a field, names joined by '.', got {field[:40]!r}")
+    return path
+
+
+def encode_points(points: Points, fields: Sequence[str] = ()) -> pb.Points:
+    """fields: of the metadata, these dotted fields alone; none: all."""
+    metadata = points.metadata or []
+    if fields:
+        paths = [decode_field(field) for field in fields]
+        metadata = [narrow(blob, paths) for blob in metadata]
     encoded = pb.Points(
         ids=points.ids,
-        metadata=points.metadata or (),
+        metadata=metadata,
         created_at_us=points.created_at_us.tolist(),
         updated_at_us=points.updated_at_us.tolist(),
+        versions=() if points.versions is None else points.versions.tolist(),
     )
     if points.vectors is not None:
         encoded.vectors.add(
@@ -145,8 +171,8 @@ def encode_points(points: Points) -> pb.Points:
     return encoded
 
 
-def encode_hits(hits: Hits) -> pb.Hits:
-    return pb.Hits(distances=hits.distances.tolist(), points=encode_points(hits.points))
+def encode_hits(hits: Hits, fields: Sequence[str] = ()) -> pb.Hits:
+    return pb.Hits(distances=hits.distances.tolist(), points=encode_points(hits.points, fields))
 
 
 def encode_stats(stats: ShardStats, generation: int) -> pb.DescribeResponse:

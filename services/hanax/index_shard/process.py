@@ -88,7 +88,7 @@ class IndexShard:
 
         def open_shard(folder: Path, spec: CollectionSpec) -> Shard:
             schema = Schema.single(spec.dimension, spec.metric)
-            indexed = replace(options, indexing=spec.indexing)
+            indexed = replace(options, indexing=spec.indexing, payload_indexes=spec.payload_indexes)
             return Shard.open(folder, schema, indexed, self._background, _now_us)
 
         self._replicas = Replicas(settings.node_name, self._folder, open_shard, self._settled)

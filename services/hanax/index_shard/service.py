@@ -10,15 +10,23 @@ import grpc
 
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import ShardServiceServicer
-from hanax.core.errors import InvalidArgument
+from hanax.core.errors import InvalidArgument, VersionConflict
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
+from hanax.engine.query.planning import Explanation
 from hanax.engine.shard.shard import Shard
-from hanax.index_shard import messages
+from hanax.index_shard import messages, writes
 from hanax.index_shard.metrics import Metrics
+from hanax.index_shard.queries import (
+    decode_after_value,
+    decode_examples,
+    decode_group_search,
+    decode_groups,
+    decode_order,
+    decode_recommendation,
+    encode_explanations,
+)
 from hanax.index_shard.replicas import Replicas
-
-_REPLACE_BY_MODE = {pb.METADATA_MODE_MERGE: False, pb.METADATA_MODE_REPLACE: True}
 
 
 class ShardService(ShardServiceServicer):
@@ -31,23 +39,47 @@ class ShardService(ShardServiceServicer):
 
     def Upsert(self, request: pb.UpsertRequest, context: grpc.ServicerContext) -> pb.UpsertResponse:
         with self._serving("upsert", request.ref) as (shard, _):
-            done = shard.upsert(
-                messages.decode_ids(request.ids),
-                messages.decode_columns(request.vectors),
-                list(request.metadata),
+            ids = messages.decode_ids(request.ids)
+            conditions = writes.decode_conditions(request, ids)
+            columns = messages.decode_columns(request.vectors)
+            try:
+                done = shard.upsert(ids, columns, list(request.metadata), conditions)
+            except VersionConflict as conflict:
+                return pb.UpsertResponse(conflicts=writes.encode_conflicts(conflict))
+            return pb.UpsertResponse(
+                sequence=done.sequence, inserted=done.inserted, updated=done.updated, skipped=done.skipped
             )
-            return pb.UpsertResponse(sequence=done.sequence, inserted=done.inserted, updated=done.updated)
 
     def UpdateMetadata(
         self, request: pb.UpdateMetadataRequest, context: grpc.ServicerContext
     ) -> pb.UpdateMetadataResponse:
         with self._serving("update_metadata", request.ref) as (shard, _):
-            replace = _REPLACE_BY_MODE.get(request.mode)
-            if replace is None:
-                raise InvalidArgument("expected mode METADATA_MODE_MERGE or METADATA_MODE_REPLACE")
-            done = shard.update_metadata(messages.decode_ids(request.ids), list(request.metadata), replace)
+            replace = writes.decode_replace(request.mode)
+            ids = messages.decode_ids(request.ids)
+            if_versions = writes.decode_if_versions(request.if_versions, ids)
+            try:
+                done = shard.update_metadata(ids, list(request.metadata), replace, if_versions)
+            except VersionConflict as conflict:
+                return pb.UpdateMetadataResponse(conflicts=writes.encode_conflicts(conflict))
             return pb.UpdateMetadataResponse(
                 sequence=done.sequence, updated=done.updated, missing=done.missing
+            )
+
+    def ChangeMetadata(
+        self, request: pb.ChangeMetadataRequest, context: grpc.ServicerContext
+    ) -> pb.ChangeMetadataResponse:
+        with self._serving("change_metadata", request.ref) as (shard, _):
+            expression = messages.decode_filter(request.filter_json)
+            if (expression is None) is (not request.ids):
+                raise InvalidArgument("expected either ids or a filter of what to change")
+            change = writes.decode_change(request)
+            if expression is not None:
+                # Nobody waits for the rest once the caller has gone.
+                done = shard.metadata_changes.matching(expression, change, context.is_active)
+            else:
+                done = shard.metadata_changes.by_ids(messages.decode_ids(request.ids), change)
+            return pb.ChangeMetadataResponse(
+                sequence=done.sequence, matched=done.matched, updated=done.updated, versions=done.versions
             )
 
     def Delete(self, request: pb.DeleteRequest, context: grpc.ServicerContext) -> pb.DeleteResponse:
@@ -56,28 +88,82 @@ class ShardService(ShardServiceServicer):
             if (expression is None) is (not request.ids):
                 raise InvalidArgument("expected either ids or a filter of what to delete")
             if expression is not None:
+                if request.if_versions:
+                    raise InvalidArgument("if_versions goes with ids")
                 done = shard.delete_matching(expression)
             else:
-                done = shard.delete(messages.decode_ids(request.ids))
+                ids = messages.decode_ids(request.ids)
+                try:
+                    done = shard.delete(ids, writes.decode_if_versions(request.if_versions, ids))
+                except VersionConflict as conflict:
+                    return pb.DeleteResponse(conflicts=writes.encode_conflicts(conflict))
             return pb.DeleteResponse(sequence=done.sequence, deleted=done.deleted)
 
     def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
         started = time.perf_counter()
         with self._serving("search", request.ref) as (shard, _):
             queries = messages.decode_queries(request)
-            limit = messages.decode_limit(request.limit)
+            limit = messages.decode_window(request.limit)
+            expression = messages.decode_filter(request.filter_json)
+            explanations: list[Explanation] | None = [] if request.explain else None
             results = shard.search(
                 queries,
                 limit,
-                expression=messages.decode_filter(request.filter_json),
+                expression=expression,
                 max_distance=messages.decode_max_distance(request),
                 projection=messages.decode_projection(
                     request.projection, len(queries) * limit, request.dimension
                 ),
                 vector_name=request.vector_name or DEFAULT_VECTOR,
                 parameters=messages.decode_parameters(request),
+                explain=explanations,
             )
-            answer = pb.SearchResponse(results=map(messages.encode_hits, results))
+            fields = request.projection.metadata_fields
+            answer = pb.SearchResponse(
+                results=(messages.encode_hits(hits, fields) for hits in results),
+                matches=shard.count(expression) if request.count_matches else None,
+                explanation_json=encode_explanations(explanations or []) if request.explain else b"",
+            )
+            messages.check_answer(answer)
+            answer.shard_seconds = time.perf_counter() - started
+            return answer
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
+        started = time.perf_counter()
+        with self._serving("recommend", request.ref) as (shard, _):
+            positives, negatives = decode_examples(request)
+            wanted = decode_recommendation(request)
+            hits = shard.reads.recommend(positives, negatives, wanted)
+            answer = pb.SearchResponse(
+                results=[messages.encode_hits(hits, request.projection.metadata_fields)],
+                matches=shard.count(wanted.expression) if request.count_matches else None,
+            )
+            messages.check_answer(answer)
+            answer.shard_seconds = time.perf_counter() - started
+            return answer
+
+    def SearchGroups(
+        self, request: pb.SearchGroupsRequest, context: grpc.ServicerContext
+    ) -> pb.SearchGroupsResponse:
+        started = time.perf_counter()
+        search = request.search
+        with self._serving("search_groups", request.ref) as (shard, _):
+            query, path = messages.decode_queries(search), messages.decode_field(request.field)
+            groups = decode_groups(request)
+            wanted = decode_group_search(search, groups)
+            if request.values_json:
+                found = shard.reads.search_values(query, path, list(request.values_json), wanted)
+            else:
+                found = shard.reads.search_groups(query, path, groups, wanted)
+            answer = pb.SearchGroupsResponse(
+                groups=[
+                    pb.Group(
+                        value_json=group.value,
+                        hits=messages.encode_hits(group.hits, search.projection.metadata_fields),
+                    )
+                    for group in found
+                ]
+            )
             messages.check_answer(answer)
             answer.shard_seconds = time.perf_counter() - started
             return answer
@@ -86,25 +172,57 @@ class ShardService(ShardServiceServicer):
         with self._serving("get", request.ref) as (shard, route):
             ids = messages.decode_ids(request.ids)
             projection = messages.decode_projection(request.projection, len(ids), route.spec.dimension)
-            answer = pb.GetResponse(points=messages.encode_points(shard.get(ids, projection)))
+            points = shard.get(ids, projection)
+            answer = pb.GetResponse(points=messages.encode_points(points, request.projection.metadata_fields))
             messages.check_answer(answer)
             return answer
 
     def Scroll(self, request: pb.ScrollRequest, context: grpc.ServicerContext) -> pb.ScrollResponse:
         with self._serving("scroll", request.ref) as (shard, route):
-            points, has_more = shard.scroll(
-                messages.decode_after(request.after_id),
-                messages.decode_limit(request.limit),
-                messages.decode_filter(request.filter_json),
-                messages.decode_projection(request.projection, request.limit, route.spec.dimension),
+            after = messages.decode_after(request.after_id)
+            limit = messages.decode_limit(request.limit)
+            expression = messages.decode_filter(request.filter_json)
+            projection = messages.decode_projection(request.projection, limit, route.spec.dimension)
+            keys: list[bytes] = []
+            if request.HasField("order_by"):
+                order = decode_order(request.order_by, after)
+                points, keys, has_more = shard.reads.scroll_by(order, limit, expression, projection)
+            else:
+                points, has_more = shard.scroll(after, limit, expression, projection)
+            answer = pb.ScrollResponse(
+                points=messages.encode_points(points, request.projection.metadata_fields),
+                has_more=has_more,
+                keys_json=keys,
             )
-            answer = pb.ScrollResponse(points=messages.encode_points(points), has_more=has_more)
             messages.check_answer(answer)
             return answer
 
     def Count(self, request: pb.CountRequest, context: grpc.ServicerContext) -> pb.CountResponse:
         with self._serving("count", request.ref) as (shard, _):
             return pb.CountResponse(count=shard.count(messages.decode_filter(request.filter_json)))
+
+    def Facet(self, request: pb.FacetRequest, context: grpc.ServicerContext) -> pb.FacetResponse:
+        with self._serving("facet", request.ref) as (shard, _):
+            facet = shard.reads.facet(
+                messages.decode_field(request.field), messages.decode_filter(request.filter_json)
+            )
+            answer = pb.FacetResponse(
+                values_json=facet.counts.keys(), counts=facet.counts.values(), matches=facet.matches
+            )
+            messages.check_answer(answer)
+            return answer
+
+    def Distinct(self, request: pb.DistinctRequest, context: grpc.ServicerContext) -> pb.DistinctResponse:
+        with self._serving("distinct", request.ref) as (shard, _):
+            values, has_more = shard.reads.distinct(
+                messages.decode_field(request.field),
+                decode_after_value(request.after_json),
+                messages.decode_limit(request.limit),
+                messages.decode_filter(request.filter_json),
+            )
+            answer = pb.DistinctResponse(values_json=values, has_more=has_more)
+            messages.check_answer(answer)
+            return answer
 
     def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.DescribeResponse:
         with self._serving("describe", request.ref) as (shard, route):

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from hanax.core.errors import DataLoss
 from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
 from hanax.local.planner import Observation, plan
-from hanax.runtime.catalog_folder import CatalogFolder
+from hanax.runtime.catalog_folder import ALIASES, CatalogFolder
 from hanax.runtime.routing_file import write_routing_file
 
 log = structlog.get_logger()
@@ -88,9 +88,10 @@ class Controller:
         observed = self._observe()
         if observed == self._planned:
             return False
-        entries, damaged = self._catalog.readable_entries()
-        self._complain(damaged)
-        table = plan(self.table, Observation(tuple(entries), damaged, observed[1], observed[2]))
+        declared = self._catalog.declared()
+        self._complain(declared.damaged)
+        seen = Observation(declared.entries, declared.damaged, observed[1], observed[2], declared.aliases)
+        table = plan(self.table, seen)
         if table is not None:
             write_routing_file(self._file, table)
             self.table = table
@@ -131,7 +132,7 @@ class Controller:
         now = self._clock_s()
         if changed != self._folder_time or young or now >= self._full_look_at:
             with os.scandir(self._folder) as found:
-                files = [entry for entry in found if entry.name.endswith(".json")]
+                files = [entry for entry in found if entry.name.endswith(".json") or entry.name == ALIASES]
             self._signature = tuple(sorted(filter(None, map(_mark_of, files))))
             self._folder_time = changed
             self._full_look_at = now + _FULL_LOOK_S

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hanax.core.errors import FailedPrecondition
 from hanax.core.routing import (
+    Aliases,
     CollectionRoute,
     DeletedCollection,
     ModelRoute,
@@ -30,12 +31,16 @@ MAX_DELETED = 1_000
 
 @dataclass(frozen=True)
 class Observation:
-    """What is true now. `damaged` are the names of entries that can't be read."""
+    """What is true now. `damaged` are the names of entries that can't be read.
+
+    aliases: None where they can't be read.
+    """
 
     entries: tuple[CatalogEntry, ...]
     damaged: Collection[str]
     nodes: tuple[NodeRoute, ...]
     models: tuple[ModelRoute, ...]
+    aliases: Aliases | None
 
 
 def plan(previous: RoutingTable, seen: Observation) -> RoutingTable | None:
@@ -50,9 +55,24 @@ def plan(previous: RoutingTable, seen: Observation) -> RoutingTable | None:
         collections=collections,
         deleted=_plan_deleted(previous, collections),
         models=tuple(sorted(seen.models, key=lambda model: model.name)),
+        aliases=_plan_aliases(previous, seen.aliases, collections),
     )
     unchanged = table.model_copy(update={"revision": previous.revision}) == previous
     return None if unchanged else table
+
+
+def _plan_aliases(
+    previous: RoutingTable, seen: Aliases | None, collections: tuple[CollectionRoute, ...]
+) -> Aliases:
+    """As declared, or as before where they can't be read. Those without a collection are left out."""
+    aliases = previous.aliases if seen is None else seen
+    names = {route.spec.name for route in collections}
+    served = {
+        alias: name
+        for alias, name in aliases.collection_by_alias.items()
+        if name in names and alias not in names
+    }
+    return aliases.model_copy(update={"collection_by_alias": served})
 
 
 def _plan_collections(previous: RoutingTable, seen: Observation) -> tuple[CollectionRoute, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,11 +22,12 @@ from citadel.vector.v1.shard_pb2_grpc import (
     ShardServiceServicer,
     add_ShardServiceServicer_to_server,
 )
-from hanax.core.errors import HanaxError
-from hanax.core.filters import parse_filter_json
+from hanax.core.errors import HanaxError, Internal
+from hanax.core.filter_parsing import parse_filter_json
 from hanax.core.ids import hash_of
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.filters.evaluation import compile_filter
+from hanax.engine.shard import MetadataChange
 from hanax.rpc.servers import RpcServer
 
 
@@ -36,6 +37,7 @@ class StoredPoint:
     metadata: bytes
     created_at_us: int
     updated_at_us: int
+    version: int
 
 
 @dataclass
@@ -64,6 +66,7 @@ class MemoryNode(ShardServiceServicer):
         self.faults = Faults()
         self.calls: Counter[str] = Counter()
         self.shards: dict[tuple[str, int], dict[bytes, StoredPoint]] = {}
+        self._sequence = 0
         self._lock = threading.Lock()
         self._server: RpcServer | None = None
         self.address = "127.0.0.1:0"
@@ -89,7 +92,7 @@ class MemoryNode(ShardServiceServicer):
 
     @property
     def writes(self) -> int:
-        return self.calls["Upsert"] + self.calls["UpdateMetadata"] + self.calls["Delete"]
+        return sum(self.calls[name] for name in ("Upsert", "UpdateMetadata", "ChangeMetadata", "Delete"))
 
     def Upsert(self, request: pb.UpsertRequest, context: grpc.ServicerContext) -> pb.UpsertResponse:
         with self._shard("Upsert", request.ref, context) as points:
@@ -97,19 +100,28 @@ class MemoryNode(ShardServiceServicer):
             assert column.name == DEFAULT_VECTOR
             vectors = np.frombuffer(column.float32_le, "<f4").reshape(-1, column.dimension)
             assert len(vectors) == len(request.ids) == len(request.metadata)
-            updated = 0
-            now = time.time_ns() // 1000
+            if conflicts := _conflicts(points, request.ids, request.if_versions):
+                return pb.UpsertResponse(conflicts=conflicts)
+            inserted, updated, skipped = 0, 0, []
+            now, sequence = time.time_ns() // 1000, self._next()
             for encoded, vector, metadata in zip(request.ids, vectors, request.metadata, strict=True):
                 known = points.get(encoded)
+                if request.mode == (pb.WRITE_MODE_UPDATE if known is None else pb.WRITE_MODE_INSERT):
+                    skipped.append(encoded)
+                    continue
+                inserted += known is None
                 updated += known is not None
                 created = now if known is None else known.created_at_us
-                points[encoded] = StoredPoint(vector, metadata, created, now)
-            return pb.UpsertResponse(inserted=len(vectors) - updated, updated=updated)
+                points[encoded] = StoredPoint(vector, metadata, created, now, sequence)
+            return pb.UpsertResponse(sequence=sequence, inserted=inserted, updated=updated, skipped=skipped)
 
     def UpdateMetadata(
         self, request: pb.UpdateMetadataRequest, context: grpc.ServicerContext
     ) -> pb.UpdateMetadataResponse:
         with self._shard("UpdateMetadata", request.ref, context) as points:
+            if conflicts := _conflicts(points, request.ids, request.if_versions):
+                return pb.UpdateMetadataResponse(conflicts=conflicts)
+            sequence = self._next()
             missing = [encoded for encoded in request.ids if encoded not in points]
             for encoded, metadata in zip(request.ids, request.metadata, strict=True):
                 if encoded in points:
@@ -119,11 +131,43 @@ class MemoryNode(ShardServiceServicer):
                     else:
                         point.metadata = metadata
                     point.updated_at_us = time.time_ns() // 1000
-            return pb.UpdateMetadataResponse(updated=len(request.ids) - len(missing), missing=missing)
+                    point.version = sequence
+            return pb.UpdateMetadataResponse(
+                sequence=sequence, updated=len(request.ids) - len(missing), missing=missing
+            )
+
+    def ChangeMetadata(
+        self, request: pb.ChangeMetadataRequest, context: grpc.ServicerContext
+    ) -> pb.ChangeMetadataResponse:
+        with self._shard("ChangeMetadata", request.ref, context) as points:
+            assert bool(request.ids) != bool(request.filter_json)
+            ids = list(request.ids) or _matching(points, request.filter_json)
+            change = MetadataChange(
+                request.metadata,
+                request.mode == pb.METADATA_MODE_REPLACE,
+                tuple(tuple(field.split(".")) for field in request.delete_fields),
+            )
+            sequence, matched, updated = self._next(), 0, 0
+            for encoded in ids:
+                if encoded in points:
+                    point = points[encoded]
+                    matched += 1
+                    before = orjson.loads(point.metadata)
+                    after = orjson.dumps(change.apply(orjson.loads(point.metadata)))
+                    if after != orjson.dumps(before):
+                        updated += 1
+                        point.metadata, point.version = after, sequence
+                        point.updated_at_us = time.time_ns() // 1000
+            versions = [points[encoded].version if encoded in points else 0 for encoded in request.ids]
+            return pb.ChangeMetadataResponse(
+                sequence=sequence, matched=matched, updated=updated, versions=versions
+            )
 
     def Delete(self, request: pb.DeleteRequest, context: grpc.ServicerContext) -> pb.DeleteResponse:
         with self._shard("Delete", request.ref, context) as points:
             assert bool(request.ids) != bool(request.filter_json)
+            if conflicts := _conflicts(points, request.ids, request.if_versions):
+                return pb.DeleteResponse(conflicts=conflicts)
             doomed = (
                 [encoded for encoded in request.ids if encoded in points]
                 if request.ids
@@ -170,10 +214,28 @@ class MemoryNode(ShardServiceServicer):
         with self._shard("Count", request.ref, context) as points:
             return pb.CountResponse(count=len(_matching(points, request.filter_json)))
 
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
+        raise _beyond("Recommend")
+
+    def SearchGroups(
+        self, request: pb.SearchGroupsRequest, context: grpc.ServicerContext
+    ) -> pb.SearchGroupsResponse:
+        raise _beyond("SearchGroups")
+
+    def Facet(self, request: pb.FacetRequest, context: grpc.ServicerContext) -> pb.FacetResponse:
+        raise _beyond("Facet")
+
+    def Distinct(self, request: pb.DistinctRequest, context: grpc.ServicerContext) -> pb.DistinctResponse:
+        raise _beyond("Distinct")
+
     def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.DescribeResponse:
         with self._shard("Describe", request.ref, context) as points:
             # It has no indexes: any change of them is made.
             return pb.DescribeResponse(points=len(points), generation=2**63)
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
 
     @contextmanager
     def _shard(
@@ -185,11 +247,26 @@ class MemoryNode(ShardServiceServicer):
             yield self.shards.setdefault((ref.uid, ref.shard), {})
 
 
+def _beyond(method: str) -> HanaxError:
+    return Internal(f"a node on a dictionary has no {method}: such a test needs the engine")
+
+
+def _conflicts(
+    points: dict[bytes, StoredPoint], ids: Sequence[bytes], if_versions: Sequence[int]
+) -> list[pb.Conflict]:
+    found = [points[encoded].version if encoded in points else 0 for encoded in ids]
+    return [
+        pb.Conflict(id=encoded, expected=expected, found=version)
+        for encoded, expected, version in zip(ids, if_versions or [-1] * len(ids), found, strict=True)
+        if expected not in (-1, version)
+    ]
+
+
 def _matching(points: dict[bytes, StoredPoint], filter_json: bytes) -> list[bytes]:
     if not filter_json:
         return list(points)
-    predicate: Callable[[dict[str, object]], bool] = compile_filter(parse_filter_json(filter_json))
-    return [key for key, point in points.items() if predicate(orjson.loads(point.metadata))]
+    predicate = compile_filter(parse_filter_json(filter_json))
+    return [key for key, point in points.items() if predicate(orjson.loads(point.metadata), key)]
 
 
 def _columns(points: dict[bytes, StoredPoint], ids: list[bytes], projection: pb.Projection) -> pb.Points:
@@ -199,6 +276,7 @@ def _columns(points: dict[bytes, StoredPoint], ids: list[bytes], projection: pb.
         metadata=[point.metadata for point in found] if projection.metadata else (),
         created_at_us=[point.created_at_us for point in found],
         updated_at_us=[point.updated_at_us for point in found],
+        versions=[point.version for point in found] if projection.versions else (),
     )
     if projection.vectors and found:
         matrix = np.stack([point.vector for point in found])

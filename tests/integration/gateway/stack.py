@@ -76,11 +76,13 @@ class Reconciler:
         self._thread.start()
 
     def reconcile(self) -> None:
+        declared = self._catalog.declared()
         seen = Observation(
-            entries=tuple(self._catalog.entries()),
-            damaged=(),
+            entries=declared.entries,
+            damaged=declared.damaged,
             nodes=tuple(NodeRoute(name=node.name, address=node.address) for node in self._nodes),
             models=self.models,
+            aliases=declared.aliases,
         )
         table = plan(self.table, seen)
         if table is not None:

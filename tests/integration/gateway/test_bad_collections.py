@@ -71,6 +71,10 @@ CASES = [
         "invalid_argument",
         "64",
     ),
+    _create("no object of pins", {"payload_indexes": ["title"]}, "payload_indexes"),
+    _create("unknown pin", {"payload_indexes": {"title": "words"}}, "payload_indexes.title"),
+    _create("pin of no field", {"payload_indexes": {"a..b": "text"}}, "payload_indexes.a..b"),
+    _create("many pins", {"payload_indexes": {f"f{n}": "none" for n in range(257)}}, "at most 256"),
     Case(
         "create unknown model",
         "collections",

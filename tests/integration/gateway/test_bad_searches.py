@@ -30,8 +30,8 @@ CASES = [
         "invalid_filter",
         "finite",
     ),
-    _search("neither", {"vector": ...}, "invalid_argument", "got neither"),
-    _search("both", {"text": "x"}, "invalid_argument", "got both"),
+    _search("neither", {"vector": ...}, "invalid_argument", "got none of them"),
+    _search("both", {"text": "x"}, "invalid_argument", "got vector and text"),
     _search(
         "text without model", {"vector": ..., "text": "x"}, "failed_precondition", "no embedding model", 409
     ),

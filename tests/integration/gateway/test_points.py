@@ -184,6 +184,7 @@ def test_get_shows_all_fields_of_a_point(either: Stack, texts: str) -> None:
         "model",
         "created_at",
         "updated_at",
+        "version",
     }
     assert (found["id"], found["collection"], found["model"]) == ("a/b c", texts, "hash-384")
     assert len(found["embedding"]) == 384
@@ -235,7 +236,8 @@ def test_metadata_are_merged_or_replaced(either: Stack, collection: str) -> None
         return either.data(either.client.get(path))["metadata"]
 
     merged = either.client.patch(path + "/metadata", json={"b": 3, "d": 4})
-    assert either.data(merged) == {"id": "x", "updated": 1}
+    version = either.data(either.client.get(path))["version"]
+    assert either.data(merged) == {"id": "x", "updated": 1, "version": version}
     assert metadata() == {"a": 1, "b": 3, "d": 4}
     either.data(either.client.put(path + "/metadata", json={"e": 5}))
     assert metadata() == {"e": 5}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hanax.core.filters import parse_filter
+from hanax.core.filter_parsing import parse_filter
 from hanax.core.ids import decode_id
 from hanax.engine.points import BatchHits, Points
 from tests.unit.engine.rigs import Rig

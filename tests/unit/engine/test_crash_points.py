@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hanax.core.filters import parse_filter
+from hanax.core.filter_parsing import parse_filter
 from hanax.core.ids import PointId, decode_id
 from hanax.core.index_specs import FlatIndex, Indexing, ScalarQuantisation
 from hanax.engine.shard import ShardOptions, index_plans

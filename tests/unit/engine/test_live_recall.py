@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
-from hanax.core.filters import parse_filter
+from hanax.core.filter_parsing import parse_filter
 from hanax.core.index_specs import BinaryQuantisation, FlatIndex, Indexing, SearchParameters
 from hanax.engine.index.tuning import TunedEffort
 from hanax.engine.query.searching import find

@@ -24,7 +24,7 @@ from hanax.core.errors import (
     Unavailable,
     ZeroVector,
 )
-from hanax.core.filters import parse_filter
+from hanax.core.filter_parsing import parse_filter
 from hanax.core.ids import decode_id, encode_id
 from hanax.engine.shard import Schema, Shard, ShardOptions
 from hanax.engine.storage import manifest

@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_every_file_that_matters_is_checked(shard: Path) -> None:
     files = sorted(path for path in shard.rglob("*") if path.is_file() and path.name != "LOCK")
-    assert len(files) == 1 + 1 + 1 + 2 * 11
+    assert len(files) == 1 + 1 + 1 + 2 * 12
     for path in files:
         good = path.read_bytes()
         for place in {0, len(good) // 2, len(good) - 2}:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from hanax.core.errors import Overloaded
-from hanax.core.filters import parse_filter
+from hanax.core.filter_parsing import parse_filter
 from hanax.core.ids import decode_id, encode_id
 from hanax.engine.shard import Points, ShardOptions
 from tests.unit.engine.rigs import DEADLINE_S, EVERYTHING, Rig

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from hanax.core.settings import GatewaySettings
-from hanax.gateway import requests
+from hanax.gateway import change_requests, query_requests, requests
 from hanax.gateway.requests import parse_request
 from hanax.gateway.rest.app import build_app
 from hanax.gateway.services import Services
@@ -25,8 +25,19 @@ OPERATIONS = {
     ("get", f"{V1}/collections/{{name}}"),
     ("patch", f"{V1}/collections/{{name}}"),
     ("delete", f"{V1}/collections/{{name}}"),
+    ("get", f"{V1}/aliases"),
+    ("post", f"{V1}/aliases/switch"),
+    ("get", f"{V1}/aliases/{{alias}}"),
+    ("put", f"{V1}/aliases/{{alias}}"),
+    ("delete", f"{V1}/aliases/{{alias}}"),
     ("post", f"{V1}/vectors/insert"),
+    ("post", f"{V1}/vectors/metadata"),
     ("post", f"{V1}/vectors/search"),
+    ("post", f"{V1}/vectors/search/batch"),
+    ("post", f"{V1}/vectors/search/groups"),
+    ("post", f"{V1}/vectors/recommend"),
+    ("post", f"{V1}/vectors/facet"),
+    ("post", f"{V1}/vectors/distinct"),
     ("post", f"{V1}/vectors/get"),
     ("post", f"{V1}/vectors/delete"),
     ("post", f"{V1}/vectors/scroll"),
@@ -96,7 +107,8 @@ def test_examples_of_bodies_are_taken(document: dict[str, Any]) -> None:
         content = operation["requestBody"]["content"]["application/json"]
         assert content["examples"], path
         name = content["schema"].get("$ref", "").rpartition("/")[2]
-        model: Any = getattr(requests, name, None)
+        rooms = (requests, query_requests, change_requests)
+        model: Any = next((getattr(room, name) for room in rooms if hasattr(room, name)), None)
         for example in content["examples"].values():
             count += 1
             if model is not None:

@@ -9,8 +9,8 @@ import pytest
 from hanax.core.errors import InvalidArgument, InvalidLimit
 from hanax.core.index_specs import HnswIndex, ScalarQuantisation
 from hanax.core.specs import CollectionSpec
-from hanax.gateway.queries import encode_parameters
 from hanax.gateway.requests import SearchRequest, change_spec, parse_change, parse_request
+from hanax.gateway.wishes import encode_parameters
 
 SPEC: dict[str, Any] = {"name": "docs", "dimension": 48}
 SEARCH: dict[str, Any] = {"collection": "docs", "vector": [1.0]}

@@ -156,13 +156,28 @@ async def test_it_follows_within_a_tenth_of_a_second(folder: Folder) -> None:
         for number in range(9):
             folder.create(f"c{number}")
             took.append(await until(lambda: len(folder.written()) == 1, 5))
-            folder.catalog.delete(f"c{number}")
+            folder.catalog.delete(f"c{number}", with_aliases=False)
             took.append(await until(lambda: not folder.written(), 5))
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     # The median, because the machine may be busy for one of them.
     assert statistics.median(took) < 0.1
+
+
+async def test_a_switch_of_aliases_is_followed(folder: Folder) -> None:
+    """Aliases lie in a file of their own, of which the collections' files say nothing."""
+    for name in ("a", "b"):
+        folder.create(name)
+    controller = folder.controller()
+    following = asyncio.create_task(controller.follow())
+    try:
+        for target in ("a", "b", "a"):
+            folder.catalog.change_aliases({"live": target})
+            await until(lambda: controller.table.resolve("live") == target, 5)  # noqa: B023 - awaited here
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_an_edit_in_place_is_seen(folder: Folder) -> None:

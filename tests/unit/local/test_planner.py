@@ -7,7 +7,7 @@ import pytest
 from hanax.core.distances import Metric
 from hanax.core.errors import FailedPrecondition
 from hanax.core.index_specs import HnswIndex
-from hanax.core.routing import DeletedCollection, ModelRoute, NodeRoute, RoutingTable
+from hanax.core.routing import Aliases, DeletedCollection, ModelRoute, NodeRoute, RoutingTable
 from hanax.core.specs import CollectionSpec
 from hanax.local.planner import MAX_DELETED, Observation, plan
 from hanax.runtime.catalog_folder import CatalogEntry
@@ -29,8 +29,9 @@ def seen(
     on: tuple[NodeRoute, ...] = nodes(2),
     damaged: tuple[str, ...] = (),
     models: tuple[ModelRoute, ...] = (),
+    aliases: Aliases | None = Aliases(),  # noqa: B008 - it is frozen
 ) -> Observation:
-    return Observation(entries, damaged, on, models)
+    return Observation(entries, damaged, on, models, aliases)
 
 
 def next_table(previous: RoutingTable, observation: Observation) -> RoutingTable:

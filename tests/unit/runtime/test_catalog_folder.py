@@ -69,10 +69,10 @@ def test_of_many_creators_at_once_one_wins(folder: Path) -> None:
 def test_a_deleted_collection_is_gone_and_its_name_free(folder: Path) -> None:
     catalog = CatalogFolder(folder)
     first = catalog.create(spec("docs"), now_us=1)
-    catalog.delete("docs")
+    catalog.delete("docs", with_aliases=False)
     assert catalog.entries() == []
     with pytest.raises(CollectionNotFound, match="no collection 'docs'") as caught:
-        catalog.delete("docs")
+        catalog.delete("docs", with_aliases=False)
     assert caught.value.details == {"collection": "docs"}
     assert catalog.create(spec("docs"), now_us=2).uid != first.uid
 
@@ -126,7 +126,7 @@ def test_a_change_does_not_bring_back_what_is_deleted(folder: Path) -> None:
     """A deletion in the middle of a change waits for its end, and then removes the collection."""
     catalog = CatalogFolder(folder)
     catalog.create(spec("docs"), now_us=17)
-    deleting = threading.Thread(target=CatalogFolder(folder).delete, args=("docs",))
+    deleting = threading.Thread(target=CatalogFolder(folder).delete, args=("docs", False))
 
     def slowly(known: CollectionSpec) -> CollectionSpec:
         deleting.start()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from hanax.core.filters import Filter
 from hanax.core.ids import hash_of
 from hanax.core.specs import DEFAULT_VECTOR
-from hanax.engine.filters.evaluation import compile_filter, matching_rows
 from hanax.engine.points import Points, Projection
-from hanax.engine.segment.masks import Flags
+from hanax.engine.query.matching import Matching
+from hanax.engine.segment.masks import Flags, flags_of
 from hanax.engine.segment.protocol import Rows, Segment
 from hanax.engine.segment.view import Places, SegmentView, View, hash_ids
 
@@ -28,6 +27,7 @@ def read_points(view: View, places: Places, projection: Projection, dimension: i
     vectors = np.empty((count, dimension), np.float32) if projection.vectors else None
     created = np.empty(count, np.int64)
     updated = np.empty(count, np.int64)
+    versions = np.empty(count, np.uint64) if projection.versions else None
     for number, here in places.by_segment():
         found = read_rows(view.segments[number].segment, places.rows[here], projection)
         ids[here] = found.ids
@@ -37,7 +37,10 @@ def read_points(view: View, places: Places, projection: Projection, dimension: i
             vectors[here] = found.vectors
         if metadata is not None:
             metadata[here] = found.metadata
-    return Points(ids.tolist(), None if metadata is None else metadata.tolist(), vectors, created, updated)
+        if versions is not None and found.versions is not None:
+            versions[here] = found.versions
+    blobs = None if metadata is None else metadata.tolist()
+    return Points(ids.tolist(), blobs, vectors, created, updated, versions)
 
 
 def read_rows(segment: Segment, rows: Rows, projection: Projection) -> Points:
@@ -48,6 +51,7 @@ def read_rows(segment: Segment, rows: Rows, projection: Projection) -> Points:
         segment.vectors(DEFAULT_VECTOR, rows) if projection.vectors else None,
         segment.created_at_us(rows),
         segment.updated_at_us(rows),
+        segment.versions(rows) if projection.versions else None,
     )
 
 
@@ -60,17 +64,15 @@ def get(view: View, ids: Sequence[bytes], projection: Projection, dimension: int
 
 def allowed_flags(part: SegmentView, expression: Filter | None) -> Flags:
     """bool[rows]: live, and matching the filter."""
-    if expression is None:
+    if expression is None or part.live_count == 0:
         return part.live_flags
-    flags = part.live_flags.copy()
-    _keep_matching(part, np.flatnonzero(flags), compile_filter(expression), flags)
-    return flags
+    return flags_of(Matching(part, expression).mask().words, part.rows)
 
 
 def count(view: View, expression: Filter | None) -> int:
     if expression is None:
         return view.live_count
-    return sum(int(allowed_flags(part, expression).sum()) for part in view.segments)
+    return sum(Matching(part, expression).mask().count for part in view.segments if part.live_count)
 
 
 def matching_ids(view: View, expression: Filter) -> list[bytes]:
@@ -93,10 +95,10 @@ def scroll(
     point that was there all the time.
     """
     start = hash_of(after) if after is not None else 0
-    matches = compile_filter(expression) if expression is not None else None
     found: list[tuple[int, bytes, int, int]] = []
     for number, part in enumerate(view.segments):
-        found.extend(_page_of(number, part, start, after, limit + 1, matches))
+        allowed = allowed_flags(part, expression)
+        found.extend(_page_of(number, part, start, after, limit + 1, allowed))
     found.sort()
     page = found[:limit]
     places = Places(
@@ -112,9 +114,9 @@ def _page_of(
     start: int,
     after: bytes | None,
     wanted: int,
-    matches: Callable[[dict[str, Any]], bool] | None,
+    allowed: Flags,
 ) -> list[tuple[int, bytes, int, int]]:
-    """(hash, id, segment, row) of at least the first `wanted` points of one segment, if it has as many."""
+    """(hash, id, segment, row) of at least the first `wanted` allowed points, if the segment has as many."""
     hashes, rows = part.segment.in_hash_order(part.rows)
     at = int(np.searchsorted(hashes, np.uint64(start)))
     found: list[tuple[int, bytes, int, int]] = []
@@ -123,11 +125,7 @@ def _page_of(
         # Equal hashes stay together, so that their ids decide among them.
         end = int(np.searchsorted(hashes, hashes[min(at + step, len(rows)) - 1], side="right"))
         run_rows, run_hashes = rows[at:end].astype(np.int64), hashes[at:end]
-        keep = part.live_flags[run_rows]
-        if matches is not None and keep.any():
-            keep = keep.copy()
-            live = np.flatnonzero(keep)
-            keep[live] = matching_rows(matches, part.segment.metadata(run_rows[live]))
+        keep = allowed[run_rows]
         kept = run_rows[keep]
         for hash_, id_, row in zip(
             run_hashes[keep].tolist(), part.segment.ids(kept), kept.tolist(), strict=True
@@ -137,15 +135,3 @@ def _page_of(
         at = end
         step = min(step * 2, 65_536)
     return found
-
-
-def _keep_matching(
-    part: SegmentView,
-    rows: Any,
-    matches: Callable[[dict[str, Any]], bool],
-    flags: Flags,
-) -> None:
-    # In runs, so that a large segment's metadata are never all in memory.
-    for first in range(0, len(rows), 4_096):
-        run = rows[first : first + 4_096]
-        flags[run] = matching_rows(matches, part.segment.metadata(run))

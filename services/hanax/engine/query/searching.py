@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from hanax.core.filters import Filter
 from hanax.core.index_specs import SearchParameters
 from hanax.engine.index.flat import search_exact
-from hanax.engine.index.protocol import Mask, Nearest
+from hanax.engine.index.protocol import Nearest
+from hanax.engine.index.rescoring import rescore
 from hanax.engine.points import BatchHits, Hits, Points, Projection
-from hanax.engine.query.reading import allowed_flags, read_points, read_rows
+from hanax.engine.query.planning import SCANNED_BYTES, Explanation, Plan, Planned, explain, plan_segment
+from hanax.engine.query.reading import read_points, read_rows
 from hanax.engine.schema import VectorField
-from hanax.engine.segment.masks import words_of
+from hanax.engine.segment.masks import rows_in
+from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import Places, SegmentView, View
 
 
@@ -48,9 +51,14 @@ class Found:
     rows: NDArray[np.int64]
 
 
-def search(view: View, queries: NDArray[np.float32], asked: Search) -> Sequence[Hits]:
-    """The nearest matching points of each query: float32[q, d], checked by the field."""
-    answers = _answers(view, queries, asked)
+def search(
+    view: View, queries: NDArray[np.float32], asked: Search, explanations: list[Explanation] | None = None
+) -> Sequence[Hits]:
+    """The nearest matching points of each query: float32[q, d], checked by the field.
+
+    explanations: gets what was done, segment by segment.
+    """
+    answers = _answers(view, queries, asked, explanations)
     if len(answers) == 1 and asked.max_distance is None:
         # The usual case, and the short way: every place is filled, and all points are in one segment.
         number, (of_each, rows) = answers[0]
@@ -78,14 +86,24 @@ def find(view: View, queries: NDArray[np.float32], asked: Search) -> Found:
     return _joined(_answers(view, queries, asked), asked.limit, len(queries))
 
 
-def _answers(view: View, queries: NDArray[np.float32], asked: Search) -> list[tuple[int, Nearest]]:
+def _answers(
+    view: View,
+    queries: NDArray[np.float32],
+    asked: Search,
+    explanations: list[Explanation] | None = None,
+) -> list[tuple[int, Nearest]]:
     """Of each segment that has matching points: its number, and as many as there are, up to the limit."""
     answers = []
+    few = SCANNED_BYTES // (4 * asked.field.dimension * max(1, len(queries)))
     for number, part in enumerate(view.segments):
-        mask = _allowed(part, asked.expression)
-        limit = min(asked.limit, part.rows if mask is None else mask.count)
-        if limit:
-            answers.append((number, _nearest(part, queries, limit, mask, asked)))
+        index = None if asked.parameters.exact else part.segment.index(asked.column)
+        # A graph compares few allowed rows itself, by their codes.
+        graph = index is not None and index.plan.index.type == "hnsw"
+        planned = plan_segment(part, asked.expression, few // 4 if graph else few)
+        if explanations is not None:
+            explanations.append(explain(part, asked.expression, planned, index is not None))
+        if limit := min(asked.limit, planned.matched):
+            answers.append((number, _nearest(part, queries, limit, planned, asked)))
     return answers
 
 
@@ -104,21 +122,18 @@ def _joined(answers: list[tuple[int, Nearest]], limit: int, queries: int) -> Fou
 
 
 def _nearest(
-    part: SegmentView, queries: NDArray[np.float32], limit: int, mask: Mask | None, asked: Search
+    part: SegmentView, queries: NDArray[np.float32], limit: int, planned: Planned, asked: Search
 ) -> Nearest:
-    index = None if asked.parameters.exact else part.segment.index(asked.column)
+    segment, mask = part.segment, planned.mask
+    if planned.plan is Plan.SCAN and mask is not None and isinstance(segment, SealedSegment):
+        rows = rows_in(mask.words, mask.count)
+        candidates = rows[np.newaxis] if len(queries) == 1 else np.tile(rows, (len(queries), 1))
+        return rescore(segment.source(asked.column), queries, candidates, limit)
+    index = None if asked.parameters.exact else segment.index(asked.column)
     if index is not None:
         return index.search(queries, limit, mask, asked.parameters)
-    blocks = part.segment.blocks(asked.column, part.rows)
+    blocks = segment.blocks(asked.column, part.rows)
     return search_exact(blocks, asked.field.metric, queries, limit, None if mask is None else mask.words)
-
-
-def _allowed(part: SegmentView, expression: Filter | None) -> Mask | None:
-    """None: every row."""
-    if expression is None or part.live_count == 0:
-        return part.live_mask
-    flags = allowed_flags(part, expression)
-    return Mask(words_of(flags), int(np.count_nonzero(flags)))
 
 
 def _ties_by_id(points: Points, distances: NDArray[np.float32], ends: Sequence[int]) -> Points:

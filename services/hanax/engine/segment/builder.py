@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
 from hanax.core.errors import Cancelled
+from hanax.engine.filters.collecting import Collector
 from hanax.engine.schema import Schema, inverse_norms
 from hanax.engine.segment.protocol import Hashes, Rows, Segment
-from hanax.engine.segment.sealed import DOCUMENT, FORMAT
+from hanax.engine.segment.sealed import DOCUMENT, FORMAT, INDEX_ARRAYS, INDEX_DOCUMENT
 from hanax.engine.storage.files import full_disk_named, sync_folder, write_document, write_durably
 
 DRAFT_SUFFIX = ".draft"
@@ -65,7 +67,14 @@ def _write_files(folder: Path, schema: Schema, parts: Sequence[Part], stopped: t
         size, checksum = write_durably(folder / name, pieces)
         files[name] = {"bytes": size, "checksum": checksum}
 
-    for name, read in (("ids", _read_ids), ("metadata", _read_metadata)):
+    collector = Collector(schema.payload_indexes)
+
+    def read_metadata(segment: Segment, rows: Rows) -> list[bytes]:
+        found = segment.metadata(rows)
+        collector.add(found)
+        return found
+
+    for name, read in (("ids", _read_ids), ("metadata", read_metadata)):
         lengths: list[NDArray[np.uint64]] = [np.zeros(1, "<u8")]
 
         def blobs(read: Any = read, lengths: list[NDArray[np.uint64]] = lengths) -> Iterator[bytes]:
@@ -76,6 +85,10 @@ def _write_files(folder: Path, schema: Schema, parts: Sequence[Part], stopped: t
 
         write(f"{name}.bytes", blobs())
         write(f"{name}.offsets", iter([np.cumsum(np.concatenate(lengths), dtype="<u8")]))
+    document, arrays = collector.finish().saved()
+    if document["paths"]:
+        write(INDEX_ARRAYS, arrays)
+    write(INDEX_DOCUMENT, iter([orjson.dumps(document)]))
     hashes, order = _hash_order(parts)
     write("hashes", iter([hashes]))
     write("hash_rows", iter([order.astype("<u4")]))
@@ -106,10 +119,6 @@ def _runs(parts: Sequence[Part]) -> Iterator[Part]:
 
 def _read_ids(segment: Segment, rows: Rows) -> list[bytes]:
     return segment.ids(rows)
-
-
-def _read_metadata(segment: Segment, rows: Rows) -> list[bytes]:
-    return segment.metadata(rows)
 
 
 def _hash_order(parts: Sequence[Part]) -> tuple[Hashes, Rows]:

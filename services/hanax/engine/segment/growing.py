@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
+from hanax.engine.filters.chunks import Chunks
+from hanax.engine.filters.metadata_index import IndexedRows
 from hanax.engine.schema import Schema, VectorField, Vectors, inverse_norms
 from hanax.engine.segment.indexes import SegmentIndex
 from hanax.engine.segment.protocol import Block, Hashes, Rows
@@ -47,6 +49,7 @@ class GrowingSegment:
         self._columns = {name: _VectorBlocks(field) for name, field in schema.fields.items()}
         self._ids: list[bytes] = []
         self._metadata: list[bytes] = []
+        self._chunks = Chunks(schema.payload_indexes, self._metadata)
         self._row_by_id: dict[bytes, int] = {}
         # Row that held the same id before, in this segment, or -1: readers of an older count need it.
         self._previous: list[int] = []
@@ -87,6 +90,9 @@ class GrowingSegment:
 
     def index(self, column: str) -> SegmentIndex | None:
         return None
+
+    def metadata_indexes(self, rows: int) -> Sequence[IndexedRows]:
+        return self._chunks.upto(rows)
 
     def vectors(self, column: str, rows: Rows) -> Vectors:
         return self._columns[column].take(rows)

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pyroaring import BitMap
 
+from hanax.engine.kernels.hnsw_masked import allowed_rows
+
 Words = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
 
@@ -29,3 +31,19 @@ def words_of(flags: Flags) -> Words:
     padded = np.zeros(-(-len(flags) // 64) * 8, dtype=np.uint8)
     padded[: len(packed)] = packed
     return padded.view("<u8")
+
+
+def flags_of(words: Words, rows: int) -> Flags:
+    """Unpack to bool[rows]."""
+    return np.unpackbits(words.view(np.uint8), count=rows, bitorder="little").view(np.bool_)
+
+
+def count_rows(words: Words) -> int:
+    return int(np.bitwise_count(words).sum())
+
+
+def rows_in(words: Words, count: int) -> NDArray[np.int64]:
+    """The rows of a bitmap, ascending; `count` of them."""
+    rows = np.empty(count, np.int64)
+    allowed_rows(words, 1, rows)
+    return rows

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hanax.engine.filters.metadata_index import IndexedRows
 from hanax.engine.schema import Vectors
 from hanax.engine.segment.indexes import SegmentIndex
 
@@ -34,6 +35,12 @@ class Segment(Protocol):
 
     def index(self, column: str) -> SegmentIndex | None:
         """What searches all rows of the column faster than a scan, if there is something."""
+
+    def metadata_indexes(self, rows: int) -> Sequence[IndexedRows]:
+        """Of rows from 0 on, one behind the other; rows after the last have none.
+
+        The last may go past `rows`.
+        """
 
     def vectors(self, column: str, rows: Rows) -> Vectors:
         """float32[n, dimension], copied."""

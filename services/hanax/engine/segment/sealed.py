@@ -6,17 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
+from hanax.engine.filters.metadata_index import IndexedRows, MetadataIndex
 from hanax.engine.index.protocol import Source
 from hanax.engine.schema import Schema, Vectors
 from hanax.engine.segment.indexes import SegmentIndex
 from hanax.engine.segment.protocol import Block, Hashes, Rows
 from hanax.engine.storage.files import checked_size, map_array, map_bytes, read_document
 
-FORMAT = 1
+FORMAT = 2
+# Without an index of the metadata.
+FORMAT_BEFORE = 1
 DOCUMENT = "segment.json"
+INDEX_ARRAYS = "metadata_index.arrays"
+INDEX_DOCUMENT = "metadata_index.paths"
 # Byte strings up to this length may be taken as cells of an array.
 _CELL_BYTES = 64
 _NO_NORMS = np.empty(0, dtype=np.float32)
@@ -26,7 +32,7 @@ class SealedSegment:
     """Maps the files of `folder`. Raises DataLoss when one is missing or differs from its checksum."""
 
     def __init__(self, folder: Path, schema: Schema) -> None:
-        body = read_document(folder / DOCUMENT, FORMAT)
+        body = read_document(folder / DOCUMENT, FORMAT, FORMAT_BEFORE)
         for name, file in body["files"].items():
             checked_size(folder / name, file["bytes"], file["checksum"])
         self.name = folder.name
@@ -52,6 +58,13 @@ class SealedSegment:
                 if field.metric is Metric.COSINE
                 else _NO_NORMS
             )
+        self._metadata_indexes: tuple[IndexedRows, ...] = ()
+        if INDEX_DOCUMENT in body["files"]:
+            # No file where there are no metadata.
+            size = body["files"].get(INDEX_ARRAYS, {"bytes": 0})["bytes"]
+            arrays = map_array(folder / INDEX_ARRAYS, "u1", (size,))
+            document = orjson.loads((folder / INDEX_DOCUMENT).read_bytes())
+            self._metadata_indexes = (IndexedRows(0, MetadataIndex.load(document, arrays)),)
         self._fields = {column["name"]: schema.field(column["name"]) for column in body["columns"]}
         # By column. Replaced as a whole, never changed: whoever reads it has one or the other.
         self.indexes: Mapping[str, SegmentIndex] = {}
@@ -59,10 +72,10 @@ class SealedSegment:
     @property
     def sources(self) -> Mapping[str, Source]:
         """What indexes are built on, by column."""
-        return {
-            name: Source(self._vectors[name], self._norms[name], field.metric)
-            for name, field in self._fields.items()
-        }
+        return {name: self.source(name) for name in self._fields}
+
+    def source(self, column: str) -> Source:
+        return Source(self._vectors[column], self._norms[column], self._fields[column].metric)
 
     @property
     def disk_bytes(self) -> int:
@@ -72,6 +85,9 @@ class SealedSegment:
 
     def index(self, column: str) -> SegmentIndex | None:
         return self.indexes.get(column)
+
+    def metadata_indexes(self, rows: int) -> Sequence[IndexedRows]:
+        return self._metadata_indexes
 
     def find(self, ids: Sequence[bytes], hashes: Hashes, rows: int) -> Rows:
         found = np.full(len(ids), -1, dtype=np.int64)

@@ -3,14 +3,19 @@
 from hanax.engine.points import Hits, Points, Projection
 from hanax.engine.schema import Schema, VectorField
 from hanax.engine.shard.background import Background
+from hanax.engine.shard.conditions import Conditions, WriteMode
+from hanax.engine.shard.metadata_changes import MetadataChange
 from hanax.engine.shard.options import ShardOptions
-from hanax.engine.shard.results import Deleted, MetadataUpdated, ShardStats, Upserted
+from hanax.engine.shard.results import Deleted, MetadataChanged, MetadataUpdated, ShardStats, Upserted
 from hanax.engine.shard.shard import Shard
 
 __all__ = [
     "Background",
+    "Conditions",
     "Deleted",
     "Hits",
+    "MetadataChange",
+    "MetadataChanged",
     "MetadataUpdated",
     "Points",
     "Projection",
@@ -20,4 +25,5 @@ __all__ = [
     "ShardStats",
     "Upserted",
     "VectorField",
+    "WriteMode",
 ]

@@ -8,8 +8,16 @@ from typing import Any
 import orjson
 from numpy.typing import NDArray
 
-from hanax.core.errors import DuplicateId, InvalidArgument, InvalidMetadata, MetadataTooLarge
+from hanax.core.errors import (
+    DuplicateId,
+    InvalidArgument,
+    InvalidMetadata,
+    MetadataTooLarge,
+    NoTextIndex,
+)
+from hanax.core.filters import Filter, Operator
 from hanax.core.limits import MAX_METADATA_BYTES
+from hanax.engine.query.matching import conditions_of
 from hanax.engine.schema import Schema, Vectors
 
 
@@ -46,6 +54,18 @@ def check_metadata(metadata: Sequence[bytes], count: int) -> None:
             raise InvalidMetadata(f"the metadata of point {number} are not JSON: {error}") from None
         if not isinstance(value, dict):
             raise InvalidMetadata(f"the metadata of point {number} are not a JSON object", index=number)
+
+
+def check_text_indexes(expression: Filter, payload_indexes: Mapping[str, str]) -> None:
+    """Raises NoTextIndex for words looked for in a field that is not pinned as text."""
+    for condition in conditions_of(expression):
+        if condition.operator in (Operator.TEXT, Operator.PHRASE):
+            field = ".".join(condition.path)
+            if payload_indexes.get(field) != "text":
+                raise NoTextIndex(
+                    f"{condition.operator} needs a text index: {field!r} is not pinned as text",
+                    field=field,
+                )
 
 
 def merge_metadata(old: bytes, new: bytes) -> bytes:

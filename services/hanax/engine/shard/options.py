@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hanax.core.index_specs import Indexing
 from hanax.engine.index.cores import CORES
@@ -16,6 +17,8 @@ class ShardOptions:
 
     indexing: how sealed segments are indexed, until `Shard.set_indexing` says otherwise. index_memory_bytes:
     anonymous memory that all builds of the process may take together. build_threads: of one build.
+    payload_indexes: what is indexed of a metadata field, by dotted path (core.specs.PayloadIndex), in
+    segments that are made from now on; all that a field holds, where nothing is said.
     """
 
     segment_max_rows: int = 65_536
@@ -24,3 +27,4 @@ class ShardOptions:
     indexing: Indexing = AUTO
     index_memory_bytes: int = 1024 * 1024 * 1024
     build_threads: int = CORES.count
+    payload_indexes: Mapping[str, str] = field(default_factory=dict)

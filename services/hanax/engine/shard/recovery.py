@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -67,6 +67,7 @@ def recover(folder: Path, schema: Schema, options: ShardOptions, memory: MemoryB
     InvalidArgument for indexes that can't be built for such vectors.
     """
     plans = IndexPlans(schema, options.indexing)
+    schema = replace(schema, payload_indexes=options.payload_indexes)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder)
     try:
@@ -98,7 +99,8 @@ def _load_manifest(folder: Path, schema: Schema) -> Manifest:
         raise FailedPrecondition(
             f"{folder} holds {manifest.schema.to_data()}, it was opened for {schema.to_data()}"
         )
-    return manifest
+    # The columns are the same; what is said of the metadata is new at every opening.
+    return replace(manifest, schema=schema)
 
 
 def _load_segments(folder: Path, manifest: Manifest) -> View:

@@ -25,16 +25,33 @@ from hanax.core.index_specs import Indexing, SearchParameters
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.points import METADATA_ONLY, Hits, Points, Projection
 from hanax.engine.query import reading
+from hanax.engine.query.planning import Explanation
 from hanax.engine.query.searching import Search, search
 from hanax.engine.schema import Schema
 from hanax.engine.segment.sealed import SealedSegment
-from hanax.engine.segment.view import View, hash_ids
+from hanax.engine.segment.view import View
 from hanax.engine.shard.background import Background, Job
-from hanax.engine.shard.checks import check_columns, check_ids, check_metadata, merge_metadata
+from hanax.engine.shard.checks import (
+    check_columns,
+    check_ids,
+    check_metadata,
+    check_text_indexes,
+    merge_metadata,
+)
+from hanax.engine.shard.conditions import (
+    ANY_VERSION,
+    UNCONDITIONAL,
+    Conditions,
+    IfVersions,
+    locate_unchanged,
+    narrow_upsert,
+)
 from hanax.engine.shard.live_recall import LiveRecall
+from hanax.engine.shard.metadata_changes import MetadataChanges
 from hanax.engine.shard.options import ShardOptions
+from hanax.engine.shard.reads import Reads
 from hanax.engine.shard.recovery import Recovered, recover
-from hanax.engine.shard.results import Deleted, MetadataUpdated, ShardStats, Upserted
+from hanax.engine.shard.results import Deleted, MetadataUpdated, ShardStats, Upserted, metadata_stats
 from hanax.engine.shard.snapshot import link_snapshot
 from hanax.engine.shard.state import Applied
 from hanax.engine.shard.upkeep import Upkeep
@@ -98,6 +115,10 @@ class Shard:
         self._plans = recovered.plans
         self._upkeep = Upkeep(str(recovered.folder), self._maintenance, background, self._capture_now)
         self._live = LiveRecall(self._schema, self._plans)
+        # Facets, groups, orders and recommendations.
+        self.reads = Reads(self._schema, self._view)
+        # The same change of many points.
+        self.metadata_changes = MetadataChanges(self._view, self._submit, self._clock_us)
         self._live_job = Job(background, f"recall {recovered.folder}", self._compare_live, long=True)
         self._capture_if_full()
         self._upkeep.begin()
@@ -109,30 +130,46 @@ class Shard:
         ids: Sequence[bytes],
         vectors: Mapping[str, NDArray[Any]],
         metadata: Sequence[bytes],
+        conditions: Conditions = UNCONDITIONAL,
     ) -> Upserted:
-        """Write n points, all or none; durable on return.
+        """Write n points, all or none, but for those that the mode leaves alone; durable on return.
 
         ids: encoded, no two alike. vectors: float32[n, dimension] for each column of the schema.
         metadata: n JSON objects. Raises DuplicateId, DimensionMismatch, NonFiniteVector, ZeroVector,
-        InvalidMetadata, MetadataTooLarge, Overloaded, StorageFull.
+        InvalidMetadata, MetadataTooLarge, VersionConflict, Overloaded, StorageFull.
         """
         columns = check_columns(self._schema, vectors, len(ids))
         check_ids(ids)
         check_metadata(metadata, len(ids))
         record = Record(Kind.UPSERT, self._clock_us(), ids, metadata, columns)
-        sequence, applied = self._submit(Write(record))
-        return Upserted(sequence, inserted=applied.unknown, updated=applied.known)
+        skipped: list[bytes] = []
+
+        def prepare() -> Record | None:
+            narrowed, left_alone = narrow_upsert(self._state.current, record, conditions)
+            skipped.extend(left_alone)
+            return narrowed
+
+        plain = conditions is UNCONDITIONAL or conditions == UNCONDITIONAL
+        sequence, applied = self._submit(Write(record) if plain else Write(prepare=prepare))
+        return Upserted(sequence, inserted=applied.unknown, updated=applied.known, skipped=skipped)
 
     def update_metadata(
-        self, ids: Sequence[bytes], metadata: Sequence[bytes], replace: bool
+        self,
+        ids: Sequence[bytes],
+        metadata: Sequence[bytes],
+        replace: bool,
+        if_versions: IfVersions = ANY_VERSION,
     ) -> MetadataUpdated:
-        """Set the keys given, or replace the whole object. Ids that don't exist come back as missing."""
+        """Set the keys given, or replace the whole object. Ids that don't exist come back as missing.
+
+        Raises VersionConflict, also for those that don't exist.
+        """
         check_ids(ids)
         check_metadata(metadata, len(ids))
         missing: list[bytes] = []
 
         def prepare() -> Record | None:
-            places = self._state.current.locate(ids, hash_ids(ids))
+            places = locate_unchanged(self._state.current, ids, if_versions)
             points = reading.get(self._state.current, ids, Projection(), 0)
             missing.extend(id_ for id_, found in zip(ids, places.found.tolist(), strict=True) if not found)
             patch_by_id = dict(zip(ids, metadata, strict=True))
@@ -149,14 +186,21 @@ class Shard:
         sequence, applied = self._submit(Write(prepare=prepare))
         return MetadataUpdated(sequence, applied.known, missing)
 
-    def delete(self, ids: Sequence[bytes]) -> Deleted:
-        """Ids that don't exist are passed over."""
+    def delete(self, ids: Sequence[bytes], if_versions: IfVersions = ANY_VERSION) -> Deleted:
+        """Ids that don't exist are passed over. Raises VersionConflict."""
         check_ids(ids)
-        sequence, applied = self._submit(Write(Record(Kind.DELETE, self._clock_us(), ids, [], {})))
+        record = Record(Kind.DELETE, self._clock_us(), ids, [], {})
+
+        def prepare() -> Record:
+            locate_unchanged(self._state.current, ids, if_versions)
+            return record
+
+        sequence, applied = self._submit(Write(prepare=prepare) if if_versions else Write(record))
         return Deleted(sequence, applied.known)
 
     def delete_matching(self, expression: Filter) -> Deleted:
         """Delete the points that match at the moment the write takes its turn."""
+        self._view(expression)
 
         def prepare() -> Record | None:
             ids = reading.matching_ids(self._state.current, expression)
@@ -178,15 +222,18 @@ class Shard:
         projection: Projection = METADATA_ONLY,
         vector_name: str = DEFAULT_VECTOR,
         parameters: SearchParameters = DEFAULT_PARAMETERS,
+        explain: list[Explanation] | None = None,
     ) -> Sequence[Hits]:
         """The nearest matching points of each query, float32[q, dimension]; k come back whenever k match.
 
-        parameters: in place of the effort that was measured to hold the collection's recall.
+        parameters: in place of the effort that was measured to hold the collection's recall. explain: gets
+        the plan of each segment, oldest first. Raises NoTextIndex for a text condition on a field that is
+        not pinned as text.
         """
         field = self._schema.field(vector_name)
         checked = field.check(queries, "query")
         asked = Search(vector_name, field, limit, expression, max_distance, projection, parameters)
-        hits = search(self._view(), checked, asked)
+        hits = search(self._view(expression), checked, asked, explain)
         if expression is None and parameters.states_nothing and self._live.offer(vector_name, checked, limit):
             self._live_job.ask()
         return hits
@@ -203,12 +250,12 @@ class Shard:
         projection: Projection = METADATA_ONLY,
     ) -> tuple[Points, bool]:
         """Matching points behind `after` in the order of (xxh3_64(id), id), and whether more follow."""
-        view = self._view()
+        view = self._view(expression)
         places, has_more = reading.scroll(view, after, limit, expression)
         return reading.read_points(view, places, projection, self._dimension), has_more
 
     def count(self, expression: Filter | None = None) -> int:
-        return reading.count(self._view(), expression)
+        return reading.count(self._view(expression), expression)
 
     def stats(self) -> ShardStats:
         # Before the view, so that it is never ahead of it.
@@ -232,6 +279,7 @@ class Shard:
             index_memory_bytes=sum(stats.memory_bytes for stats in indexes),
             live_recall=self._live.recall,
             live_recall_samples=self._live.samples,
+            metadata=metadata_stats(segments),
         )
 
     # Upkeep
@@ -294,8 +342,11 @@ class Shard:
     def _dimension(self) -> int:
         return self._schema.field(DEFAULT_VECTOR).dimension
 
-    def _view(self) -> View:
+    def _view(self, expression: Filter | None = None) -> View:
+        """The picture to read. Raises NoTextIndex for a filter that it can't be asked."""
         self._check_usable()
+        if expression is not None:
+            check_text_indexes(expression, self._options.payload_indexes)
         return self._state.current
 
     def _check_usable(self) -> None:

@@ -127,17 +127,18 @@ def write_document(path: Path, body: dict[str, Any]) -> None:
     sync_folder(path.parent)
 
 
-def read_document(path: Path, format_version: int) -> dict[str, Any]:
-    """Read what `write_document` wrote. Raises DataLoss, also for a format that is not known."""
+def read_document(path: Path, *formats: int) -> dict[str, Any]:
+    """Read what `write_document` wrote. Raises DataLoss, also for a format that is not one of `formats`."""
     try:
         outer = orjson.loads(path.read_bytes())
         body = outer["body"]
         checksum = xxhash.xxh3_64_hexdigest(orjson.dumps(body, option=orjson.OPT_SORT_KEYS))
         if checksum != outer["checksum"]:
             raise DataLoss(f"{path} is damaged: its checksum differs", path=str(path))
-        if body["format"] != format_version:
+        if body["format"] not in formats:
+            known = " and ".join(map(str, sorted(formats)))
             raise DataLoss(
-                f"{path} has format {body['format']}; this version reads {format_version}",
+                f"{path} has format {body['format']}; this version reads {known}",
                 path=str(path),
             )
     except HanaxError:

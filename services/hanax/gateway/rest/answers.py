@@ -17,7 +17,7 @@ from hanax.core.errors import HanaxError
 from hanax.gateway.calls import Call
 from hanax.gateway.collections import Described, Listed, ShardState
 from hanax.gateway.envelope import wrap_data, wrap_error
-from hanax.gateway.queries import Hit
+from hanax.gateway.hits import Hit
 from hanax.gateway.records import Record
 from hanax.gateway.rest.indexing import render_index, render_totals
 from hanax.rpc.errors import http_status
@@ -58,6 +58,8 @@ def render_hit(hit: Hit) -> dict[str, Any]:
         shown["vector"] = record.vector
     shown["created_at"] = _instant(record.created_at_us)
     shown["updated_at"] = _instant(record.updated_at_us)
+    if record.version is not None:
+        shown["version"] = record.version
     return shown
 
 
@@ -72,6 +74,8 @@ def render_record(record: Record, collection: str, model: str | None) -> dict[st
     shown["model"] = model
     shown["created_at"] = _instant(record.created_at_us)
     shown["updated_at"] = _instant(record.updated_at_us)
+    if record.version is not None:
+        shown["version"] = record.version
     return shown
 
 
@@ -81,6 +85,7 @@ def render_listed(listed: Listed) -> dict[str, Any]:
         "uid": listed.uid,
         "created_at": _instant(listed.created_at_us),
         "state": listed.state,
+        "aliases": listed.aliases,
     }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -54,7 +54,7 @@ def collection_routes(collections: Collections) -> APIRouter:
         """Create a collection, ready for points on return.
 
         How it is indexed may change later, see PATCH; all else is fixed for its life. 409
-        collection_exists, 404 model_not_found, 409 model_conflict, 504 when it is
+        collection_exists, 409 alias_exists, 404 model_not_found, 409 model_conflict, 504 when it is
         declared but not served in time.
         """
         spec = await read_request(request, CollectionSpec)
@@ -87,9 +87,18 @@ def collection_routes(collections: Collections) -> APIRouter:
         return answer(request, render_described(await collections.update(call_of(request), name, change)))
 
     @router.delete("/{name}", response_model=schemas.Envelope[schemas.CollectionDeleted])
-    async def delete_collection(request: Request, name: str) -> Response:
-        """Delete a collection and all its points. 404 collection_not_found."""
-        await collections.delete(call_of(request), name)
-        return answer(request, {"name": name, "deleted": True})
+    async def delete_collection(
+        request: Request,
+        name: str,
+        aliases: Annotated[
+            Literal["delete"] | None, Query(description="what becomes of the collection's aliases")
+        ] = None,
+    ) -> Response:
+        """Delete a collection and all its points.
+
+        404 collection_not_found; 409 collection_has_aliases, unless they are to be deleted with it.
+        """
+        deleted = await collections.delete(call_of(request), name, aliases == "delete")
+        return answer(request, {"name": deleted, "deleted": True})
 
     return router

@@ -55,6 +55,7 @@ class Collection(CollectionSpec):
         Literal["ready", "degraded", "pending"],
         Field(description="pending: not placed on shards yet; degraded: a shard does not answer"),
     ]
+    aliases: Annotated[list[str], Field(description="other names of the collection")]
 
 
 class CollectionList(BaseModel):
@@ -137,11 +138,29 @@ class CollectionDeleted(BaseModel):
     deleted: bool
 
 
+class Alias(BaseModel):
+    alias: str
+    collection: str
+
+
+class AliasList(BaseModel):
+    aliases: Annotated[list[Alias], Field(description="all that there are, by alias")]
+
+
+class AliasDeleted(BaseModel):
+    alias: str
+    deleted: bool
+
+
 class Inserted(BaseModel):
     inserted: Annotated[int, Field(description="points that are new")]
     updated: Annotated[int, Field(description="points that replaced one with the same id")]
     ids: Annotated[list[Id], Field(description="of all points, in the order sent")]
     truncated: Annotated[list[Id], Field(description="points whose text the model read in part")]
+    skipped: Annotated[list[Id], Field(description="points that the mode left alone")]
+    versions: Annotated[
+        list[int | None], Field(description="of all points, in the order sent; null: not written")
+    ]
 
 
 class Hit(BaseModel):
@@ -151,11 +170,55 @@ class Hit(BaseModel):
     vector: list[float] | None = None
     created_at: datetime
     updated_at: datetime
+    version: Annotated[int | None, Field(description="grows with every write of the point")] = None
 
 
 class SearchResults(BaseModel):
     results: list[Hit]
     truncated: Annotated[bool, Field(description="the model read the text in part")]
+    has_more: Annotated[bool | None, Field(description="results follow; told if an offset was given")] = None
+    total_count: Annotated[
+        int | None, Field(description="points that match the filter, those searched for left out; if asked")
+    ] = None
+    total_is_exact: Annotated[
+        bool | None,
+        Field(description="false with a score_threshold, which some of the counted may not reach"),
+    ] = None
+    explanation: Annotated[
+        list[dict[str, Any]] | None, Field(description="how each shard searched its segments; if asked")
+    ] = None
+
+
+class BatchResults(BaseModel):
+    batches: Annotated[list[SearchResults], Field(description="of each query, in order")]
+
+
+class Group(BaseModel):
+    value: Annotated[str | float | bool | None, Field(description="of the field that is grouped by")]
+    results: list[Hit]
+
+
+class Groups(BaseModel):
+    groups: Annotated[list[Group], Field(description="by the score of their best results")]
+    truncated: Annotated[bool, Field(description="the model read the text in part")]
+
+
+class ValueCount(BaseModel):
+    value: str | float | bool | None
+    count: Annotated[int, Field(description="matching points with the value")]
+
+
+class Facet(BaseModel):
+    """All numbers are exact."""
+
+    values: Annotated[list[ValueCount], Field(description="the most frequent first")]
+    distinct: Annotated[int, Field(description="how many values there are")]
+    matches: Annotated[int, Field(description="points that match the filter, with the field or without")]
+
+
+class Values(BaseModel):
+    values: list[str | float | bool | None]
+    next_cursor: Annotated[str | None, Field(description="null on the last page")]
 
 
 class Vector(BaseModel):
@@ -166,6 +229,7 @@ class Vector(BaseModel):
     model: Annotated[str | None, Field(description="the collection's embedding model")]
     created_at: datetime
     updated_at: datetime
+    version: Annotated[int | None, Field(description="grows with every write of the point")] = None
 
 
 class Vectors(BaseModel):
@@ -181,6 +245,15 @@ class Page(BaseModel):
 class Updated(BaseModel):
     id: Id
     updated: int
+    version: int
+
+
+class MetadataChanged(BaseModel):
+    matched: Annotated[int, Field(description="points that were there, and matched")]
+    updated: Annotated[int, Field(description="those of them whose metadata are others now")]
+    ids: Annotated[list[Id] | None, Field(description="points that were there; not told for a filter")] = None
+    versions: Annotated[list[int] | None, Field(description="of ids, as they are now")] = None
+    missing: Annotated[list[Id] | None, Field(description="ids that no point has")] = None
 
 
 class Deleted(BaseModel):

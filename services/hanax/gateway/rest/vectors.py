@@ -16,6 +16,9 @@ from starlette.responses import Response
 
 from hanax.core.errors import InvalidId
 from hanax.core.ids import PointId, decode_id, encode_id
+from hanax.core.versions import MAX_VERSION
+from hanax.gateway.change_requests import MetadataRequest
+from hanax.gateway.metadata_changes import MetadataChanges, OnePoint
 from hanax.gateway.points import Points
 from hanax.gateway.queries import Queries
 from hanax.gateway.requests import (
@@ -25,10 +28,9 @@ from hanax.gateway.requests import (
     InsertRequest,
     MetadataMode,
     ScrollRequest,
-    SearchRequest,
 )
 from hanax.gateway.rest import schemas
-from hanax.gateway.rest.answers import answer, call_of, render_hit, render_record
+from hanax.gateway.rest.answers import answer, call_of, render_record
 from hanax.gateway.rest.bodies import read_json, read_request
 from hanax.gateway.rest.openapi import ERRORS, json_body
 
@@ -44,6 +46,12 @@ IdType = Annotated[
     Literal["integer", "string"] | None,
     Query(description="how to read an id of digits; when missing, as an integer"),
 ]
+IfVersion = Annotated[
+    int | None,
+    Query(
+        ge=0, le=MAX_VERSION, description="the version that the point must have; else 409 version_conflict"
+    ),
+]
 
 
 def read_path_id(segment: str, id_type: str | None) -> PointId:
@@ -55,26 +63,8 @@ def read_path_id(segment: str, id_type: str | None) -> PointId:
     return decode_id(encode_id(value))
 
 
-def search_routes(queries: Queries) -> APIRouter:
+def read_routes(queries: Queries) -> APIRouter:
     router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], responses=ERRORS)
-
-    @router.post(
-        "/search",
-        response_model=schemas.Envelope[schemas.SearchResults],
-        openapi_extra=json_body(
-            SearchRequest,
-            by_text={"collection": "docs", "text": "how do I compute a checksum?", "limit": 5},
-            by_vector={"collection": "docs", "vector": [0.1, 0.2, 0.3], "filter": _FILTER},
-            exactly={"collection": "docs", "vector": [0.1, 0.2, 0.3], "exact": True},
-            trying_harder={"collection": "docs", "vector": [0.1, 0.2, 0.3], "ef_search": 400},
-        ),
-    )
-    async def search(request: Request) -> Response:
-        """The nearest points to a vector or a text, best first. All shards answer, or none does."""
-        asked = await read_request(request, SearchRequest)
-        result = await queries.search(call_of(request), asked)
-        shown = {"results": [render_hit(hit) for hit in result.hits], "truncated": result.truncated}
-        return answer(request, shown)
 
     @router.post(
         "/get",
@@ -95,10 +85,14 @@ def search_routes(queries: Queries) -> APIRouter:
             ScrollRequest,
             first_page={"collection": "docs", "limit": 100},
             filtered={"collection": "docs", "filter": [_FILTER], "include_vectors": True},
+            newest_first={"collection": "docs", "order_by": {"field": "year", "direction": "desc"}},
         ),
     )
     async def scroll(request: Request) -> Response:
-        """A page of all points, in an order that writes do not disturb. Go on with next_cursor."""
+        """A page of all points, in an order that writes do not disturb, or by a metadata field.
+
+        Go on with next_cursor.
+        """
         asked = await read_request(request, ScrollRequest)
         page = await queries.scroll(call_of(request), asked)
         records = [render_record(one, asked.collection, page.model) for one in page.records]
@@ -128,7 +122,7 @@ def search_routes(queries: Queries) -> APIRouter:
     return router
 
 
-def write_routes(points: Points) -> APIRouter:
+def write_routes(points: Points, changes: MetadataChanges) -> APIRouter:
     router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], responses=ERRORS)
 
     @router.post(
@@ -143,13 +137,23 @@ def write_routes(points: Points) -> APIRouter:
                 ],
             },
             vectors={"collection": "docs", "vectors": [{"id": 7, "vector": [0.1, 0.2, 0.3]}]},
+            new_ones_only={
+                "collection": "docs",
+                "mode": "insert",
+                "vectors": [{"id": 7, "vector": [0.1, 0.2, 0.3]}],
+            },
+            if_unchanged={
+                "collection": "docs",
+                "vectors": [{"id": 7, "vector": [0.1, 0.2, 0.3], "if_version": 42}],
+            },
         ),
     )
     async def insert(request: Request) -> Response:
-        """Store points, durable on return; one whose id is there already is replaced.
+        """Store points, durable on return; one whose id is there already is replaced, or see mode.
 
         Nothing is stored when any point is wrong. What goes to one shard is stored whole or not at
-        all: 503 partial_write names the points of shards that failed.
+        all: 503 partial_write names the points of shards that failed, 409 version_conflict those of shards
+        where a point has another version than its if_version.
         """
         asked = await read_request(request, InsertRequest)
         done = await points.insert(call_of(request), asked)
@@ -160,6 +164,8 @@ def write_routes(points: Points) -> APIRouter:
                 "updated": done.updated,
                 "ids": done.ids,
                 "truncated": done.truncated,
+                "skipped": done.skipped,
+                "versions": done.versions,
             },
         )
 
@@ -178,15 +184,45 @@ def write_routes(points: Points) -> APIRouter:
         return answer(request, {"deleted": await points.delete(call_of(request), asked)})
 
     @router.delete("/{collection}/{id:path}", response_model=schemas.Envelope[schemas.Deleted])
-    async def delete_one(request: Request, collection: str, id: PathId, id_type: IdType = None) -> Response:
+    async def delete_one(
+        request: Request, collection: str, id: PathId, id_type: IdType = None, if_version: IfVersion = None
+    ) -> Response:
         """Delete one point. 404 point_not_found."""
-        await points.delete_one(call_of(request), collection, read_path_id(id, id_type))
+        point = OnePoint(collection, read_path_id(id, id_type), if_version)
+        await points.delete_one(call_of(request), point)
         return answer(request, {"deleted": 1})
 
-    async def update(request: Request, collection: str, point_id: PointId, mode: MetadataMode) -> Response:
+    @router.post(
+        "/metadata",
+        response_model=schemas.Envelope[schemas.MetadataChanged],
+        openapi_extra=json_body(
+            MetadataRequest,
+            by_id={"collection": "docs", "ids": [7, "chapter-1"], "merge": {"reviewed": True}},
+            by_filter={"collection": "docs", "filter": _FILTER, "delete": ["draft", "author.mail"]},
+            whole={"collection": "docs", "ids": [7], "replace": {"year": 2025}},
+        ),
+    )
+    async def change_metadata(request: Request) -> Response:
+        """Set, replace or delete metadata of points, by id or of all that match a filter.
+
+        By filter, points are changed part after part; what was changed before a failure stays, and the
+        same request goes on from there. Points whose metadata stay the same keep their version.
+        """
+        asked = await read_request(request, MetadataRequest)
+        done = await changes.change(call_of(request), asked)
+        data: dict[str, Any] = {"matched": done.matched, "updated": done.updated}
+        if done.versions is not None:
+            data |= {
+                "ids": list(done.versions),
+                "versions": list(done.versions.values()),
+                "missing": done.missing,
+            }
+        return answer(request, data)
+
+    async def update(request: Request, point: OnePoint, mode: MetadataMode) -> Response:
         metadata = await read_json(request)
-        await points.update_metadata(call_of(request), collection, point_id, metadata, mode)
-        return answer(request, {"id": point_id, "updated": 1})
+        version = await changes.update_one(call_of(request), point, metadata, mode)
+        return answer(request, {"id": point.id, "updated": 1, "version": version})
 
     body: dict[str, Any] = json_body(_METADATA_SCHEMA, two_keys={"year": 2025, "tags": ["new"]})
 
@@ -196,10 +232,10 @@ def write_routes(points: Points) -> APIRouter:
         openapi_extra=body,
     )
     async def merge_metadata(
-        request: Request, collection: str, id: PathId, id_type: IdType = None
+        request: Request, collection: str, id: PathId, id_type: IdType = None, if_version: IfVersion = None
     ) -> Response:
         """Set the keys given; others stay. 404 point_not_found."""
-        return await update(request, collection, read_path_id(id, id_type), "merge")
+        return await update(request, OnePoint(collection, read_path_id(id, id_type), if_version), "merge")
 
     @router.put(
         "/{collection}/{id:path}/metadata",
@@ -207,9 +243,9 @@ def write_routes(points: Points) -> APIRouter:
         openapi_extra=body,
     )
     async def replace_metadata(
-        request: Request, collection: str, id: PathId, id_type: IdType = None
+        request: Request, collection: str, id: PathId, id_type: IdType = None, if_version: IfVersion = None
     ) -> Response:
         """Replace the metadata object. 404 point_not_found."""
-        return await update(request, collection, read_path_id(id, id_type), "replace")
+        return await update(request, OnePoint(collection, read_path_id(id, id_type), if_version), "replace")
 
     return router

@@ -25,6 +25,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _WriteMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WriteModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WRITE_MODE_UNSPECIFIED: _WriteMode.ValueType  # 0
+    WRITE_MODE_UPSERT: _WriteMode.ValueType  # 1
+    WRITE_MODE_INSERT: _WriteMode.ValueType  # 2
+    """Those that are not there yet."""
+    WRITE_MODE_UPDATE: _WriteMode.ValueType  # 3
+    """Those that are there."""
+
+class WriteMode(_WriteMode, metaclass=_WriteModeEnumTypeWrapper):
+    """Which points of a batch are written; unspecified: all."""
+
+WRITE_MODE_UNSPECIFIED: WriteMode.ValueType  # 0
+WRITE_MODE_UPSERT: WriteMode.ValueType  # 1
+WRITE_MODE_INSERT: WriteMode.ValueType  # 2
+"""Those that are not there yet."""
+WRITE_MODE_UPDATE: WriteMode.ValueType  # 3
+"""Those that are there."""
+Global___WriteMode: _TypeAlias = WriteMode  # noqa: Y015
+
 class _MetadataMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -106,6 +130,9 @@ class UpsertRequest(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    IF_VERSIONS_FIELD_NUMBER: _builtins.int
+    mode: Global___WriteMode.ValueType
     @_builtins.property
     def ref(self) -> Global___ShardRef: ...
     @_builtins.property
@@ -116,6 +143,10 @@ class UpsertRequest(_message.Message):
     def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """UTF-8 JSON objects."""
 
+    @_builtins.property
+    def if_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """None, or for each point the version that it must have: 0: it must not be there, -1: any."""
+
     def __init__(
         self,
         *,
@@ -123,14 +154,44 @@ class UpsertRequest(_message.Message):
         ids: _abc.Iterable[_builtins.bytes] | None = ...,
         vectors: _abc.Iterable[Global___VectorColumn] | None = ...,
         metadata: _abc.Iterable[_builtins.bytes] | None = ...,
+        mode: Global___WriteMode.ValueType = ...,
+        if_versions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "metadata", b"metadata", "ref", b"ref", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "if_versions", b"if_versions", "metadata", b"metadata", "mode", b"mode", "ref", b"ref", "vectors", b"vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpsertRequest: _TypeAlias = UpsertRequest  # noqa: Y015
+
+@_typing.final
+class Conflict(_message.Message):
+    """A point of another version than the write asks for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    id: _builtins.bytes
+    expected: _builtins.int
+    found: _builtins.int
+    """0: there is no such point."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.bytes = ...,
+        expected: _builtins.int = ...,
+        found: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "found", b"found", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Conflict: _TypeAlias = Conflict  # noqa: Y015
 
 @_typing.final
 class UpsertResponse(_message.Message):
@@ -139,19 +200,32 @@ class UpsertResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     INSERTED_FIELD_NUMBER: _builtins.int
     UPDATED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
+    """The version of every point that was written."""
     inserted: _builtins.int
     updated: _builtins.int
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Those that the mode left alone."""
+
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Conflict]:
+        """When there are any, nothing was written. So it is in the other answers."""
+
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         inserted: _builtins.int = ...,
         updated: _builtins.int = ...,
+        skipped: _abc.Iterable[_builtins.bytes] | None = ...,
+        conflicts: _abc.Iterable[Global___Conflict] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["inserted", b"inserted", "sequence", b"sequence", "updated", b"updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "inserted", b"inserted", "sequence", b"sequence", "skipped", b"skipped", "updated", b"updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,6 +239,7 @@ class UpdateMetadataRequest(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    IF_VERSIONS_FIELD_NUMBER: _builtins.int
     mode: Global___MetadataMode.ValueType
     @_builtins.property
     def ref(self) -> Global___ShardRef: ...
@@ -172,6 +247,10 @@ class UpdateMetadataRequest(_message.Message):
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
     def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def if_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """As in UpsertRequest."""
+
     def __init__(
         self,
         *,
@@ -179,10 +258,11 @@ class UpdateMetadataRequest(_message.Message):
         ids: _abc.Iterable[_builtins.bytes] | None = ...,
         metadata: _abc.Iterable[_builtins.bytes] | None = ...,
         mode: Global___MetadataMode.ValueType = ...,
+        if_versions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "metadata", b"metadata", "mode", b"mode", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "if_versions", b"if_versions", "metadata", b"metadata", "mode", b"mode", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,24 +275,102 @@ class UpdateMetadataResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     UPDATED_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     updated: _builtins.int
     @_builtins.property
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Conflict]: ...
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         updated: _builtins.int = ...,
         missing: _abc.Iterable[_builtins.bytes] | None = ...,
+        conflicts: _abc.Iterable[Global___Conflict] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing", b"missing", "sequence", b"sequence", "updated", b"updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "missing", b"missing", "sequence", b"sequence", "updated", b"updated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateMetadataResponse: _TypeAlias = UpdateMetadataResponse  # noqa: Y015
+
+@_typing.final
+class ChangeMetadataRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    FILTER_JSON_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    DELETE_FIELDS_FIELD_NUMBER: _builtins.int
+    filter_json: _builtins.bytes
+    mode: Global___MetadataMode.ValueType
+    metadata: _builtins.bytes
+    """A UTF-8 JSON object."""
+    @_builtins.property
+    def ref(self) -> Global___ShardRef: ...
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Either ids, or filter_json (never both, never neither)."""
+
+    @_builtins.property
+    def delete_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Dotted fields to delete before a merge."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___ShardRef | None = ...,
+        ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        filter_json: _builtins.bytes = ...,
+        mode: Global___MetadataMode.ValueType = ...,
+        metadata: _builtins.bytes = ...,
+        delete_fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_fields", b"delete_fields", "filter_json", b"filter_json", "ids", b"ids", "metadata", b"metadata", "mode", b"mode", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeMetadataRequest: _TypeAlias = ChangeMetadataRequest  # noqa: Y015
+
+@_typing.final
+class ChangeMetadataResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
+    UPDATED_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    matched: _builtins.int
+    """Points that were there, and those of them whose metadata are others now."""
+    updated: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of each of `ids`, as it is now; 0: there is no such point."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        matched: _builtins.int = ...,
+        updated: _builtins.int = ...,
+        versions: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "sequence", b"sequence", "updated", b"updated", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeMetadataResponse: _TypeAlias = ChangeMetadataResponse  # noqa: Y015
 
 @_typing.final
 class DeleteRequest(_message.Message):
@@ -221,6 +379,7 @@ class DeleteRequest(_message.Message):
     REF_FIELD_NUMBER: _builtins.int
     IDS_FIELD_NUMBER: _builtins.int
     FILTER_JSON_FIELD_NUMBER: _builtins.int
+    IF_VERSIONS_FIELD_NUMBER: _builtins.int
     filter_json: _builtins.bytes
     @_builtins.property
     def ref(self) -> Global___ShardRef: ...
@@ -228,16 +387,21 @@ class DeleteRequest(_message.Message):
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Either ids, or filter_json (never both, never neither)."""
 
+    @_builtins.property
+    def if_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """As in UpsertRequest; with ids only."""
+
     def __init__(
         self,
         *,
         ref: Global___ShardRef | None = ...,
         ids: _abc.Iterable[_builtins.bytes] | None = ...,
         filter_json: _builtins.bytes = ...,
+        if_versions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_json", b"filter_json", "ids", b"ids", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_json", b"filter_json", "ids", b"ids", "if_versions", b"if_versions", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -249,17 +413,21 @@ class DeleteResponse(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     deleted: _builtins.int
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Conflict]: ...
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         deleted: _builtins.int = ...,
+        conflicts: _abc.Iterable[Global___Conflict] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "deleted", b"deleted", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -273,17 +441,26 @@ class Projection(_message.Message):
 
     METADATA_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
+    METADATA_FIELDS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
     metadata: _builtins.bool
     vectors: _builtins.bool
+    versions: _builtins.bool
+    @_builtins.property
+    def metadata_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the metadata, these dotted fields alone; none: all."""
+
     def __init__(
         self,
         *,
         metadata: _builtins.bool = ...,
         vectors: _builtins.bool = ...,
+        metadata_fields: _abc.Iterable[_builtins.str] | None = ...,
+        versions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "metadata_fields", b"metadata_fields", "vectors", b"vectors", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -346,6 +523,8 @@ class SearchRequest(_message.Message):
     PROJECTION_FIELD_NUMBER: _builtins.int
     MAX_DISTANCE_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    COUNT_MATCHES_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     vector_name: _builtins.str
     dimension: _builtins.int
     queries_float32_le: _builtins.bytes
@@ -354,6 +533,10 @@ class SearchRequest(_message.Message):
     filter_json: _builtins.bytes
     max_distance: _builtins.float
     """Points farther than this are left out; absent: no bound."""
+    count_matches: _builtins.bool
+    """Tell how many points match the filter."""
+    explain: _builtins.bool
+    """Tell how each segment was searched."""
     @_builtins.property
     def ref(self) -> Global___ShardRef: ...
     @_builtins.property
@@ -372,10 +555,12 @@ class SearchRequest(_message.Message):
         projection: Global___Projection | None = ...,
         max_distance: _builtins.float | None = ...,
         parameters: Global___SearchParameters | None = ...,
+        count_matches: _builtins.bool = ...,
+        explain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance", "parameters", b"parameters", "projection", b"projection", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "dimension", b"dimension", "filter_json", b"filter_json", "limit", b"limit", "max_distance", b"max_distance", "parameters", b"parameters", "projection", b"projection", "queries_float32_le", b"queries_float32_le", "ref", b"ref", "vector_name", b"vector_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "count_matches", b"count_matches", "dimension", b"dimension", "explain", b"explain", "filter_json", b"filter_json", "limit", b"limit", "max_distance", b"max_distance", "parameters", b"parameters", "projection", b"projection", "queries_float32_le", b"queries_float32_le", "ref", b"ref", "vector_name", b"vector_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
     _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
@@ -389,8 +574,14 @@ class SearchResponse(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     SHARD_SECONDS_FIELD_NUMBER: _builtins.int
+    MATCHES_FIELD_NUMBER: _builtins.int
+    EXPLANATION_JSON_FIELD_NUMBER: _builtins.int
     shard_seconds: _builtins.float
     """Time inside the shard, for the gateway's own accounting."""
+    matches: _builtins.int
+    """Points that match the filter, where they were to be counted."""
+    explanation_json: _builtins.bytes
+    """A JSON list, one object per segment, where it was asked for."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hits]:
         """One per query, in order."""
@@ -400,14 +591,158 @@ class SearchResponse(_message.Message):
         *,
         results: _abc.Iterable[Global___Hits] | None = ...,
         shard_seconds: _builtins.float = ...,
+        matches: _builtins.int | None = ...,
+        explanation_json: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_matches", b"_matches", "matches", b"matches"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "shard_seconds", b"shard_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matches", b"_matches", "explanation_json", b"explanation_json", "matches", b"matches", "results", b"results", "shard_seconds", b"shard_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__matches: _TypeAlias = _typing.Literal["matches"]  # noqa: Y015
+    _WhichOneofArgType__matches: _TypeAlias = _typing.Literal["_matches", b"_matches"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matches) -> _WhichOneofReturnType__matches | None: ...
+
+Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class RecommendRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    VECTOR_NAME_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    POSITIVES_FLOAT32_LE_FIELD_NUMBER: _builtins.int
+    NEGATIVES_FLOAT32_LE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    FILTER_JSON_FIELD_NUMBER: _builtins.int
+    PROJECTION_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_FIELD_NUMBER: _builtins.int
+    COUNT_MATCHES_FIELD_NUMBER: _builtins.int
+    vector_name: _builtins.str
+    dimension: _builtins.int
+    positives_float32_le: _builtins.bytes
+    """Examples, row by row; together at least one."""
+    negatives_float32_le: _builtins.bytes
+    limit: _builtins.int
+    filter_json: _builtins.bytes
+    max_distance: _builtins.float
+    """The distance here is the negative of hanax.engine.query.recommending's score."""
+    count_matches: _builtins.bool
+    @_builtins.property
+    def ref(self) -> Global___ShardRef: ...
+    @_builtins.property
+    def projection(self) -> Global___Projection: ...
+    def __init__(
+        self,
+        *,
+        ref: Global___ShardRef | None = ...,
+        vector_name: _builtins.str = ...,
+        dimension: _builtins.int = ...,
+        positives_float32_le: _builtins.bytes = ...,
+        negatives_float32_le: _builtins.bytes = ...,
+        limit: _builtins.int = ...,
+        filter_json: _builtins.bytes = ...,
+        projection: Global___Projection | None = ...,
+        max_distance: _builtins.float | None = ...,
+        count_matches: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "max_distance", b"max_distance", "projection", b"projection", "ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance", "count_matches", b"count_matches", "dimension", b"dimension", "filter_json", b"filter_json", "limit", b"limit", "max_distance", b"max_distance", "negatives_float32_le", b"negatives_float32_le", "positives_float32_le", b"positives_float32_le", "projection", b"projection", "ref", b"ref", "vector_name", b"vector_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_distance: _TypeAlias = _typing.Literal["max_distance"]  # noqa: Y015
+    _WhichOneofArgType__max_distance: _TypeAlias = _typing.Literal["_max_distance", b"_max_distance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_distance) -> _WhichOneofReturnType__max_distance | None: ...
+
+Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
+
+@_typing.final
+class SearchGroupsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    VALUES_JSON_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The dotted metadata field."""
+    groups: _builtins.int
+    @_builtins.property
+    def ref(self) -> Global___ShardRef: ...
+    @_builtins.property
+    def search(self) -> Global___SearchRequest:
+        """One query, without a ref of its own; `limit` is of each group."""
+
+    @_builtins.property
+    def values_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """JSON scalars. When given: these groups alone, whatever `groups` says."""
+
+    def __init__(
+        self,
+        *,
+        ref: Global___ShardRef | None = ...,
+        search: Global___SearchRequest | None = ...,
+        field: _builtins.str = ...,
+        groups: _builtins.int = ...,
+        values_json: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref", "search", b"search"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "groups", b"groups", "ref", b"ref", "search", b"search", "values_json", b"values_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+Global___SearchGroupsRequest: _TypeAlias = SearchGroupsRequest  # noqa: Y015
+
+@_typing.final
+class SearchGroupsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    SHARD_SECONDS_FIELD_NUMBER: _builtins.int
+    shard_seconds: _builtins.float
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___Group]:
+        """Ascending by the distance of the nearest point."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[Global___Group] | None = ...,
+        shard_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "shard_seconds", b"shard_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchGroupsResponse: _TypeAlias = SearchGroupsResponse  # noqa: Y015
+
+@_typing.final
+class Group(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_JSON_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    value_json: _builtins.bytes
+    """A JSON scalar."""
+    @_builtins.property
+    def hits(self) -> Global___Hits: ...
+    def __init__(
+        self,
+        *,
+        value_json: _builtins.bytes = ...,
+        hits: Global___Hits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "value_json", b"value_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Group: _TypeAlias = Group  # noqa: Y015
 
 @_typing.final
 class Hits(_message.Message):
@@ -446,6 +781,7 @@ class Points(_message.Message):
     VECTORS_FIELD_NUMBER: _builtins.int
     CREATED_AT_US_FIELD_NUMBER: _builtins.int
     UPDATED_AT_US_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
@@ -458,6 +794,10 @@ class Points(_message.Message):
 
     @_builtins.property
     def updated_at_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Empty where the projection left them out."""
+
     def __init__(
         self,
         *,
@@ -466,10 +806,11 @@ class Points(_message.Message):
         vectors: _abc.Iterable[Global___VectorColumn] | None = ...,
         created_at_us: _abc.Iterable[_builtins.int] | None = ...,
         updated_at_us: _abc.Iterable[_builtins.int] | None = ...,
+        versions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_us", b"created_at_us", "ids", b"ids", "metadata", b"metadata", "updated_at_us", b"updated_at_us", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_us", b"created_at_us", "ids", b"ids", "metadata", b"metadata", "updated_at_us", b"updated_at_us", "vectors", b"vectors", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -534,6 +875,7 @@ class ScrollRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     FILTER_JSON_FIELD_NUMBER: _builtins.int
     PROJECTION_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
     after_id: _builtins.bytes
     """The last id of the page before; empty: from the start."""
     limit: _builtins.int
@@ -542,6 +884,10 @@ class ScrollRequest(_message.Message):
     def ref(self) -> Global___ShardRef: ...
     @_builtins.property
     def projection(self) -> Global___Projection: ...
+    @_builtins.property
+    def order_by(self) -> Global___OrderBy:
+        """Absent: by (xxh3_64(id), id)."""
+
     def __init__(
         self,
         *,
@@ -550,14 +896,44 @@ class ScrollRequest(_message.Message):
         limit: _builtins.int = ...,
         filter_json: _builtins.bytes = ...,
         projection: Global___Projection | None = ...,
+        order_by: Global___OrderBy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["projection", b"projection", "ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order_by", b"order_by", "projection", b"projection", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "filter_json", b"filter_json", "limit", b"limit", "projection", b"projection", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "filter_json", b"filter_json", "limit", b"limit", "order_by", b"order_by", "projection", b"projection", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScrollRequest: _TypeAlias = ScrollRequest  # noqa: Y015
+
+@_typing.final
+class OrderBy(_message.Message):
+    """By a metadata field, then by id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
+    AFTER_KEY_JSON_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Dotted."""
+    descending: _builtins.bool
+    after_key_json: _builtins.bytes
+    """The key of `after_id`; empty: from the start."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        descending: _builtins.bool = ...,
+        after_key_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_key_json", b"after_key_json", "descending", b"descending", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderBy: _TypeAlias = OrderBy  # noqa: Y015
 
 @_typing.final
 class ScrollResponse(_message.Message):
@@ -565,18 +941,24 @@ class ScrollResponse(_message.Message):
 
     POINTS_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    KEYS_JSON_FIELD_NUMBER: _builtins.int
     has_more: _builtins.bool
     @_builtins.property
     def points(self) -> Global___Points: ...
+    @_builtins.property
+    def keys_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """JSON, one per point, where the order is by a field (hanax.engine.query.ordering)."""
+
     def __init__(
         self,
         *,
         points: Global___Points | None = ...,
         has_more: _builtins.bool = ...,
+        keys_json: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "keys_json", b"keys_json", "points", b"points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -623,6 +1005,124 @@ class CountResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CountResponse: _TypeAlias = CountResponse  # noqa: Y015
+
+@_typing.final
+class FacetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    FILTER_JSON_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Dotted."""
+    filter_json: _builtins.bytes
+    @_builtins.property
+    def ref(self) -> Global___ShardRef: ...
+    def __init__(
+        self,
+        *,
+        ref: Global___ShardRef | None = ...,
+        field: _builtins.str = ...,
+        filter_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "filter_json", b"filter_json", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FacetRequest: _TypeAlias = FacetRequest  # noqa: Y015
+
+@_typing.final
+class FacetResponse(_message.Message):
+    """All values, in no order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_JSON_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    MATCHES_FIELD_NUMBER: _builtins.int
+    matches: _builtins.int
+    """Points that match the filter, with the field or without."""
+    @_builtins.property
+    def values_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """JSON scalars."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        values_json: _abc.Iterable[_builtins.bytes] | None = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        matches: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "matches", b"matches", "values_json", b"values_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FacetResponse: _TypeAlias = FacetResponse  # noqa: Y015
+
+@_typing.final
+class DistinctRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    FILTER_JSON_FIELD_NUMBER: _builtins.int
+    AFTER_JSON_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Dotted."""
+    filter_json: _builtins.bytes
+    after_json: _builtins.bytes
+    """The last value of the page before; empty: from the start."""
+    limit: _builtins.int
+    @_builtins.property
+    def ref(self) -> Global___ShardRef: ...
+    def __init__(
+        self,
+        *,
+        ref: Global___ShardRef | None = ...,
+        field: _builtins.str = ...,
+        filter_json: _builtins.bytes = ...,
+        after_json: _builtins.bytes = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_json", b"after_json", "field", b"field", "filter_json", b"filter_json", "limit", b"limit", "ref", b"ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DistinctRequest: _TypeAlias = DistinctRequest  # noqa: Y015
+
+@_typing.final
+class DistinctResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_JSON_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    has_more: _builtins.bool
+    @_builtins.property
+    def values_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """JSON scalars, ascending."""
+
+    def __init__(
+        self,
+        *,
+        values_json: _abc.Iterable[_builtins.bytes] | None = ...,
+        has_more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "values_json", b"values_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DistinctResponse: _TypeAlias = DistinctResponse  # noqa: Y015
 
 @_typing.final
 class DescribeRequest(_message.Message):

@@ -44,6 +44,11 @@ class ShardServiceStub:
                 request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.UpdateMetadataRequest.SerializeToString,
                 response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.UpdateMetadataResponse.FromString,
                 _registered_method=True)
+        self.ChangeMetadata = channel.unary_unary(
+                '/citadel.vector.v1.ShardService/ChangeMetadata',
+                request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.ChangeMetadataRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.ChangeMetadataResponse.FromString,
+                _registered_method=True)
         self.Delete = channel.unary_unary(
                 '/citadel.vector.v1.ShardService/Delete',
                 request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DeleteRequest.SerializeToString,
@@ -53,6 +58,16 @@ class ShardServiceStub:
                 '/citadel.vector.v1.ShardService/Search',
                 request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchRequest.SerializeToString,
                 response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchResponse.FromString,
+                _registered_method=True)
+        self.Recommend = channel.unary_unary(
+                '/citadel.vector.v1.ShardService/Recommend',
+                request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.RecommendRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchResponse.FromString,
+                _registered_method=True)
+        self.SearchGroups = channel.unary_unary(
+                '/citadel.vector.v1.ShardService/SearchGroups',
+                request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchGroupsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchGroupsResponse.FromString,
                 _registered_method=True)
         self.Get = channel.unary_unary(
                 '/citadel.vector.v1.ShardService/Get',
@@ -68,6 +83,16 @@ class ShardServiceStub:
                 '/citadel.vector.v1.ShardService/Count',
                 request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.CountRequest.SerializeToString,
                 response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.CountResponse.FromString,
+                _registered_method=True)
+        self.Facet = channel.unary_unary(
+                '/citadel.vector.v1.ShardService/Facet',
+                request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.FacetRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.FacetResponse.FromString,
+                _registered_method=True)
+        self.Distinct = channel.unary_unary(
+                '/citadel.vector.v1.ShardService/Distinct',
+                request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DistinctRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DistinctResponse.FromString,
                 _registered_method=True)
         self.Describe = channel.unary_unary(
                 '/citadel.vector.v1.ShardService/Describe',
@@ -92,6 +117,13 @@ class ShardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangeMetadata(self, request, context):
+        """The same change of many points: all of those named, or part after part of those that match.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Delete(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -104,6 +136,20 @@ class ShardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Recommend(self, request, context):
+        """Points by how near they are to one kind of examples and how far from the other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchGroups(self, request, context):
+        """The nearest points of each of the nearest groups.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Get(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -111,7 +157,7 @@ class ShardServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Scroll(self, request, context):
-        """Points in the order of (xxh3_64(id), id), which writes do not disturb.
+        """Points in the order of (xxh3_64(id), id), which writes do not disturb, or by a metadata field.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +165,20 @@ class ShardServiceServicer:
 
     def Count(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Facet(self, request, context):
+        """Values of a metadata field, with how many points have each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Distinct(self, request, context):
+        """Values of a metadata field, in order.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -142,6 +202,11 @@ def add_ShardServiceServicer_to_server(servicer, server):
                     request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.UpdateMetadataRequest.FromString,
                     response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.UpdateMetadataResponse.SerializeToString,
             ),
+            'ChangeMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeMetadata,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.ChangeMetadataRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.ChangeMetadataResponse.SerializeToString,
+            ),
             'Delete': grpc.unary_unary_rpc_method_handler(
                     servicer.Delete,
                     request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DeleteRequest.FromString,
@@ -151,6 +216,16 @@ def add_ShardServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchRequest.FromString,
                     response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchResponse.SerializeToString,
+            ),
+            'Recommend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Recommend,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.RecommendRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchResponse.SerializeToString,
+            ),
+            'SearchGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchGroups,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchGroupsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.SearchGroupsResponse.SerializeToString,
             ),
             'Get': grpc.unary_unary_rpc_method_handler(
                     servicer.Get,
@@ -166,6 +241,16 @@ def add_ShardServiceServicer_to_server(servicer, server):
                     servicer.Count,
                     request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.CountRequest.FromString,
                     response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.CountResponse.SerializeToString,
+            ),
+            'Facet': grpc.unary_unary_rpc_method_handler(
+                    servicer.Facet,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.FacetRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.FacetResponse.SerializeToString,
+            ),
+            'Distinct': grpc.unary_unary_rpc_method_handler(
+                    servicer.Distinct,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DistinctRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DistinctResponse.SerializeToString,
             ),
             'Describe': grpc.unary_unary_rpc_method_handler(
                     servicer.Describe,
@@ -238,6 +323,33 @@ class ShardService:
             _registered_method=True)
 
     @staticmethod
+    def ChangeMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.ShardService/ChangeMetadata',
+            citadel_dot_vector_dot_v1_dot_shard__pb2.ChangeMetadataRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_shard__pb2.ChangeMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Delete(request,
             target,
             options=(),
@@ -281,6 +393,60 @@ class ShardService:
             '/citadel.vector.v1.ShardService/Search',
             citadel_dot_vector_dot_v1_dot_shard__pb2.SearchRequest.SerializeToString,
             citadel_dot_vector_dot_v1_dot_shard__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Recommend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.ShardService/Recommend',
+            citadel_dot_vector_dot_v1_dot_shard__pb2.RecommendRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_shard__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.ShardService/SearchGroups',
+            citadel_dot_vector_dot_v1_dot_shard__pb2.SearchGroupsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_shard__pb2.SearchGroupsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -362,6 +528,60 @@ class ShardService:
             '/citadel.vector.v1.ShardService/Count',
             citadel_dot_vector_dot_v1_dot_shard__pb2.CountRequest.SerializeToString,
             citadel_dot_vector_dot_v1_dot_shard__pb2.CountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Facet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.ShardService/Facet',
+            citadel_dot_vector_dot_v1_dot_shard__pb2.FacetRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_shard__pb2.FacetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Distinct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.ShardService/Distinct',
+            citadel_dot_vector_dot_v1_dot_shard__pb2.DistinctRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_shard__pb2.DistinctResponse.FromString,
             options,
             channel_credentials,
             insecure,

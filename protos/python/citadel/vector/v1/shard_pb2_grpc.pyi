@@ -40,12 +40,22 @@ class ShardServiceStub:
     Upsert: _grpc.UnaryUnaryMultiCallable[_shard_pb2.UpsertRequest, _shard_pb2.UpsertResponse]
     """All points of the batch, or none: durable when answered."""
     UpdateMetadata: _grpc.UnaryUnaryMultiCallable[_shard_pb2.UpdateMetadataRequest, _shard_pb2.UpdateMetadataResponse]
+    ChangeMetadata: _grpc.UnaryUnaryMultiCallable[_shard_pb2.ChangeMetadataRequest, _shard_pb2.ChangeMetadataResponse]
+    """The same change of many points: all of those named, or part after part of those that match."""
     Delete: _grpc.UnaryUnaryMultiCallable[_shard_pb2.DeleteRequest, _shard_pb2.DeleteResponse]
     Search: _grpc.UnaryUnaryMultiCallable[_shard_pb2.SearchRequest, _shard_pb2.SearchResponse]
+    Recommend: _grpc.UnaryUnaryMultiCallable[_shard_pb2.RecommendRequest, _shard_pb2.SearchResponse]
+    """Points by how near they are to one kind of examples and how far from the other."""
+    SearchGroups: _grpc.UnaryUnaryMultiCallable[_shard_pb2.SearchGroupsRequest, _shard_pb2.SearchGroupsResponse]
+    """The nearest points of each of the nearest groups."""
     Get: _grpc.UnaryUnaryMultiCallable[_shard_pb2.GetRequest, _shard_pb2.GetResponse]
     Scroll: _grpc.UnaryUnaryMultiCallable[_shard_pb2.ScrollRequest, _shard_pb2.ScrollResponse]
-    """Points in the order of (xxh3_64(id), id), which writes do not disturb."""
+    """Points in the order of (xxh3_64(id), id), which writes do not disturb, or by a metadata field."""
     Count: _grpc.UnaryUnaryMultiCallable[_shard_pb2.CountRequest, _shard_pb2.CountResponse]
+    Facet: _grpc.UnaryUnaryMultiCallable[_shard_pb2.FacetRequest, _shard_pb2.FacetResponse]
+    """Values of a metadata field, with how many points have each."""
+    Distinct: _grpc.UnaryUnaryMultiCallable[_shard_pb2.DistinctRequest, _shard_pb2.DistinctResponse]
+    """Values of a metadata field, in order."""
     Describe: _grpc.UnaryUnaryMultiCallable[_shard_pb2.DescribeRequest, _shard_pb2.DescribeResponse]
 
 @_typing.type_check_only
@@ -54,12 +64,22 @@ class ShardServiceAsyncStub(ShardServiceStub):
     Upsert: _aio.UnaryUnaryMultiCallable[_shard_pb2.UpsertRequest, _shard_pb2.UpsertResponse]  # type: ignore[assignment]
     """All points of the batch, or none: durable when answered."""
     UpdateMetadata: _aio.UnaryUnaryMultiCallable[_shard_pb2.UpdateMetadataRequest, _shard_pb2.UpdateMetadataResponse]  # type: ignore[assignment]
+    ChangeMetadata: _aio.UnaryUnaryMultiCallable[_shard_pb2.ChangeMetadataRequest, _shard_pb2.ChangeMetadataResponse]  # type: ignore[assignment]
+    """The same change of many points: all of those named, or part after part of those that match."""
     Delete: _aio.UnaryUnaryMultiCallable[_shard_pb2.DeleteRequest, _shard_pb2.DeleteResponse]  # type: ignore[assignment]
     Search: _aio.UnaryUnaryMultiCallable[_shard_pb2.SearchRequest, _shard_pb2.SearchResponse]  # type: ignore[assignment]
+    Recommend: _aio.UnaryUnaryMultiCallable[_shard_pb2.RecommendRequest, _shard_pb2.SearchResponse]  # type: ignore[assignment]
+    """Points by how near they are to one kind of examples and how far from the other."""
+    SearchGroups: _aio.UnaryUnaryMultiCallable[_shard_pb2.SearchGroupsRequest, _shard_pb2.SearchGroupsResponse]  # type: ignore[assignment]
+    """The nearest points of each of the nearest groups."""
     Get: _aio.UnaryUnaryMultiCallable[_shard_pb2.GetRequest, _shard_pb2.GetResponse]  # type: ignore[assignment]
     Scroll: _aio.UnaryUnaryMultiCallable[_shard_pb2.ScrollRequest, _shard_pb2.ScrollResponse]  # type: ignore[assignment]
-    """Points in the order of (xxh3_64(id), id), which writes do not disturb."""
+    """Points in the order of (xxh3_64(id), id), which writes do not disturb, or by a metadata field."""
     Count: _aio.UnaryUnaryMultiCallable[_shard_pb2.CountRequest, _shard_pb2.CountResponse]  # type: ignore[assignment]
+    Facet: _aio.UnaryUnaryMultiCallable[_shard_pb2.FacetRequest, _shard_pb2.FacetResponse]  # type: ignore[assignment]
+    """Values of a metadata field, with how many points have each."""
+    Distinct: _aio.UnaryUnaryMultiCallable[_shard_pb2.DistinctRequest, _shard_pb2.DistinctResponse]  # type: ignore[assignment]
+    """Values of a metadata field, in order."""
     Describe: _aio.UnaryUnaryMultiCallable[_shard_pb2.DescribeRequest, _shard_pb2.DescribeResponse]  # type: ignore[assignment]
 
 class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -79,6 +99,14 @@ class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_shard_pb2.UpdateMetadataResponse, _abc.Awaitable[_shard_pb2.UpdateMetadataResponse]]: ...
 
     @_abc_1.abstractmethod
+    def ChangeMetadata(
+        self,
+        request: _shard_pb2.ChangeMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_shard_pb2.ChangeMetadataResponse, _abc.Awaitable[_shard_pb2.ChangeMetadataResponse]]:
+        """The same change of many points: all of those named, or part after part of those that match."""
+
+    @_abc_1.abstractmethod
     def Delete(
         self,
         request: _shard_pb2.DeleteRequest,
@@ -93,6 +121,22 @@ class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_shard_pb2.SearchResponse, _abc.Awaitable[_shard_pb2.SearchResponse]]: ...
 
     @_abc_1.abstractmethod
+    def Recommend(
+        self,
+        request: _shard_pb2.RecommendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_shard_pb2.SearchResponse, _abc.Awaitable[_shard_pb2.SearchResponse]]:
+        """Points by how near they are to one kind of examples and how far from the other."""
+
+    @_abc_1.abstractmethod
+    def SearchGroups(
+        self,
+        request: _shard_pb2.SearchGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_shard_pb2.SearchGroupsResponse, _abc.Awaitable[_shard_pb2.SearchGroupsResponse]]:
+        """The nearest points of each of the nearest groups."""
+
+    @_abc_1.abstractmethod
     def Get(
         self,
         request: _shard_pb2.GetRequest,
@@ -105,7 +149,7 @@ class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _shard_pb2.ScrollRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_shard_pb2.ScrollResponse, _abc.Awaitable[_shard_pb2.ScrollResponse]]:
-        """Points in the order of (xxh3_64(id), id), which writes do not disturb."""
+        """Points in the order of (xxh3_64(id), id), which writes do not disturb, or by a metadata field."""
 
     @_abc_1.abstractmethod
     def Count(
@@ -113,6 +157,22 @@ class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _shard_pb2.CountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_shard_pb2.CountResponse, _abc.Awaitable[_shard_pb2.CountResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Facet(
+        self,
+        request: _shard_pb2.FacetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_shard_pb2.FacetResponse, _abc.Awaitable[_shard_pb2.FacetResponse]]:
+        """Values of a metadata field, with how many points have each."""
+
+    @_abc_1.abstractmethod
+    def Distinct(
+        self,
+        request: _shard_pb2.DistinctRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_shard_pb2.DistinctResponse, _abc.Awaitable[_shard_pb2.DistinctResponse]]:
+        """Values of a metadata field, in order."""
 
     @_abc_1.abstractmethod
     def Describe(

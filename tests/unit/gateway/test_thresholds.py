@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.distances import Metric, score_of
 from hanax.core.ids import encode_id
-from hanax.gateway.queries import best_hits, distance_bound
-from hanax.gateway.requests import SearchRequest
+from hanax.gateway.hits import Scale, best_hits
+from hanax.gateway.wishes import distance_bound
 
 distances = st.floats(-(2.0**20), 2.0**20, width=32)
 metrics = st.sampled_from(Metric)
@@ -62,6 +62,5 @@ def _cut(metric: Metric, distances: list[float], threshold: float) -> list[float
         created_at_us=[0] * len(distances),
         updated_at_us=[0] * len(distances),
     )
-    answer = pb.SearchResponse(results=[pb.Hits(distances=distances, points=points)])
-    request = SearchRequest(collection="docs", score_threshold=threshold)
-    return [hit.score for hit in best_hits([answer], request, metric)]
+    found = best_hits([pb.Hits(distances=distances, points=points)], 10, Scale(metric, threshold))
+    return [hit.score for hit in found]

@@ -1,0 +1,54 @@
+"""Maximal marginal relevance: results that are near to the query and unlike one another.
+
+Carbonell and Goldstein, "The use of MMR, diversity-based reranking", SIGIR 1998. One after the other, the
+candidate is taken that has the greatest
+
+    (1 - diversity) * score(query, candidate) - diversity * max score(candidate, taken)
+
+with the metric's own score for both; ties go to the candidate that is nearer to the query.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanax.core.distances import Metric
+from hanax.gateway.vectors import Matrix
+
+
+def select_diverse(
+    metric: Metric, scores: NDArray[np.float64], vectors: Matrix, limit: int, diversity: float
+) -> list[int]:
+    """Rows of up to `limit` candidates, in the order taken.
+
+    scores: float64[n], falling; vectors: float32[n, d]. O(n d) for each one taken.
+    """
+    candidates = vectors.astype(np.float64)
+    if metric is Metric.COSINE:
+        candidates /= np.linalg.norm(candidates, axis=1, keepdims=True)
+    relevance = (1.0 - diversity) * scores
+    likeness = np.full(len(scores), -np.inf)
+    free = np.ones(len(scores), np.bool_)
+    taken: list[int] = []
+    while len(taken) < min(limit, len(scores)):
+        worth = relevance if not taken else relevance - diversity * likeness
+        best = int(np.argmax(np.where(free, worth, -np.inf)))
+        taken.append(best)
+        free[best] = False
+        np.maximum(likeness, _scores(metric, candidates, candidates[best]), out=likeness)
+    return taken
+
+
+def _scores(metric: Metric, candidates: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What `score_of` says of each candidate beside `one`; under cosine, all have length 1."""
+    if metric in (Metric.COSINE, Metric.DOT):
+        products: NDArray[np.float64] = candidates @ one
+        return products
+    differences = candidates - one
+    if metric is Metric.EUCLIDEAN:
+        distances = np.sqrt(np.einsum("ij,ij->i", differences, differences))
+    else:
+        distances = np.abs(differences).sum(axis=1)
+    scores: NDArray[np.float64] = 1.0 / (1.0 + distances)
+    return scores
