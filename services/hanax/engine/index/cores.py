@@ -56,6 +56,19 @@ class Cores:
             mine.held = False
             self._free.put(None)
 
+    def run_one(self, task: Callable[[], T]) -> T:
+        """As `run`, of one task."""
+        mine = self._mine
+        if mine.aside or mine.held:
+            return task()
+        self._free.get()
+        mine.held = True
+        try:
+            return task()
+        finally:
+            mine.held = False
+            self._free.put(None)
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """For work that nobody waits for: what this thread runs in the block takes no core from searches.

@@ -55,8 +55,9 @@ class ProductLists:
 
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         """Rows worth comparing in full, ascending: int64[q, c], -1 after the last."""
-        mask, compared = probe.mask, self.comparable(probe)
-        if compared is not None and mask is not None and not products_pay(lists, probe, mask, self.codes):
+        mask = probe.mask
+        if mask is not None and len(self.codes) and not products_pay(lists, probe, mask, self.codes):
+            compared = Compared(probe.encoded.codes, self.codes, self.norms)
             return by_rows(lists, probe, mask, compared, self.kept.scalar_at(probe.k))
         kept = self.kept.product_at(probe.k, probe.nprobe)
         places = probe.places(self.kept.scalar_at(probe.k) if len(self.codes) else kept)

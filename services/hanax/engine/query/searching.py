@@ -97,9 +97,8 @@ def _answers(
     few = SCANNED_BYTES // (4 * asked.field.dimension * max(1, len(queries)))
     for number, part in enumerate(view.segments):
         index = None if asked.parameters.exact else part.segment.index(asked.column)
-        # A graph compares few allowed rows itself, by their codes.
-        graph = index is not None and index.plan.index.type == "hnsw"
-        planned = plan_segment(part, asked.expression, few // 4 if graph else few)
+        # An index compares few allowed rows itself, by their codes.
+        planned = plan_segment(part, asked.expression, few if index is None else few // 4)
         if explanations is not None:
             explanations.append(explain(part, asked.expression, planned, index is not None))
         if limit := min(asked.limit, planned.matched):

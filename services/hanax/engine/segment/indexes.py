@@ -54,7 +54,7 @@ class SegmentIndex:
         effort: Effort = self.tuned.effort if stated is None else FixedEffort(stated)
         shares = min(CORES.count, len(queries) // _SHARE_QUERIES)
         if shares <= 1:
-            return CORES.run([partial(self.index.search, queries, k, mask, effort)])[0]
+            return CORES.run_one(partial(self.index.search, queries, k, mask, effort))
         parts = CORES.run(
             [partial(self.index.search, part, k, mask, effort) for part in np.array_split(queries, shares)]
         )

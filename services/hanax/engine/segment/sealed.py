@@ -141,6 +141,8 @@ class _Blobs:
 
     def __init__(self, folder: Path, name: str, rows: int) -> None:
         self._offsets: NDArray[np.uint64] = map_array(folder / f"{name}.offsets", "<u8", (rows + 1,))
+        # Its items are integers of Python's, at half the price of an array's for a few of them.
+        self._numbers = memoryview(self._offsets)
         # A slice of a map is bytes at once, half the price of a slice of an array's buffer.
         self._data = map_bytes(folder / f"{name}.bytes")
         # Of one length, as the ids of numbers and UUIDs are: many are taken at a fifth of the price.
@@ -156,6 +158,5 @@ class _Blobs:
         if self._cells is not None:
             cells: list[bytes] = self._cells[rows].tolist()
             return cells
-        data = self._data
-        starts, ends = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
-        return [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        data, offsets = self._data, self._numbers
+        return [data[offsets[row] : offsets[row + 1]] for row in rows.tolist()]
