@@ -79,12 +79,15 @@ gen: setup ## Write the generated files: protos/python
 
 # --- measure ---------------------------------------------------------------------------------
 
-.PHONY: bench-service bench-index
+.PHONY: bench-service bench-index bench-filter
 bench-service: setup ## Measure the whole service; writes RESULTS/service.json (benchmarks/results)
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.service
 
 bench-index: $(BENCH_INSTALLED) ## Measure the vector indexes beside other libraries; writes RESULTS/index.json and .png
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.index
+
+bench-filter: $(BENCH_INSTALLED) ## Measure filtered search beside other databases; writes RESULTS/filter.json and .png
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.filter
 
 $(BENCH_INSTALLED): $(INSTALLED)
 	@echo "installing the libraries to compare with"

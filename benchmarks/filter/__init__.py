@@ -1,0 +1,1 @@
+"""`make bench-filter`: filtered search beside other databases, and what metadata indexes cost."""
