@@ -40,11 +40,20 @@ def versions(*packages: str) -> dict[str, str]:
     }
 
 
+def _path(name: str) -> Path:
+    return Path(os.environ.get("RESULTS", "benchmarks/results")) / f"{name}.json"
+
+
+def load(name: str) -> dict[str, Any]:
+    """What `save` left, without command and headline."""
+    document: dict[str, Any] = orjson.loads(_path(name).read_bytes())
+    return {key: value for key, value in document.items() if key not in ("command", "headline")}
+
+
 def save(name: str, headline: dict[str, float], runs: list[dict[str, Any]], **about: Any) -> Path:
     """Write RESULTS/<name>.json and print the headline."""
-    folder = Path(os.environ.get("RESULTS", "benchmarks/results"))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
+    path = _path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     document = {**about, "command": " ".join(["python", "-m", *_module_and_arguments()])}
     document |= {"headline": headline, "runs": runs}
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")

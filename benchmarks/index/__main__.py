@@ -1,4 +1,8 @@
-"""`make bench-index`. One part alone: `python -m benchmarks.index --only qps --data b`."""
+"""`make bench-index`. One part alone: `python -m benchmarks.index --only qps --data b`.
+
+`--only single --again` puts a part that something disturbed in the place of the one in RESULTS/index.json,
+which then says so.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +36,10 @@ _LIBRARIES: Final = (
 def main(arguments: Sequence[str]) -> None:
     asked = _parse(arguments)
     whole = set(asked.only) == set(PARTS) and set(asked.data) == set(datasets.NAMES) and not asked.quick
-    if not (whole and asked.contestants is None):
+    if not asked.again and not (whole and asked.contestants is None):
         # Figures of a part, or of little data, are not the benchmark's.
         os.environ.setdefault("RESULTS", str(cache.FOLDER / "results"))
-    about = {"hardware": report.hardware(), "versions": report.versions(*_LIBRARIES)}
+    about: dict[str, Any] = {"hardware": report.hardware(), "versions": report.versions(*_LIBRARIES)}
     started = time.perf_counter()
     # Kernels that changed are compiled now, and not in what is measured.
     subprocess.run([sys.executable, "-m", "hanax.engine.kernels"], check=True)
@@ -45,8 +49,13 @@ def main(arguments: Sequence[str]) -> None:
     for part in asked.only:
         print(f"\n--- {part}, after {time.perf_counter() - started:.0f} s", flush=True)
         runs += _run(part, asked)
-    headline = _headline(runs)
-    path = report.save("index", headline, runs, **about, seconds=round(time.perf_counter() - started))
+    about["seconds"] = round(time.perf_counter() - started)
+    if asked.again:
+        before = report.load("index")
+        kept = [run for run in before.pop("runs") if run["part"] not in asked.only]
+        again = {"parts": asked.only, **about}
+        runs, about = kept + runs, {**before, "again": [*before.get("again", ()), again]}
+    path = report.save("index", _headline(runs), runs, **about)
     if speeds := _of(runs, "qps"):
         plot.draw(speeds, path.with_suffix(".png"))
 
@@ -87,6 +96,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--data", nargs="+", choices=datasets.NAMES, default=list(datasets.NAMES), metavar="NAME"
     )
     parser.add_argument("--contestants", nargs="+", choices=list(all_contestants()), metavar="NAME")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="put it in the place of what RESULTS/index.json has",
+    )
     parser.add_argument("--quick", action="store_true", help="little data, to try the benchmark itself")
     return parser.parse_args(arguments)
 
