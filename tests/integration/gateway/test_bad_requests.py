@@ -116,7 +116,7 @@ CASES = [
     Case(
         "count filter",
         "vectors/count",
-        {"collection": "bad", "filter": {"field": ""}},
+        {"collection": "bad", "filter": {"field": "", "operator": "eq", "value": 1}},
         422,
         "invalid_filter",
         "field",

@@ -19,7 +19,7 @@ from hanax.engine.filters.collecting import MAX_PATHS, Collector
 from hanax.engine.filters.conditions import resolve
 from hanax.engine.filters.evaluation import compile_filter
 from hanax.engine.query.matching import Matching
-from hanax.engine.query.planning import SCANNED_BYTES, Explanation, Plan
+from hanax.engine.query.planning import SCANNED_BESIDE_INDEX_BYTES, Explanation, Plan
 from hanax.engine.query.reading import count
 from hanax.engine.segment.sealed import INDEX_ARRAYS, INDEX_DOCUMENT, SealedSegment
 from hanax.engine.shard import ShardOptions
@@ -266,7 +266,7 @@ def plans(rig: Rig, expression: Filter | None) -> list[Explanation]:
 
 
 def test_the_plan_goes_by_how_many_match(folder: Path) -> None:
-    few = SCANNED_BYTES // 8
+    few = SCANNED_BESIDE_INDEX_BYTES // 8
     rows = few + 1_000
     documents = [{"all": 1, "most": int(number < few + 500), "one": number} for number in range(rows)]
     with Rig(folder / "s") as rig:

@@ -37,6 +37,8 @@ _DEEPER = 2.0
 # rows, or this one if that is less: where a cluster has too few of them, neighbours are in lists in no order.
 _LEAST_ALLOWED = 7
 _LEAST_SHARE = 0.05
+# Part of the allowed rows that as many lists hold on average, which a query has to have met.
+_ENOUGH = 0.8
 # Rows compared in full, beyond twice as many as are asked for, where codes decide among all allowed rows.
 _MORE_OF_FAR = 16
 # Rows that are asked for to learn how many candidates codes have to keep.
@@ -111,7 +113,7 @@ class Ivf:
         nearest, lacking = self._nearest(queries, k, nprobe, mask)
         if lacking:
             missing = np.flatnonzero(nearest.rows[:, -1] < 0)
-            # The lists that were read hold fewer than k allowed rows, or far fewer than others.
+            # The lists that were read hold fewer than k allowed rows.
             rest = self._among_allowed(queries[missing], k, mask, effort)
             nearest.distances[missing], nearest.rows[missing] = rest
         return nearest
@@ -138,4 +140,8 @@ class Ivf:
     def _probe(self, queries: NDArray[np.float32], k: int, nprobe: int, mask: Mask | None) -> Probe:
         cosine = self.source.metric is Metric.COSINE
         encoded = self.quantiser.encode(queries if cosine else self.space.queries(queries), unit=cosine)
-        return Probe(self.space, queries, encoded, k, nprobe, mask)
+        enough = 0
+        if mask is not None:
+            # What as many lists hold on average.
+            enough = round(_ENOUGH * nprobe / self.lists.count * mask.count)
+        return Probe(self.space, queries, encoded, k, nprobe, enough, mask)

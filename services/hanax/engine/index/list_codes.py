@@ -75,6 +75,7 @@ class ProductLists:
             lists.rows,
             *probe.masking,
             probe.nprobe,
+            probe.enough,
             kept,
             places,
         )

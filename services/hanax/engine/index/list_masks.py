@@ -35,6 +35,7 @@ def by_rows(lists: Lists, probe: Probe, mask: Mask, compared: Compared, wanted: 
         mask.words,
         mask.count,
         probe.nprobe,
+        probe.enough,
         places,
     )
     return places

@@ -15,13 +15,17 @@ _NO_WORDS = np.empty(0, np.uint64)
 
 
 class Probe(NamedTuple):
-    """queries: float32[q, d], and their codes."""
+    """queries: float32[q, d], and their codes.
+
+    nprobe, enough: lists that each query reads at least, and allowed rows that it meets in them at least.
+    """
 
     space: Space
     queries: NDArray[np.float32]
     encoded: Encoded
     k: int
     nprobe: int
+    enough: int
     mask: Mask | None
 
     def places(self, count: int) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numba import boolean, float32, int32, int64, njit, types, uint8, uint32, ui
 
 from hanax.engine.kernels.distance import distance1, distance4
 from hanax.engine.kernels.llvm import prefetch_line
+from hanax.engine.kernels.narrowing import worth_meeting
 from hanax.engine.kernels.pool import NO_BOUND, key_of, offer, row_of
 from hanax.engine.kernels.probing import choose_lists, choosing_room
 
@@ -25,8 +26,6 @@ _LEAF = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 # Rows that are asked for ahead of those at hand: they lie apart.
 _AHEAD = 32
-# Lists that should hold so many allowed rows tell by their number whether the mask avoids the query.
-_TELLING = 16
 
 
 @njit(**_LEAF)
@@ -80,25 +79,24 @@ def allowed_positions(mask, rows, positions):
 def _signature(stored):
     return void(
         boolean, _codes_t, _ints_t, _codes_t, _ints_t, stored, stored, _ints_t,
-        _starts_t, _rows_t, _words_t, int64, int64, int64[:, ::1],
+        _starts_t, _rows_t, _words_t, int64, int64, int64, int64[:, ::1],
     )  # fmt: skip
 
 
 @njit([_signature(_codes_t), _signature(_vectors_t)], nogil=True, cache=True, error_model="numpy")
 def search_allowed(
     l1, queries, constants, centroids, centroid_norms, compared, stored, norms,
-    starts, rows, mask, allowed, nprobe, candidates,
+    starts, rows, mask, allowed, nprobe, enough, candidates,
 ):  # fmt: skip
     """Candidates for each query from the allowed rows of lists of int8 codes or of vectors.
 
-    allowed: how many rows the mask allows. A query whose lists hold less than half as many of them as any
-    lists would gets no candidates: what it looks for lies elsewhere. The rest as in
-    `hanax.engine.kernels.ivf.search_lists`.
+    allowed: how many rows the mask allows. nprobe, enough: as in `hanax.engine.kernels.ivf.search_product`.
+    The rest as in `search_lists` there.
     """
     limit = candidates.shape[1]
     lists = centroids.shape[0]
     choosing = choosing_room(queries.shape[0], lists)
-    near = np.empty(nprobe, np.int64)
+    near = np.empty(lists, np.int64)
     pool = np.empty(limit, np.int64)
     # Allowed positions of the lists read so far, one list after another, with room for one that is not.
     positions = np.empty(allowed + 1, np.int64)
@@ -109,10 +107,13 @@ def search_allowed(
     for turn in range(queries.shape[0]):
         q = choose_lists(l1, centroids, centroid_norms, queries, constants, turn, choosing, near)
         count = np.int64(0)
-        read = np.int64(0)
-        for probe in range(nprobe):
+        needed = enough
+        for probe in range(lists):
+            if probe == nprobe:
+                needed = worth_meeting(count, enough)
+            if probe >= nprobe and count >= needed:
+                break
             number = row_of(near[probe])
-            read += starts[number + 1] - starts[number]
             if firsts[number] < 0:
                 firsts[number] = gathered
                 gathered = _gather(mask, rows, starts[number], starts[number + 1], positions, gathered)
@@ -120,9 +121,6 @@ def search_allowed(
             for i in range(firsts[number], ends[number]):
                 chosen[count] = positions[i]
                 count += 1
-        expected = read * allowed // rows.shape[0]
-        if expected >= _TELLING and 2 * count < expected:
-            count = np.int64(0)
         size = _compare(l1, stored, norms, chosen, count, compared, q, constants[q], pool, limit)
         for i in range(size):
             candidates[q, i] = rows[row_of(pool[i])]

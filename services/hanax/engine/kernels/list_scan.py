@@ -6,24 +6,32 @@ import numpy as np
 from numba import njit
 
 from hanax.engine.kernels.fast_scan import BLOCK, append_lanes, scan_block
-from hanax.engine.kernels.narrowing import keep_nearest, known_bits
+from hanax.engine.kernels.llvm import count_bits
+from hanax.engine.kernels.narrowing import keep_nearest, known_bits, worth_meeting
 from hanax.engine.kernels.pool import row_of
 
 
 @njit(nogil=True, error_model="numpy", _nrt=False)
 def scan_lists(
-    lists, starts, block_starts, blocks, packed, masked, mask, words, rows, kept, distances, positions
-):
+    lists, nprobe, enough, starts, block_starts, blocks, packed, masked, mask, words, rows, kept,
+    distances, positions,
+):  # fmt: skip
     """About `kept` candidates by product codes from some lists, given as keys; return their number.
 
-    distances: int32[room + 64], positions: int32[room + 32], room for so many candidates before the
-    farthest are dropped.
+    nprobe, enough: so many lists are read, and under a mask further ones until they have held so many
+    allowed rows: the lists nearest to a query may hold none. distances: int32[room + 64], positions:
+    int32[room + 32], room for so many candidates before the farthest are dropped.
     """
     count = np.int64(0)
     bound = np.int32(2_147_483_647)
     room = positions.shape[0] - BLOCK
     found = distances[room + BLOCK :]
+    seen = np.int64(0)
     for probe in range(lists.shape[0]):
+        if probe == nprobe:
+            enough = worth_meeting(seen, enough)
+        if probe >= nprobe and seen >= enough:
+            break
         number = row_of(lists[probe])
         first = starts[number]
         end = starts[number + 1]
@@ -32,6 +40,7 @@ def scan_lists(
             allowed = (np.uint64(1) << np.uint64(width)) - np.uint64(1)
             if masked:
                 allowed &= known_bits(mask, rows, first, width, words, block)
+                seen += count_bits(allowed)
             if allowed != np.uint64(0):
                 near = scan_block(blocks, block, packed, found, bound) & allowed
                 if near != np.uint64(0):

@@ -11,6 +11,9 @@ from hanax.engine.kernels.pool import insert_key, key_of, offer, row_of
 
 _LEAF = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
+# So many times the allowed rows are met by a query that the mask avoids.
+_AVOIDED = 10
+
 # In a word of 32 positions: they have been looked up.
 _KNOWN = np.uint64(1 << 32)
 
@@ -39,6 +42,15 @@ def known_bits(mask, rows, first, count, words, block):
         word = allowed_bits(mask, rows, first, count) | _KNOWN
         words[block] = word
     return word
+
+
+@njit(**_LEAF)
+def worth_meeting(met, enough):
+    """How many allowed rows a query has to meet which met so many in the lists that are usually enough.
+
+    Where a mask avoids the query, its neighbours are far away, and in many lists about as near.
+    """
+    return enough * _AVOIDED if 2 * met < enough else enough
 
 
 @njit(**_LEAF)

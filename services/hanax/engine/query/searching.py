@@ -17,7 +17,15 @@ from hanax.engine.index.flat import search_exact
 from hanax.engine.index.protocol import Nearest
 from hanax.engine.index.rescoring import rescore
 from hanax.engine.points import BatchHits, Hits, Points, Projection
-from hanax.engine.query.planning import SCANNED_BYTES, Explanation, Plan, Planned, explain, plan_segment
+from hanax.engine.query.planning import (
+    SCANNED_BESIDE_INDEX_BYTES,
+    SCANNED_BYTES,
+    Explanation,
+    Plan,
+    Planned,
+    explain,
+    plan_segment,
+)
 from hanax.engine.query.reading import read_points, read_rows
 from hanax.engine.schema import VectorField
 from hanax.engine.segment.masks import rows_in
@@ -94,11 +102,11 @@ def _answers(
 ) -> list[tuple[int, Nearest]]:
     """Of each segment that has matching points: its number, and as many as there are, up to the limit."""
     answers = []
-    few = SCANNED_BYTES // (4 * asked.field.dimension * max(1, len(queries)))
+    row_bytes = 4 * asked.field.dimension * max(1, len(queries))
     for number, part in enumerate(view.segments):
         index = None if asked.parameters.exact else part.segment.index(asked.column)
-        # An index compares few allowed rows itself, by their codes.
-        planned = plan_segment(part, asked.expression, few if index is None else few // 4)
+        scanned = SCANNED_BYTES if index is None else SCANNED_BESIDE_INDEX_BYTES
+        planned = plan_segment(part, asked.expression, scanned // row_bytes)
         if explanations is not None:
             explanations.append(explain(part, asked.expression, planned, index is not None))
         if limit := min(asked.limit, planned.matched):
