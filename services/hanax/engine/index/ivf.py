@@ -39,8 +39,6 @@ _LEAST_ALLOWED = 7
 _LEAST_SHARE = 0.05
 # Part of the allowed rows that as many lists hold on average, which a query has to have met.
 _ENOUGH = 0.8
-# Rows compared in full, beyond twice as many as are asked for, where codes decide among all allowed rows.
-_MORE_OF_FAR = 16
 # Rows that are asked for to learn how many candidates codes have to keep.
 _LEARNING_QUERIES = 128
 
@@ -133,8 +131,7 @@ class Ivf:
         compared = self.codes.comparable(probe)
         if compared is None or mask is None:
             return Flat(self.source, "none", None).search(queries, k, mask, effort)
-        # Codes tell less where all that is allowed is far away.
-        wanted = min(mask.count, 2 * k + _MORE_OF_FAR)
+        wanted = min(mask.count, probe.most(k))
         return rescore(self.source, queries, all_allowed(self.lists, probe, mask, compared, wanted), k)
 
     def _probe(self, queries: NDArray[np.float32], k: int, nprobe: int, mask: Mask | None) -> Probe:

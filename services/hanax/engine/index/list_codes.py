@@ -20,6 +20,8 @@ from hanax.engine.kernels import ivf as kernel
 from hanax.engine.kernels import product as product_kernel
 from hanax.engine.kernels.fast_scan import BLOCK
 
+# So many times the candidates by product codes are kept under a mask: they tell far rows hardly apart.
+_MORE_UNDER_MASKS = 3
 _NO_CODES = np.empty((0, 0), np.uint8)
 _NO_NORMS = np.empty(0, np.int32)
 
@@ -58,9 +60,9 @@ class ProductLists:
         mask = probe.mask
         if mask is not None and len(self.codes) and not products_pay(lists, probe, mask, self.codes):
             compared = Compared(probe.encoded.codes, self.codes, self.norms)
-            return by_rows(lists, probe, mask, compared, self.kept.scalar_at(probe.k))
-        kept = self.kept.product_at(probe.k, probe.nprobe)
-        places = probe.places(self.kept.scalar_at(probe.k) if len(self.codes) else kept)
+            return by_rows(lists, probe, mask, compared, probe.most(self.kept.scalar_at(probe.k)))
+        kept = self.kept.product_at(probe.k, probe.nprobe) * (1 if mask is None else _MORE_UNDER_MASKS)
+        places = probe.places(probe.most(self.kept.scalar_at(probe.k)) if len(self.codes) else kept)
         kernel.search_product(
             probe.space.l1,
             probe.encoded.codes,
@@ -142,7 +144,7 @@ class PlainLists:
 
     def candidates(self, lists: Lists, probe: Probe) -> NDArray[np.int64]:
         compared = self.comparable(probe)
-        wanted = self.kept.scalar_at(probe.k) if self.stored.dtype == np.uint8 else probe.k
+        wanted = probe.most(self.kept.scalar_at(probe.k)) if self.stored.dtype == np.uint8 else probe.k
         if probe.mask is not None:
             return by_rows(lists, probe, probe.mask, compared, wanted)
         places = probe.places(wanted)

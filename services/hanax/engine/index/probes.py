@@ -12,6 +12,7 @@ from hanax.engine.index.scalar import Encoded
 from hanax.engine.index.space import Space
 
 _NO_WORDS = np.empty(0, np.uint64)
+_MORE_UNDER_MASKS = 16
 
 
 class Probe(NamedTuple):
@@ -27,6 +28,10 @@ class Probe(NamedTuple):
     nprobe: int
     enough: int
     mask: Mask | None
+
+    def most(self, kept: int) -> int:
+        """Rows compared in full: so many, or more under a mask, where codes tell far rows hardly apart."""
+        return kept if self.mask is None else max(kept, 2 * self.k + _MORE_UNDER_MASKS)
 
     def places(self, count: int) -> NDArray[np.int64]:
         return np.empty((len(self.queries), count), np.int64)
