@@ -26,6 +26,7 @@ class Point:
     created_at_us: int
     updated_at_us: int
     version: int
+    expires_at_us: int
 
 
 @dataclass
@@ -41,11 +42,18 @@ class Model:
     def upsert(self, batch: Sequence[Item], now_us: int, sequence: int) -> int:
         """Returns how many are new."""
         before = len(self.points)
-        for id_, vector, metadata in batch:
+        for id_, vector, metadata, life_us in batch:
             known = self.points.get(id_)
             created = known.created_at_us if known else now_us
-            self.points[id_] = Point(vector, metadata, created, now_us, sequence)
+            self.points[id_] = Point(
+                vector, metadata, created, now_us, sequence, now_us + life_us if life_us else 0
+            )
         return len(self.points) - before
+
+    def expire(self, now_us: int) -> None:
+        self.points = {
+            id_: point for id_, point in self.points.items() if not 0 < point.expires_at_us <= now_us
+        }
 
     def version(self, id_: bytes) -> int:
         """0 where there is no such point."""
@@ -60,9 +68,12 @@ class Model:
             if known := self.points.get(id_):
                 before = orjson.dumps(known.metadata)
                 after = change.apply(orjson.loads(before))
-                if orjson.dumps(after) != before:
+                expires = known.expires_at_us if change.expires_at_us is None else change.expires_at_us
+                if orjson.dumps(after) != before or expires != known.expires_at_us:
                     updated += 1
-                    self.points[id_] = replace(known, metadata=after, updated_at_us=now_us, version=sequence)
+                    self.points[id_] = Point(
+                        known.vector, after, known.created_at_us, now_us, sequence, expires
+                    )
         return updated
 
     def update_metadata(
@@ -105,6 +116,8 @@ class Model:
             assert found.created_at_us[place] == point.created_at_us
             assert found.updated_at_us[place] == point.updated_at_us
             assert found.versions[place] == point.version
+            expires_at_us = 0 if found.expires_at_us is None else found.expires_at_us[place]
+            assert expires_at_us == point.expires_at_us
 
     def check_scroll(self, shard: Shard, limit: int, expression: Filter | None) -> None:
         """All pages together are all points that match, in order."""

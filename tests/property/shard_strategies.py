@@ -22,9 +22,12 @@ Metadata = dict[str, Any]
 
 
 class Item(NamedTuple):
+    """life_us: how long the point is there, 0: until it is deleted."""
+
     id: bytes
     vector: Vector
     metadata: Metadata
+    life_us: int
 
 
 metrics = st.sampled_from(Metric)
@@ -65,15 +68,20 @@ metadata: st.SearchStrategy[Metadata] = st.fixed_dictionaries(
     },
 )
 
+# As of items, expires_at_us is a life yet.
 changes: st.SearchStrategy[MetadataChange] = st.builds(
     MetadataChange,
     metadata.map(orjson.dumps),
     st.booleans(),
     st.lists(st.sampled_from([("n",), ("tag",), ("list", "x"), ("text",)]), max_size=2).map(tuple),
+    st.sampled_from([None, None, None, 0, 5, 20]),
 )
 
-items = st.builds(Item, ids, vectors, metadata)
-batches = st.lists(items, min_size=1, max_size=8, unique_by=lambda item: item.id)
+_mortals = st.builds(Item, ids, vectors, metadata, st.sampled_from([0, 1, 5, 20]))
+_immortals = st.builds(Item, ids, vectors, metadata, st.just(0))
+batches = st.sampled_from([_mortals, _immortals]).flatmap(
+    lambda items: st.lists(items, min_size=1, max_size=8, unique_by=lambda item: item.id)
+)
 id_lists = st.lists(ids, min_size=1, max_size=8, unique=True)
 
 _conditions: st.SearchStrategy[Filter] = st.one_of(

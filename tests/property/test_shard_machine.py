@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
 from hanax.core.errors import VersionConflict
@@ -54,6 +55,13 @@ from tests.unit.engine.rigs import DEADLINE_S, Clock
 SCALE = float(os.environ.get("HANAX_TEST_SCALE", "1"))
 
 
+class Hand(Clock):
+    """A clock that stands until it is set, so that it is known what has expired."""
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
 class ShardMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +69,7 @@ class ShardMachine(RuleBasedStateMachine):
         self.root = self.resources.enter_context(fast_folder())
         # Segments of this size have indexes, too.
         self.resources.enter_context(mock.patch.object(index_plans, "LEAST_ROWS", 1))
-        self.clock = Clock()
+        self.clock = Hand()
         self.lives = 0
         self.copies = 0
 
@@ -89,6 +97,11 @@ class ShardMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.resources.close()
+
+    @rule(us=st.sampled_from([1, 4, 20]))
+    def wait(self, us: int) -> None:
+        self.clock.now_us += us
+        self.model.expire(self.clock.now_us)
 
     # Writes
 
@@ -123,14 +136,26 @@ class ShardMachine(RuleBasedStateMachine):
         assert done.skipped == skipped
         assert (done.inserted, done.updated) == (inserted, len(written) - inserted)
 
-    @staticmethod
-    def write(shard: Shard, batch: list[Item], conditions: Conditions = UNCONDITIONAL) -> Upserted:
+    def write(self, shard: Shard, batch: list[Item], conditions: Conditions = UNCONDITIONAL) -> Upserted:
         return shard.upsert(
             [item.id for item in batch],
             {"default": np.array([item.vector for item in batch])},
             [orjson.dumps(item.metadata) for item in batch],
             conditions,
+            self.expiries(batch),
         )
+
+    def expiries(self, batch: list[Item]) -> NDArray[np.int64]:
+        lives = np.array([item.life_us for item in batch], np.int64)
+        return np.where(lives > 0, self.clock.now_us + lives, 0)
+
+    def timed(self, change: MetadataChange) -> MetadataChange:
+        life_us = change.expires_at_us
+        return replace(change, expires_at_us=self.clock.now_us + life_us) if life_us else change
+
+    @rule()
+    def delete_expired(self) -> None:
+        self.shard._expiry.delete_expired()
 
     @rule(ids=strategies.id_lists, data=st.data(), replaced=st.booleans())
     def update_metadata(self, ids: list[bytes], data: st.DataObject, replaced: bool) -> None:
@@ -141,6 +166,7 @@ class ShardMachine(RuleBasedStateMachine):
 
     @rule(ids=strategies.id_lists, change=strategies.changes)
     def change_metadata(self, ids: list[bytes], change: MetadataChange) -> None:
+        change = self.timed(change)
         done = self.shard.metadata_changes.by_ids(ids, change)
         updated = self.model.change_metadata(ids, change, self.clock.now_us, done.sequence)
         versions = [self.model.version(id_) for id_ in ids]
@@ -149,6 +175,7 @@ class ShardMachine(RuleBasedStateMachine):
 
     @rule(expression=strategies.filters, change=strategies.changes)
     def change_matching(self, expression: Filter, change: MetadataChange) -> None:
+        change = self.timed(change)
         ids = list(self.model.matching(expression))
         done = self.shard.metadata_changes.matching(expression, change, lambda: True)
         updated = self.model.change_metadata(ids, change, self.clock.now_us, done.sequence)
@@ -254,6 +281,7 @@ class ShardMachine(RuleBasedStateMachine):
             [item.id for item in batch],
             [orjson.dumps(item.metadata) for item in batch],
             {"default": np.array([item.vector for item in batch])},
+            self.expiries(batch),
         )
         written = log_format.record(last + 1, last, b"".join(encode_record(record)))
         files = sorted((self.folder / "log").glob("*.log"))

@@ -11,6 +11,7 @@ HanaxError
 │   ├── ZeroVector
 │   ├── InvalidMetadata
 │   ├── MetadataTooLarge
+│   ├── InvalidExpiry
 │   ├── InvalidFilter
 │   ├── NoTextIndex
 │   ├── InvalidLimit
@@ -99,6 +100,12 @@ class InvalidMetadata(InvalidArgument):
 
 class MetadataTooLarge(InvalidArgument):
     code = "metadata_too_large"
+
+
+class InvalidExpiry(InvalidArgument):
+    """When a point shall expire is not told, or has passed."""
+
+    code = "invalid_expiry"
 
 
 class InvalidFilter(InvalidArgument):

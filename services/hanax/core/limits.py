@@ -70,6 +70,12 @@ MAX_FILTER_WORDS = 64
 # Pins are read for every segment that is built, and a segment indexes no more fields than these.
 MAX_PAYLOAD_INDEXES = 256
 
+# A hundred years.
+MAX_TTL_SECONDS = 3_155_760_000
+
+# Of the year 9999 in UTC, after which instants can't be written: microseconds since 1970.
+MAX_INSTANT_US = 253_402_300_799_999_999
+
 # Virtual partitions of a collection's id space. Part of the on-disk and routing contract.
 SLOTS = 1_024
 

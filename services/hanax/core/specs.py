@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from hanax.core.distances import Metric
 from hanax.core.index_specs import AutoIndex, Indexing, IndexSpec, Quantisation, Spec
-from hanax.core.limits import MAX_DIMENSION, MAX_PAYLOAD_INDEXES, MAX_SHARDS
+from hanax.core.limits import MAX_DIMENSION, MAX_PAYLOAD_INDEXES, MAX_SHARDS, MAX_TTL_SECONDS
 
 DEFAULT_VECTOR = "default"
 
@@ -74,6 +74,13 @@ class CollectionSpec(Spec):
         max_length=MAX_PAYLOAD_INDEXES,
         description="what is built for metadata fields; of others, what their values suggest",
         examples=[{"title": "text", "author.born": "datetime", "raw": "none"}],
+    )
+
+    ttl_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_TTL_SECONDS,
+        description="how long points are there that bring no time of their own; none: until they are deleted",
     )
 
     @property

@@ -26,7 +26,8 @@ METADATA_ONLY = Projection()
 class Points:
     """n points. A column that the projection left out is None.
 
-    versions: of each point, the sequence of the write that made it what it is.
+    versions: of each point, the sequence of the write that made it what it is. expires_at_us: 0 for a
+    point that stays; None when all of them do.
     """
 
     ids: list[bytes]
@@ -35,6 +36,7 @@ class Points:
     created_at_us: NDArray[np.int64]
     updated_at_us: NDArray[np.int64]
     versions: NDArray[np.uint64] | None = None
+    expires_at_us: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,6 +50,7 @@ class Points:
             self.created_at_us[order],
             self.updated_at_us[order],
             None if self.versions is None else self.versions[order],
+            None if self.expires_at_us is None else self.expires_at_us[order],
         )
 
     def part(self, start: int, end: int) -> Points:
@@ -59,6 +62,7 @@ class Points:
             self.created_at_us[start:end],
             self.updated_at_us[start:end],
             None if self.versions is None else self.versions[start:end],
+            None if self.expires_at_us is None else self.expires_at_us[start:end],
         )
 
 

@@ -23,11 +23,14 @@ from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_BATCH_POINTS
 from hanax.core.specs import CollectionSpec
 from hanax.core.versions import MAX_VERSION
+from hanax.gateway.expiries import read_expiry
 from hanax.gateway.metadata import encode_metadata
 from hanax.gateway.texts import check_text, require_model
 from hanax.gateway.vectors import Matrix, VectorRows, find_fault
 
-_KEYS: Final = frozenset({"id", "vector", "embedding", "text", "metadata", "if_version"})
+_KEYS: Final = frozenset(
+    {"id", "vector", "embedding", "text", "metadata", "if_version", "expires_at", "ttl_seconds"}
+)
 _EMPTY: Final[Mapping[str, object]] = {}
 
 
@@ -44,6 +47,8 @@ class Batch:
     text_rows: list[int]
     # The version that each stored point must have, -1: any; empty when all may have any.
     if_versions: list[int]
+    # When each point expires, microseconds since 1970 UTC, 0: never; empty when none does.
+    expires_at_us: list[int]
 
     def with_embeddings(self, embedded: Matrix) -> Matrix:
         """All vectors, float32[n, dimension], given `embedded` for the texts in order."""
@@ -55,9 +60,10 @@ class Batch:
         return vectors
 
 
-def parse_batch(points: object, spec: CollectionSpec) -> Batch:
+def parse_batch(points: object, spec: CollectionSpec, now_us: int) -> Batch:
     """Check every point. Raises an InvalidArgument, or FailedPrecondition for a text in a collection
-    without embedding model; message and details name the index of the first bad point.
+    without embedding model; message and details name the index of the first bad point. now_us: from when on
+    a life that is given in seconds counts.
     """
     if not isinstance(points, Sequence) or isinstance(points, str):
         raise InvalidArgument(f"vectors: expected a list of points, got {kind_of(points)}")
@@ -67,7 +73,7 @@ def parse_batch(points: object, spec: CollectionSpec) -> Batch:
             limit=MAX_BATCH_POINTS,
             got=len(points),
         )
-    rows = _Rows(spec)
+    rows = _Rows(spec, now_us)
     for index, point in enumerate(points):
         try:
             rows.add(index, point)
@@ -79,8 +85,9 @@ def parse_batch(points: object, spec: CollectionSpec) -> Batch:
 class _Rows:
     """The columns while they are filled."""
 
-    def __init__(self, spec: CollectionSpec) -> None:
+    def __init__(self, spec: CollectionSpec, now_us: int) -> None:
         self._spec = spec
+        self._now_us = now_us
         self._index_by_id: dict[bytes, int] = {}
         self._metadata: list[bytes] = []
         self._given = VectorRows(spec)
@@ -88,6 +95,7 @@ class _Rows:
         self._texts: list[str] = []
         self._text_rows: list[int] = []
         self._if_versions: dict[int, int] = {}
+        self._expires_at_us: list[int] = []
 
     def add(self, index: int, point: object) -> None:
         where = f"vectors[{index}]"
@@ -101,6 +109,7 @@ class _Rows:
         self._add_id(index, point.get("id"), where)
         if (version := point.get("if_version")) is not None:
             self._if_versions[index] = _check_version(version, where)
+        self._expires_at_us.append(read_expiry(point, where, self._spec.ttl_seconds, self._now_us))
         metadata = point.get("metadata")
         if metadata is None:
             metadata = _EMPTY
@@ -152,6 +161,7 @@ class _Rows:
             if_versions=[self._if_versions.get(row, -1) for row in range(len(self._metadata))]
             if self._if_versions
             else [],
+            expires_at_us=self._expires_at_us if any(self._expires_at_us) else [],
         )
 
 

@@ -33,6 +33,13 @@ class MetadataRequest(Request):
             examples=[["draft", "author.mail"]],
         ),
     ] = None
+    expires_at: Annotated[
+        SkipValidation[str | None],
+        Field(
+            description="from when on the points are no more, RFC 3339; null: they stay",
+            examples=["2031-01-31T10:00:00Z"],
+        ),
+    ] = None
 
 
 class AliasTarget(Request):

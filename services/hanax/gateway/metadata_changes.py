@@ -4,7 +4,7 @@ but for a change of all points that match, which shards make part after part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +15,7 @@ from hanax.core.routing import CollectionRoute
 from hanax.core.versions import version_conflict
 from hanax.gateway.calls import Call
 from hanax.gateway.change_requests import MetadataRequest
+from hanax.gateway.expiries import read_new_expiry
 from hanax.gateway.metadata import encode_metadata
 from hanax.gateway.outcomes import (
     Conditional,
@@ -36,7 +37,7 @@ _MODES: Final[dict[MetadataMode, pb.MetadataMode.ValueType]] = {
 
 @dataclass(frozen=True, slots=True)
 class MetadataChanged:
-    """matched: points that were there, and matched. updated: those whose metadata are others now.
+    """matched: points that were there, and matched. updated: those that were changed.
 
     versions: of each point found, by id; missing: ids that no point has. Both None for a filter.
     """
@@ -65,8 +66,10 @@ class MetadataChanges:
     Overloaded, Unavailable or DeadlineExceeded.
     """
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, now_us: Callable[[], int]) -> None:
+        """now_us: microseconds since 1970 UTC."""
         self._via = upstreams
+        self._now_us = now_us
 
     async def update_one(self, call: Call, point: OnePoint, metadata: object, mode: MetadataMode) -> int:
         """Merge into one point's metadata, or replace it; its new version.
@@ -102,6 +105,8 @@ class MetadataChanges:
                 got = "neither" if request.ids is None else "both"
                 raise InvalidArgument(f"expected either ids or filter, got {got}")
             order = _order(request)
+            if "expires_at" in request.model_fields_set:
+                order.expires_at_us = read_new_expiry(request.expires_at, self._now_us())
             if request.ids is not None:
                 return await self._change_ids(call, route, order, parse_ids(request.ids))
             order.filter_json = encode_filter(request.filter)
@@ -175,8 +180,9 @@ def _order(request: MetadataRequest) -> pb.ChangeMetadataRequest:
             raise InvalidArgument("replace: goes without merge and delete, it sets the whole object")
         raw = encode_metadata(request.replace, "replace")
         return pb.ChangeMetadataRequest(mode=pb.METADATA_MODE_REPLACE, metadata=raw)
-    if request.merge is None and request.delete is None:
-        raise InvalidArgument("expected merge, delete or both, or replace")
+    expires = "expires_at" in request.model_fields_set
+    if request.merge is None and request.delete is None and not expires:
+        raise InvalidArgument("expected merge, delete, replace or expires_at")
     return pb.ChangeMetadataRequest(
         mode=pb.METADATA_MODE_MERGE,
         metadata=encode_metadata({} if request.merge is None else request.merge, "merge"),

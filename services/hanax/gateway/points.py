@@ -9,7 +9,7 @@ points have other versions than the request says, the answer is VersionConflict,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,8 +65,10 @@ class Points:
     Overloaded, Unavailable or DeadlineExceeded.
     """
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, now_us: Callable[[], int]) -> None:
+        """now_us: microseconds since 1970 UTC."""
         self._via = upstreams
+        self._now_us = now_us
 
     async def insert(self, call: Call, request: InsertRequest) -> Inserted:
         """Store points, durable on return. Raises VersionConflict."""
@@ -95,8 +97,8 @@ class Points:
     async def _parse(self, points: object, route: CollectionRoute) -> Batch:
         count = len(points) if isinstance(points, list) else 0
         if count * route.spec.dimension <= _PARSE_HERE_UP_TO:
-            return parse_batch(points, route.spec)
-        return await asyncio.to_thread(parse_batch, points, route.spec)
+            return parse_batch(points, route.spec, self._now_us())
+        return await asyncio.to_thread(parse_batch, points, route.spec, self._now_us())
 
     async def delete_one(self, call: Call, point: OnePoint) -> None:
         """Remove one point. Raises VersionConflict, or PointNotFound; also when a first attempt had
@@ -175,6 +177,7 @@ def _upsert(
         ],
         metadata=[batch.metadata[row] for row in rows],
         if_versions=[batch.if_versions[row] for row in rows] if batch.if_versions else (),
+        expires_at_us=[batch.expires_at_us[row] for row in rows] if batch.expires_at_us else (),
     )
 
 

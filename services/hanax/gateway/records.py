@@ -15,7 +15,10 @@ from hanax.core.specs import DEFAULT_VECTOR
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`metadata` is a JSON object as stored, `vector` float32[dimension]; None where not asked for."""
+    """`metadata` is a JSON object as stored, `vector` float32[dimension]; None where not asked for.
+
+    expires_at_us: None when it never does.
+    """
 
     id: PointId
     metadata: bytes | None
@@ -23,6 +26,7 @@ class Record:
     created_at_us: int
     updated_at_us: int
     version: int | None
+    expires_at_us: int | None
 
     def without_vector(self) -> Record:
         return replace(self, vector=None)
@@ -44,6 +48,7 @@ class RecordColumns:
             created_at_us=points.created_at_us[row],
             updated_at_us=points.updated_at_us[row],
             version=points.versions[row] if points.versions else None,
+            expires_at_us=(points.expires_at_us[row] or None) if points.expires_at_us else None,
         )
 
 

@@ -21,6 +21,7 @@ from hanax.core.limits import (
     MAX_EMBED_TEXTS,
     MAX_FILTER_BYTES,
     MAX_SEARCH_LIMIT,
+    MAX_TTL_SECONDS,
 )
 from hanax.core.specs import CHANGEABLE, CollectionSpec
 from hanax.gateway.faults import error_from_validation
@@ -78,6 +79,14 @@ class Point(Request):
     if_version: Annotated[
         int | None,
         Field(description="the version that the stored point must have; 0: there must be none"),
+    ] = None
+    expires_at: Annotated[
+        str | None,
+        Field(description="from when on the point is no more, RFC 3339", examples=["2031-01-31T10:00:00Z"]),
+    ] = None
+    ttl_seconds: Annotated[
+        int | None,
+        Field(ge=1, le=MAX_TTL_SECONDS, description="after how long it is no more, in place of expires_at"),
     ] = None
 
 

@@ -50,8 +50,8 @@ class Services:
         self.searches = Searches(upstreams)
         self.queries = Queries(upstreams)
         self.aggregates = Aggregates(upstreams)
-        self.points = Points(upstreams)
-        self.metadata_changes = MetadataChanges(upstreams)
+        self.points = Points(upstreams, now_us)
+        self.metadata_changes = MetadataChanges(upstreams, now_us)
         self.collections = Collections(
             self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
         )

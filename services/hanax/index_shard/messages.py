@@ -161,6 +161,7 @@ def encode_points(points: Points, fields: Sequence[str] = ()) -> pb.Points:
         created_at_us=points.created_at_us.tolist(),
         updated_at_us=points.updated_at_us.tolist(),
         versions=() if points.versions is None else points.versions.tolist(),
+        expires_at_us=() if points.expires_at_us is None else points.expires_at_us.tolist(),
     )
     if points.vectors is not None:
         encoded.vectors.add(

@@ -42,8 +42,9 @@ class ShardService(ShardServiceServicer):
             ids = messages.decode_ids(request.ids)
             conditions = writes.decode_conditions(request, ids)
             columns = messages.decode_columns(request.vectors)
+            expiries = writes.decode_expiries(request)
             try:
-                done = shard.upsert(ids, columns, list(request.metadata), conditions)
+                done = shard.upsert(ids, columns, list(request.metadata), conditions, expiries)
             except VersionConflict as conflict:
                 return pb.UpsertResponse(conflicts=writes.encode_conflicts(conflict))
             return pb.UpsertResponse(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import InvalidArgument, VersionConflict
 from hanax.core.ids import encode_id
@@ -43,6 +46,11 @@ def decode_if_versions(versions: Sequence[int], ids: Sequence[bytes]) -> dict[by
     return {id_: version for id_, version in zip(ids, versions, strict=True) if version >= 0}
 
 
+def decode_expiries(request: pb.UpsertRequest) -> NDArray[np.int64] | None:
+    """When each point expires, int64[n]; None: none does."""
+    return np.array(request.expires_at_us, np.int64) if request.expires_at_us else None
+
+
 def decode_replace(mode: pb.MetadataMode.ValueType) -> bool:
     """Whether a metadata object is replaced, not merged."""
     replace = _REPLACE_BY_MODE.get(mode)
@@ -60,6 +68,7 @@ def decode_change(request: pb.ChangeMetadataRequest) -> MetadataChange:
         request.metadata or b"{}",
         decode_replace(request.mode),
         tuple(decode_field(field) for field in request.delete_fields),
+        request.expires_at_us if request.HasField("expires_at_us") else None,
     )
 
 

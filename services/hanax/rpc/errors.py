@@ -46,6 +46,7 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "zero_vector": Statuses(422, _G.INVALID_ARGUMENT),
     "invalid_metadata": Statuses(422, _G.INVALID_ARGUMENT),
     "metadata_too_large": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_expiry": Statuses(422, _G.INVALID_ARGUMENT),
     "invalid_filter": Statuses(422, _G.INVALID_ARGUMENT),
     "no_text_index": Statuses(422, _G.INVALID_ARGUMENT),
     "invalid_limit": Statuses(422, _G.INVALID_ARGUMENT),

@@ -22,6 +22,8 @@ def payload_of(record: Record) -> bytes:
 UPSERT = Record(Kind.UPSERT, 1_700_000_000_000_001, IDS, METADATA, {"default": ROWS, "other": ROWS[:, :1]})
 UPDATE = Record(Kind.METADATA, -5, IDS, METADATA, {})
 DELETE = Record(Kind.DELETE, 7, IDS, [], {})
+EXPIRIES = np.array([0, 5, 2**62])
+MORTAL = Record(Kind.UPSERT, 7, IDS, METADATA, {"default": ROWS}, EXPIRIES)
 
 
 @pytest.mark.parametrize("record", [UPSERT, UPDATE, DELETE], ids=lambda record: record.kind.name)
@@ -55,7 +57,25 @@ def test_vectors_are_not_copied() -> None:
     assert np.shares_memory(np.frombuffer(last, np.float32), ROWS)
 
 
-@pytest.mark.parametrize("record", [UPSERT, UPDATE, DELETE], ids=lambda record: record.kind.name)
+def test_times_of_expiry_come_before_the_vectors() -> None:
+    back = decode_record(payload_of(MORTAL))
+    assert back.expires_at_us is not None
+    assert back.expires_at_us.tolist() == EXPIRIES.tolist()
+    np.testing.assert_array_equal(back.vectors["default"], ROWS)
+    assert decode_record(payload_of(UPSERT)).expires_at_us is None
+    expected = struct.pack("<BBBxIq", 1, 1, 1, 3, 7) + bytes([9, 2, 129]) + b"".join(IDS)
+    expected += struct.pack("<3I", *map(len, METADATA)) + b"".join(METADATA) + struct.pack("<3q", *EXPIRIES)
+    assert payload_of(MORTAL) == expected + b"\x07default" + struct.pack("<I6f", 2, *range(6))
+
+
+def test_sections_of_another_version_are_refused() -> None:
+    payload = bytearray(payload_of(DELETE))
+    payload[2] = 2
+    with pytest.raises(DataLoss, match="sections"):
+        decode_record(bytes(payload))
+
+
+@pytest.mark.parametrize("record", [UPSERT, UPDATE, DELETE, MORTAL], ids=lambda record: record.kind.name)
 def test_any_other_length_is_refused(record: Record) -> None:
     payload = payload_of(record)
     for cut in range(len(payload)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hanax.core.filters import Filter
 from hanax.core.ids import hash_of
@@ -28,6 +29,7 @@ def read_points(view: View, places: Places, projection: Projection, dimension: i
     created = np.empty(count, np.int64)
     updated = np.empty(count, np.int64)
     versions = np.empty(count, np.uint64) if projection.versions else None
+    expires: NDArray[np.int64] | None = None
     for number, here in places.by_segment():
         found = read_rows(view.segments[number].segment, places.rows[here], projection)
         ids[here] = found.ids
@@ -39,8 +41,11 @@ def read_points(view: View, places: Places, projection: Projection, dimension: i
             metadata[here] = found.metadata
         if versions is not None and found.versions is not None:
             versions[here] = found.versions
+        if found.expires_at_us is not None:
+            expires = np.zeros(count, np.int64) if expires is None else expires
+            expires[here] = found.expires_at_us
     blobs = None if metadata is None else metadata.tolist()
-    return Points(ids.tolist(), blobs, vectors, created, updated, versions)
+    return Points(ids.tolist(), blobs, vectors, created, updated, versions, expires)
 
 
 def read_rows(segment: Segment, rows: Rows, projection: Projection) -> Points:
@@ -52,6 +57,7 @@ def read_rows(segment: Segment, rows: Rows, projection: Projection) -> Points:
         segment.created_at_us(rows),
         segment.updated_at_us(rows),
         segment.versions(rows) if projection.versions else None,
+        segment.expires_at_us(rows),
     )
 
 

@@ -22,7 +22,14 @@ from hanax.core.errors import Cancelled
 from hanax.engine.filters.collecting import Collector
 from hanax.engine.schema import Schema, inverse_norms
 from hanax.engine.segment.protocol import Hashes, Rows, Segment
-from hanax.engine.segment.sealed import DOCUMENT, FORMAT, INDEX_ARRAYS, INDEX_DOCUMENT
+from hanax.engine.segment.sealed import (
+    DOCUMENT,
+    EXPIRIES,
+    EXPIRING_ROWS,
+    FORMAT,
+    INDEX_ARRAYS,
+    INDEX_DOCUMENT,
+)
 from hanax.engine.storage.files import full_disk_named, sync_folder, write_document, write_durably
 
 DRAFT_SUFFIX = ".draft"
@@ -92,9 +99,15 @@ def _write_files(folder: Path, schema: Schema, parts: Sequence[Part], stopped: t
     hashes, order = _hash_order(parts)
     write("hashes", iter([hashes]))
     write("hash_rows", iter([order.astype("<u4")]))
+    del hashes, order
     write("created", (segment.created_at_us(rows) for segment, rows in runs()))
     write("updated", (segment.updated_at_us(rows) for segment, rows in runs()))
     write("versions", (segment.versions(rows) for segment, rows in runs()))
+    expires, expiring = _expiries(parts)
+    if len(expiring):
+        write(EXPIRIES, iter([expires]))
+        write(EXPIRING_ROWS, iter([expiring.astype("<u4")]))
+    del expires, expiring
     for number, (column, field) in enumerate(schema.fields.items()):
         write(f"vectors.{number}", (s.vectors(column, r) for s, r in runs()))
         if field.metric is Metric.COSINE:
@@ -132,6 +145,21 @@ def _hash_order(parts: Sequence[Part]) -> tuple[Hashes, Rows]:
     for start, end in zip(starts[tied].tolist(), ends[tied].tolist(), strict=True):
         order[start:end] = sorted(order[start:end].tolist(), key=partial(_id_of, parts))
     return ordered, order
+
+
+def _expiries(parts: Sequence[Part]) -> tuple[NDArray[np.int64], Rows]:
+    """When each new row expires, 0 for never; those that do, ascending by that time, then by row."""
+    times = [segment.expires_at_us(rows) for segment, rows in parts]
+    if all(one is None for one in times):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    expires = np.concatenate(
+        [
+            np.zeros(len(part.rows), "<i8") if one is None else one
+            for part, one in zip(parts, times, strict=True)
+        ]
+    )
+    expiring = np.flatnonzero(expires)
+    return expires, expiring[np.argsort(expires[expiring], kind="stable")]
 
 
 def _id_of(parts: Sequence[Part], row: int) -> bytes:

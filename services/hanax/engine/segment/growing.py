@@ -20,7 +20,7 @@ from hanax.engine.filters.chunks import Chunks
 from hanax.engine.filters.metadata_index import IndexedRows
 from hanax.engine.schema import Schema, VectorField, Vectors, inverse_norms
 from hanax.engine.segment.indexes import SegmentIndex
-from hanax.engine.segment.protocol import Block, Hashes, Rows
+from hanax.engine.segment.protocol import NEVER_US, Block, Expired, Hashes, Rows
 
 # Large enough for the scan to run at the speed of memory, small enough for little collections.
 _BLOCK_BYTES = 4 * 1024 * 1024
@@ -31,7 +31,10 @@ _NO_NORMS = np.empty(0, dtype=np.float32)
 
 @dataclass(frozen=True, slots=True)
 class NewRows:
-    """What one write adds, one entry per id. vectors: float32[n, d] by column."""
+    """What one write adds, one entry per id. vectors: float32[n, d] by column.
+
+    expires_at_us: 0 for what stays; None when everything does.
+    """
 
     ids: Sequence[bytes]
     hashes: Hashes
@@ -40,6 +43,7 @@ class NewRows:
     created_at_us: NDArray[np.int64]
     updated_at_us: int
     version: int
+    expires_at_us: NDArray[np.int64] | None = None
 
 
 class GrowingSegment:
@@ -57,6 +61,9 @@ class GrowingSegment:
         self._created = np.empty(0, dtype=np.int64)
         self._updated = np.empty(0, dtype=np.int64)
         self._versions = np.empty(0, dtype=np.uint64)
+        self._expires = np.empty(0, dtype=np.int64)
+        # Of all rows, dead ones among them.
+        self._first_expiry = NEVER_US
 
     def append(self, new: NewRows) -> None:
         """Add rows. Call from the writer alone; readers see them when the new count is published."""
@@ -68,6 +75,10 @@ class GrowingSegment:
         self._created[first:after] = new.created_at_us
         self._updated[first:after] = new.updated_at_us
         self._versions[first:after] = new.version
+        self._expires[first:after] = 0 if new.expires_at_us is None else new.expires_at_us
+        if new.expires_at_us is not None and new.expires_at_us.any():
+            first_expiry = int(new.expires_at_us[new.expires_at_us > 0].min())
+            self._first_expiry = min(self._first_expiry, first_expiry)
         self._ids.extend(new.ids)
         self._metadata.extend(new.metadata)
         for row, id_ in enumerate(new.ids, first):
@@ -112,6 +123,20 @@ class GrowingSegment:
     def updated_at_us(self, rows: Rows) -> NDArray[np.int64]:
         return self._updated[rows]
 
+    def expires_at_us(self, rows: Rows) -> NDArray[np.int64] | None:
+        return None if self._first_expiry == NEVER_US else self._expires[rows]
+
+    def expired(self, rows: int, after_us: int, now_us: int) -> Expired:
+        expires = self._expires[:rows]
+        if now_us < (first := self._first_expiry):
+            return Expired(np.empty(0, np.int64), 0, first)
+        passed = expires <= now_us
+        return Expired(
+            np.flatnonzero(passed & (expires > max(after_us, 0))),
+            int(expires[passed].max(initial=0)),
+            int(expires[expires > now_us].min(initial=NEVER_US)),
+        )
+
     def versions(self, rows: Rows) -> NDArray[np.uint64]:
         return self._versions[rows]
 
@@ -128,6 +153,7 @@ class GrowingSegment:
         self._created = _enlarged(self._created, size)
         self._updated = _enlarged(self._updated, size)
         self._versions = _enlarged(self._versions, size)
+        self._expires = _enlarged(self._expires, size)
 
 
 def _enlarged(array: NDArray[Number], size: int) -> NDArray[Number]:

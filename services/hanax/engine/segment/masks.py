@@ -33,6 +33,13 @@ def words_of(flags: Flags) -> Words:
     return padded.view("<u8")
 
 
+def words_without(words: Words, rows: NDArray[np.int64]) -> Words:
+    """A copy without these rows."""
+    left = words.copy()
+    np.bitwise_and.at(left, rows >> 6, ~(np.uint64(1) << (rows & 63).astype(np.uint64)))
+    return left
+
+
 def flags_of(words: Words, rows: int) -> Flags:
     """Unpack to bool[rows]."""
     return np.unpackbits(words.view(np.uint8), count=rows, bitorder="little").view(np.bool_)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from hanax.engine.segment.indexes import SegmentIndex
 Rows = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
+# Later than any moment.
+NEVER_US: Final = 2**63 - 1
+
 
 class Block(NamedTuple):
     """Consecutive rows of a vector column from `base`, a multiple of 64. Norms are empty but for cosine."""
@@ -22,6 +25,20 @@ class Block(NamedTuple):
     base: int
     vectors: Vectors
     inverse_norms: NDArray[np.float32]
+
+
+class Expired(NamedTuple):
+    """Rows that expired in a span of time, dead ones among them, and all that there is to know until then.
+
+    since_us: the last time at or before the span's end at which rows expired, 0 for none. until_us: the next.
+    """
+
+    rows: Rows
+    since_us: int
+    until_us: int
+
+
+NOTHING_EXPIRES: Final = Expired(np.empty(0, np.int64), 0, NEVER_US)
 
 
 class Segment(Protocol):
@@ -54,6 +71,12 @@ class Segment(Protocol):
     def created_at_us(self, rows: Rows) -> NDArray[np.int64]: ...
 
     def updated_at_us(self, rows: Rows) -> NDArray[np.int64]: ...
+
+    def expires_at_us(self, rows: Rows) -> NDArray[np.int64] | None:
+        """0 where a row stays; None when all of the segment stay."""
+
+    def expired(self, rows: int, after_us: int, now_us: int) -> Expired:
+        """Of the first `rows`, those that expired after `after_us`, up to and at `now_us`."""
 
     def versions(self, rows: Rows) -> NDArray[np.uint64]:
         """Sequence of the write that made each row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hanax.engine.filters.metadata_index import IndexedRows, MetadataIndex
 from hanax.engine.index.protocol import Source
 from hanax.engine.schema import Schema, Vectors
 from hanax.engine.segment.indexes import SegmentIndex
-from hanax.engine.segment.protocol import Block, Hashes, Rows
+from hanax.engine.segment.protocol import NEVER_US, NOTHING_EXPIRES, Block, Expired, Hashes, Rows
 from hanax.engine.storage.files import checked_size, map_array, map_bytes, read_document
 
 FORMAT = 2
@@ -23,6 +24,8 @@ FORMAT_BEFORE = 1
 DOCUMENT = "segment.json"
 INDEX_ARRAYS = "metadata_index.arrays"
 INDEX_DOCUMENT = "metadata_index.paths"
+EXPIRIES = "expires"
+EXPIRING_ROWS = "expiring_rows"
 # Byte strings up to this length may be taken as cells of an array.
 _CELL_BYTES = 64
 _NO_NORMS = np.empty(0, dtype=np.float32)
@@ -46,6 +49,12 @@ class SealedSegment:
         self._created: NDArray[np.int64] = map_array(folder / "created", "<i8", (n,))
         self._updated: NDArray[np.int64] = map_array(folder / "updated", "<i8", (n,))
         self._versions: NDArray[np.uint64] = map_array(folder / "versions", "<u8", (n,))
+        # No files where every row stays.
+        self._expires: NDArray[np.int64] | None = None
+        if EXPIRIES in body["files"]:
+            expiring = body["files"][EXPIRING_ROWS]["bytes"] // 4
+            self._expires = map_array(folder / EXPIRIES, "<i8", (n,))
+            self._expiring_rows: NDArray[np.uint32] = map_array(folder / EXPIRING_ROWS, "<u4", (expiring,))
         self._vectors: dict[str, Vectors] = {}
         self._norms: dict[str, NDArray[np.float32]] = {}
         for number, column in enumerate(body["columns"]):
@@ -128,6 +137,21 @@ class SealedSegment:
 
     def updated_at_us(self, rows: Rows) -> NDArray[np.int64]:
         return self._updated[rows]
+
+    def expires_at_us(self, rows: Rows) -> NDArray[np.int64] | None:
+        return None if self._expires is None else self._expires[rows]
+
+    def expired(self, rows: int, after_us: int, now_us: int) -> Expired:
+        if (expires := self._expires) is None:
+            return NOTHING_EXPIRES
+        order = self._expiring_rows
+        first = bisect_right(order, after_us, key=expires.__getitem__)
+        count = bisect_right(order, now_us, first, key=expires.__getitem__)
+        return Expired(
+            order[first:count].astype(np.int64),
+            int(expires[order[count - 1]]) if count else 0,
+            int(expires[order[count]]) if count < len(order) else NEVER_US,
+        )
 
     def versions(self, rows: Rows) -> NDArray[np.uint64]:
         return self._versions[rows]

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from hanax.core.errors import (
     DuplicateId,
     InvalidArgument,
+    InvalidExpiry,
     InvalidMetadata,
     MetadataTooLarge,
     NoTextIndex,
 )
 from hanax.core.filters import Filter, Operator
-from hanax.core.limits import MAX_METADATA_BYTES
+from hanax.core.limits import MAX_INSTANT_US, MAX_METADATA_BYTES
 from hanax.engine.query.matching import conditions_of
 from hanax.engine.schema import Schema, Vectors
 
@@ -54,6 +56,19 @@ def check_metadata(metadata: Sequence[bytes], count: int) -> None:
             raise InvalidMetadata(f"the metadata of point {number} are not JSON: {error}") from None
         if not isinstance(value, dict):
             raise InvalidMetadata(f"the metadata of point {number} are not a JSON object", index=number)
+
+
+def check_expiries(expires_at_us: NDArray[Any] | None, count: int) -> NDArray[np.int64] | None:
+    """int64[count], or None when no point expires."""
+    if expires_at_us is None:
+        return None
+    if len(expires_at_us) != count:
+        raise InvalidArgument(f"{count} ids came with {len(expires_at_us)} times at which they expire")
+    checked = np.asarray(expires_at_us, np.int64)
+    for extreme in (checked.min(initial=0), checked.max(initial=0)):
+        if not 0 <= extreme <= MAX_INSTANT_US:
+            raise InvalidExpiry(f"points expire between 1970 and 9999, or never: 0; got {extreme} us")
+    return checked if checked.any() else None
 
 
 def check_text_indexes(expression: Filter, payload_indexes: Mapping[str, str]) -> None:

@@ -89,5 +89,6 @@ def narrow_upsert(view: View, record: Record, conditions: Conditions) -> tuple[R
         [record.ids[row] for row in rows.tolist()],
         [record.metadata[row] for row in rows.tolist()],
         {name: column[rows] for name, column in record.vectors.items()},
+        None if record.expires_at_us is None else record.expires_at_us[rows],
     )
     return kept, skipped

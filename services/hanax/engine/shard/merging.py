@@ -46,12 +46,15 @@ def choose_merge(persisted: View, fits: Callable[[int], bool], quiet: bool) -> l
     """
     views = persisted.segments
     sizes = [part.live_count for part in views]
-    hollow = [
-        number for number, part in enumerate(views) if part.rows and len(part.dead) >= _HOLLOW * part.rows
-    ]
+    hollow = [number for number, part in enumerate(views) if is_hollow(part)]
     # One at a time: many hollow segments together could make one without bounds.
     chosen = _alike(sizes, fits) or hollow[:1] or (_doubling(sizes, fits) if quiet else [])
     return [Source(views[number].segment, _kept(views[number])) for number in sorted(chosen)]
+
+
+def is_hollow(part: SegmentView) -> bool:
+    """So many of its rows are dead that it is rewritten."""
+    return part.rows > 0 and len(part.dead) >= _HOLLOW * part.rows
 
 
 def choose_all(persisted: View, fits: Callable[[int], bool]) -> list[list[Source]]:

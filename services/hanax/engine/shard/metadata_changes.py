@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import orjson
 
 from hanax.core.errors import Cancelled, MetadataTooLarge
@@ -23,7 +24,7 @@ from hanax.engine.filters.evaluation import compile_filter
 from hanax.engine.points import Projection
 from hanax.engine.query import reading
 from hanax.engine.segment.view import View
-from hanax.engine.shard.checks import check_ids, check_metadata
+from hanax.engine.shard.checks import check_expiries, check_ids, check_metadata
 from hanax.engine.shard.results import MetadataChanged
 from hanax.engine.shard.state import Applied
 from hanax.engine.shard.writes import Write
@@ -39,11 +40,13 @@ class MetadataChange:
     """Fields are deleted first; then the keys of `values` are set, or `values` replace the whole object.
 
     values: a JSON object. delete: fields as filters name them; those that are missing are passed over.
+    expires_at_us: when the points expire from now on, microseconds since 1970 UTC, 0: never; None: as it was.
     """
 
     values: bytes = b"{}"
     replace: bool = False
     delete: tuple[Path, ...] = ()
+    expires_at_us: int | None = None
 
     def apply(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """The metadata after the change; the object given may be changed."""
@@ -80,11 +83,11 @@ class _Part:
 
 
 class MetadataChanges:
-    """view: the current picture, checked to be one that a filter can be asked of."""
+    """view: the current picture as of a time, checked to be one that a filter can be asked of."""
 
     def __init__(
         self,
-        view: Callable[[Filter | None], View],
+        view: Callable[[Filter | None, int], View],
         submit: Callable[[Write], tuple[int, Applied]],
         clock_us: Callable[[], int],
     ) -> None:
@@ -93,9 +96,12 @@ class MetadataChanges:
         self._clock_us = clock_us
 
     def by_ids(self, ids: Sequence[bytes], change: MetadataChange) -> MetadataChanged:
-        """All or none; durable on return. Raises DuplicateId, InvalidMetadata, MetadataTooLarge."""
+        """All or none; durable on return.
+
+        Raises DuplicateId, InvalidMetadata, MetadataTooLarge, InvalidExpiry.
+        """
         check_ids(ids)
-        check_metadata([change.values], 1)
+        _check(change)
         return self._change(ids, change, None)
 
     def matching(
@@ -103,11 +109,11 @@ class MetadataChanges:
     ) -> MetadataChanged:
         """All that match, in parts. wanted: asked before each part whether to go on.
 
-        Raises NoTextIndex, InvalidMetadata, MetadataTooLarge, Overloaded, StorageFull and Cancelled; what
-        was changed before stays.
+        Raises NoTextIndex, InvalidMetadata, MetadataTooLarge, InvalidExpiry, Overloaded, StorageFull and
+        Cancelled; what was changed before stays.
         """
-        check_metadata([change.values], 1)
-        view = self._view(expression)
+        _check(change)
+        view = self._view(expression, self._clock_us())
         ids = reading.matching_ids(view, expression)
         matches = compile_filter(expression)
         sequence, matched, updated = view.sequence, 0, 0
@@ -127,10 +133,19 @@ class MetadataChanges:
 
         def prepare() -> Record | None:
             nonlocal part
-            part = _decide(self._view(None), ids, change, matches)
+            now_us = self._clock_us()
+            part = _decide(self._view(None, now_us), ids, change, matches)
             if not part.updated:
                 return None
-            return Record(Kind.METADATA, self._clock_us(), part.updated, part.blobs, {})
+            expiries = None if change.expires_at_us is None else [change.expires_at_us] * len(part.updated)
+            return Record(
+                Kind.METADATA,
+                now_us,
+                part.updated,
+                part.blobs,
+                {},
+                None if expiries is None else np.array(expiries, np.int64),
+            )
 
         sequence, _ = self._submit(Write(prepare=prepare))
         written = frozenset(part.updated)
@@ -140,20 +155,27 @@ class MetadataChanges:
         return MetadataChanged(sequence, part.matched, len(written), versions)
 
 
+def _check(change: MetadataChange) -> None:
+    check_metadata([change.values], 1)
+    if change.expires_at_us is not None:
+        check_expiries(np.array([change.expires_at_us], np.int64), 1)
+
+
 def _decide(view: View, ids: Sequence[bytes], change: MetadataChange, matches: Matches | None) -> _Part:
     points = reading.get(view, ids, _READ, 0)
     assert points.metadata is not None
     assert points.versions is not None
     version_by_id = dict(zip(points.ids, points.versions.tolist(), strict=True))
     part = _Part([version_by_id.get(id_, 0) for id_ in ids])
-    for id_, old in zip(points.ids, points.metadata, strict=True):
+    expiries = [0] * len(points) if points.expires_at_us is None else points.expires_at_us.tolist()
+    for id_, old, expires_at_us in zip(points.ids, points.metadata, expiries, strict=True):
         metadata = orjson.loads(old)
         if matches is not None and not matches(metadata, id_):
             continue
         part.matched += 1
         before = orjson.dumps(metadata)
         after = orjson.dumps(change.apply(metadata))
-        if after == before:
+        if after == before and change.expires_at_us in (None, expires_at_us):
             continue
         if len(after) > MAX_METADATA_BYTES:
             raise MetadataTooLarge(

@@ -27,7 +27,7 @@ class MetadataUpdated:
 
 @dataclass(frozen=True, slots=True)
 class MetadataChanged:
-    """matched: points that were there, and matched. updated: those whose metadata are others now.
+    """matched: points that were there, and matched. updated: those that were changed.
 
     versions: of each id asked for, as it is now, 0 where there is no point; empty for a filter.
     """

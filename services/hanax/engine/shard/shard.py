@@ -33,6 +33,7 @@ from hanax.engine.segment.view import View
 from hanax.engine.shard.background import Background, Job
 from hanax.engine.shard.checks import (
     check_columns,
+    check_expiries,
     check_ids,
     check_metadata,
     check_text_indexes,
@@ -46,6 +47,7 @@ from hanax.engine.shard.conditions import (
     locate_unchanged,
     narrow_upsert,
 )
+from hanax.engine.shard.expiry import Expiry
 from hanax.engine.shard.live_recall import LiveRecall
 from hanax.engine.shard.metadata_changes import MetadataChanges
 from hanax.engine.shard.options import ShardOptions
@@ -118,10 +120,14 @@ class Shard:
         # Facets, groups, orders and recommendations.
         self.reads = Reads(self._schema, self._view)
         # The same change of many points.
-        self.metadata_changes = MetadataChanges(self._view, self._submit, self._clock_us)
+        self.metadata_changes = MetadataChanges(self._view_at, self._submit, self._clock_us)
+        self._expiry = Expiry(
+            lambda: self._state.current, self._submit, self._clock_us, background, self._upkeep.seal_soon
+        )
         self._live_job = Job(background, f"recall {recovered.folder}", self._compare_live, long=True)
         self._capture_if_full()
         self._upkeep.begin()
+        self._expiry.await_next(clock_us())
 
     # Writes
 
@@ -131,21 +137,24 @@ class Shard:
         vectors: Mapping[str, NDArray[Any]],
         metadata: Sequence[bytes],
         conditions: Conditions = UNCONDITIONAL,
+        expires_at_us: NDArray[Any] | None = None,
     ) -> Upserted:
         """Write n points, all or none, but for those that the mode leaves alone; durable on return.
 
         ids: encoded, no two alike. vectors: float32[n, dimension] for each column of the schema.
-        metadata: n JSON objects. Raises DuplicateId, DimensionMismatch, NonFiniteVector, ZeroVector,
-        InvalidMetadata, MetadataTooLarge, VersionConflict, Overloaded, StorageFull.
+        metadata: n JSON objects. expires_at_us: int64[n], microseconds since 1970 UTC from which on a point
+        is no more, 0: never; None: none expires. Raises DuplicateId, DimensionMismatch, NonFiniteVector,
+        ZeroVector, InvalidMetadata, MetadataTooLarge, VersionConflict, Overloaded, StorageFull.
         """
         columns = check_columns(self._schema, vectors, len(ids))
         check_ids(ids)
         check_metadata(metadata, len(ids))
-        record = Record(Kind.UPSERT, self._clock_us(), ids, metadata, columns)
+        expiries = check_expiries(expires_at_us, len(ids))
+        record = Record(Kind.UPSERT, self._clock_us(), ids, metadata, columns, expiries)
         skipped: list[bytes] = []
 
         def prepare() -> Record | None:
-            narrowed, left_alone = narrow_upsert(self._state.current, record, conditions)
+            narrowed, left_alone = narrow_upsert(self._view_at(None, record.time_us), record, conditions)
             skipped.extend(left_alone)
             return narrowed
 
@@ -169,8 +178,10 @@ class Shard:
         missing: list[bytes] = []
 
         def prepare() -> Record | None:
-            places = locate_unchanged(self._state.current, ids, if_versions)
-            points = reading.get(self._state.current, ids, Projection(), 0)
+            now_us = self._clock_us()
+            view = self._view_at(None, now_us)
+            places = locate_unchanged(view, ids, if_versions)
+            points = reading.get(view, ids, Projection(), 0)
             missing.extend(id_ for id_, found in zip(ids, places.found.tolist(), strict=True) if not found)
             patch_by_id = dict(zip(ids, metadata, strict=True))
             assert points.metadata is not None
@@ -181,7 +192,7 @@ class Shard:
                 ]
             if not points.ids:
                 return None
-            return Record(Kind.METADATA, self._clock_us(), points.ids, patches, {})
+            return Record(Kind.METADATA, now_us, points.ids, patches, {})
 
         sequence, applied = self._submit(Write(prepare=prepare))
         return MetadataUpdated(sequence, applied.known, missing)
@@ -192,7 +203,7 @@ class Shard:
         record = Record(Kind.DELETE, self._clock_us(), ids, [], {})
 
         def prepare() -> Record:
-            locate_unchanged(self._state.current, ids, if_versions)
+            locate_unchanged(self._view_at(None, record.time_us), ids, if_versions)
             return record
 
         sequence, applied = self._submit(Write(prepare=prepare) if if_versions else Write(record))
@@ -203,8 +214,9 @@ class Shard:
         self._view(expression)
 
         def prepare() -> Record | None:
-            ids = reading.matching_ids(self._state.current, expression)
-            return Record(Kind.DELETE, self._clock_us(), ids, [], {}) if ids else None
+            now_us = self._clock_us()
+            ids = reading.matching_ids(self._view_at(expression, now_us), expression)
+            return Record(Kind.DELETE, now_us, ids, [], {}) if ids else None
 
         sequence, applied = self._submit(Write(prepare=prepare))
         return Deleted(sequence, applied.known)
@@ -293,6 +305,7 @@ class Shard:
 
         There are several segments where one could not be made within the memory allowed for builds.
         """
+        self._expiry.delete_expired()
         self.seal()
         self._upkeep.compact()
 
@@ -343,11 +356,17 @@ class Shard:
         return self._schema.field(DEFAULT_VECTOR).dimension
 
     def _view(self, expression: Filter | None = None) -> View:
-        """The picture to read. Raises NoTextIndex for a filter that it can't be asked."""
+        return self._view_at(expression, self._clock_us())
+
+    def _view_at(self, expression: Filter | None, now_us: int) -> View:
+        """The picture to read, less what has expired. Raises NoTextIndex for a filter that it can't be asked.
+
+        A write that depends on what is there is decided by the picture at the time that it is logged with.
+        """
         self._check_usable()
         if expression is not None:
             check_text_indexes(expression, self._options.payload_indexes)
-        return self._state.current
+        return self._state.current.at(now_us)
 
     def _check_usable(self) -> None:
         if self._failure is not None:
@@ -383,6 +402,9 @@ class Shard:
             log.exception("a durable write could not be applied", folder=str(self._folder))
             self._failure = Internal(f"the shard must be reopened: {error!r}")
             raise Internal(self._failure.message) from error
+        for _, record in writes:
+            if record.expires_at_us is not None:
+                self._expiry.await_next(record.time_us)
         self._capture_if_full()
 
     def _capture_if_full(self) -> None:

@@ -50,11 +50,12 @@ class ShardState:
             view = self.current
             hashes = hash_ids(record.ids)
             places = view.locate(record.ids, hashes)
-            found = places.found
+            # An expired point is no point any more, though its row is live until a write buries it.
+            there = _unexpired(view, places, record.time_us)
             if record.kind is Kind.UPSERT:
                 created = np.full(len(record.ids), record.time_us, np.int64)
-                for number, here in places.by_segment():
-                    created[here] = view.segments[number].segment.created_at_us(places.rows[here])
+                for number, here in there.by_segment():
+                    created[here] = view.segments[number].segment.created_at_us(there.rows[here])
                 self._growing.append(
                     NewRows(
                         record.ids,
@@ -64,16 +65,17 @@ class ShardState:
                         created,
                         record.time_us,
                         sequence,
+                        record.expires_at_us,
                     )
                 )
             elif record.kind is Kind.METADATA:
-                self._append_with_new_metadata(sequence, record, places, view)
+                self._append_with_new_metadata(sequence, record, there, view)
             segments = list(view.segments)
             segments[-1] = replace(segments[-1], rows=self._growing.rows)
             for number, here in places.by_segment():
                 segments[number] = segments[number].without(places.rows[here])
             self.current = View(sequence, tuple(segments))
-            known = int(found.sum())
+            known = int(there.found.sum())
             return Applied(known, len(record.ids) - known)
 
     def capture(self) -> bool:
@@ -126,13 +128,29 @@ class ShardState:
             for name, field in self._schema.fields.items()
         }
         created = np.empty(len(kept), np.int64)
+        expires = np.zeros(len(kept), np.int64)
         for number, here in Places(segments, rows).by_segment():
             segment = view.segments[number].segment
             created[here] = segment.created_at_us(rows[here])
+            if (times := segment.expires_at_us(rows[here])) is not None:
+                expires[here] = times
             for name, column in vectors.items():
                 column[here] = segment.vectors(name, rows[here])
         ids = [record.ids[place] for place in kept.tolist()]
         metadata = [record.metadata[place] for place in kept.tolist()]
+        if record.expires_at_us is not None:
+            expires = record.expires_at_us[kept]
         self._growing.append(
-            NewRows(ids, hash_ids(ids), metadata, vectors, created, record.time_us, sequence)
+            NewRows(ids, hash_ids(ids), metadata, vectors, created, record.time_us, sequence, expires)
         )
+
+
+def _unexpired(view: View, places: Places, now_us: int) -> Places:
+    """Those of the places whose points have not expired."""
+    segments = places.segments
+    for number, here in places.by_segment():
+        expires = view.segments[number].segment.expires_at_us(places.rows[here])
+        if expires is not None:
+            segments = segments.copy()
+            segments[here] = np.where((expires > 0) & (expires <= now_us), -1, number)
+    return Places(segments, places.rows)

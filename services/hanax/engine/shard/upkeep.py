@@ -65,6 +65,15 @@ class Upkeep:
         while self._maintenance.sealed_sequence < sequence and self._seal():
             pass
 
+    def seal_soon(self) -> None:
+        """Make what was written so far durable as segments, in the background, and merge what is hollow."""
+        try:
+            self._capture()
+        except HanaxError:
+            # Closed, or it takes no writes: the next one asks again.
+            return
+        self.seal_job.ask()
+
     def compact(self) -> None:
         """Merge everything sealed and build its indexes, in the caller's thread."""
         self._maintenance.merge_all()
@@ -141,9 +150,4 @@ class Upkeep:
 
     def _seal_old(self) -> None:
         self._awaits_age = False
-        try:
-            self._capture()
-        except HanaxError:
-            # Closed, or it takes no writes: the next one asks again.
-            return
-        self.seal_job.ask()
+        self.seal_soon()

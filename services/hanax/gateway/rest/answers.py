@@ -58,6 +58,8 @@ def render_hit(hit: Hit) -> dict[str, Any]:
         shown["vector"] = record.vector
     shown["created_at"] = _instant(record.created_at_us)
     shown["updated_at"] = _instant(record.updated_at_us)
+    if record.expires_at_us is not None:
+        shown["expires_at"] = _instant(record.expires_at_us)
     if record.version is not None:
         shown["version"] = record.version
     return shown
@@ -74,6 +76,8 @@ def render_record(record: Record, collection: str, model: str | None) -> dict[st
     shown["model"] = model
     shown["created_at"] = _instant(record.created_at_us)
     shown["updated_at"] = _instant(record.updated_at_us)
+    if record.expires_at_us is not None:
+        shown["expires_at"] = _instant(record.expires_at_us)
     if record.version is not None:
         shown["version"] = record.version
     return shown

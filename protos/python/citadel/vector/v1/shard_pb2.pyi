@@ -132,6 +132,7 @@ class UpsertRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     IF_VERSIONS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     mode: Global___WriteMode.ValueType
     @_builtins.property
     def ref(self) -> Global___ShardRef: ...
@@ -147,6 +148,10 @@ class UpsertRequest(_message.Message):
     def if_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """None, or for each point the version that it must have: 0: it must not be there, -1: any."""
 
+    @_builtins.property
+    def expires_at_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """None, or for each point when it expires, in microseconds since 1970-01-01 UTC; 0: never."""
+
     def __init__(
         self,
         *,
@@ -156,10 +161,11 @@ class UpsertRequest(_message.Message):
         metadata: _abc.Iterable[_builtins.bytes] | None = ...,
         mode: Global___WriteMode.ValueType = ...,
         if_versions: _abc.Iterable[_builtins.int] | None = ...,
+        expires_at_us: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "if_versions", b"if_versions", "metadata", b"metadata", "mode", b"mode", "ref", b"ref", "vectors", b"vectors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_us", b"expires_at_us", "ids", b"ids", "if_versions", b"if_versions", "metadata", b"metadata", "mode", b"mode", "ref", b"ref", "vectors", b"vectors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,10 +314,13 @@ class ChangeMetadataRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     DELETE_FIELDS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     filter_json: _builtins.bytes
     mode: Global___MetadataMode.ValueType
     metadata: _builtins.bytes
     """A UTF-8 JSON object."""
+    expires_at_us: _builtins.int
+    """When the points expire, as in UpsertRequest; absent: as it was."""
     @_builtins.property
     def ref(self) -> Global___ShardRef: ...
     @_builtins.property
@@ -331,12 +340,15 @@ class ChangeMetadataRequest(_message.Message):
         mode: Global___MetadataMode.ValueType = ...,
         metadata: _builtins.bytes = ...,
         delete_fields: _abc.Iterable[_builtins.str] | None = ...,
+        expires_at_us: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ref", b"ref"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expires_at_us", b"_expires_at_us", "expires_at_us", b"expires_at_us", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_fields", b"delete_fields", "filter_json", b"filter_json", "ids", b"ids", "metadata", b"metadata", "mode", b"mode", "ref", b"ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expires_at_us", b"_expires_at_us", "delete_fields", b"delete_fields", "expires_at_us", b"expires_at_us", "filter_json", b"filter_json", "ids", b"ids", "metadata", b"metadata", "mode", b"mode", "ref", b"ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expires_at_us: _TypeAlias = _typing.Literal["expires_at_us"]  # noqa: Y015
+    _WhichOneofArgType__expires_at_us: _TypeAlias = _typing.Literal["_expires_at_us", b"_expires_at_us"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expires_at_us) -> _WhichOneofReturnType__expires_at_us | None: ...
 
 Global___ChangeMetadataRequest: _TypeAlias = ChangeMetadataRequest  # noqa: Y015
 
@@ -350,7 +362,7 @@ class ChangeMetadataResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     matched: _builtins.int
-    """Points that were there, and those of them whose metadata are others now."""
+    """Points that were there, and those of them that were changed."""
     updated: _builtins.int
     @_builtins.property
     def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -782,6 +794,7 @@ class Points(_message.Message):
     CREATED_AT_US_FIELD_NUMBER: _builtins.int
     UPDATED_AT_US_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
@@ -798,6 +811,10 @@ class Points(_message.Message):
     def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Empty where the projection left them out."""
 
+    @_builtins.property
+    def expires_at_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """As in UpsertRequest."""
+
     def __init__(
         self,
         *,
@@ -807,10 +824,11 @@ class Points(_message.Message):
         created_at_us: _abc.Iterable[_builtins.int] | None = ...,
         updated_at_us: _abc.Iterable[_builtins.int] | None = ...,
         versions: _abc.Iterable[_builtins.int] | None = ...,
+        expires_at_us: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_us", b"created_at_us", "ids", b"ids", "metadata", b"metadata", "updated_at_us", b"updated_at_us", "vectors", b"vectors", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at_us", b"created_at_us", "expires_at_us", b"expires_at_us", "ids", b"ids", "metadata", b"metadata", "updated_at_us", b"updated_at_us", "vectors", b"vectors", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
