@@ -166,7 +166,7 @@ class _Blobs:
     def __init__(self, folder: Path, name: str, rows: int) -> None:
         self._offsets: NDArray[np.uint64] = map_array(folder / f"{name}.offsets", "<u8", (rows + 1,))
         # Its items are integers of Python's, at half the price of an array's for a few of them.
-        self._numbers = memoryview(self._offsets)
+        self._numbers = self._offsets.data
         # A slice of a map is bytes at once, half the price of a slice of an array's buffer.
         self._data = map_bytes(folder / f"{name}.bytes")
         # Of one length, as the ids of numbers and UUIDs are: many are taken at a fifth of the price.
