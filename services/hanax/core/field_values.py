@@ -7,6 +7,7 @@ values. The wire form of a value is its JSON, which is also what tells 1 from tr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -22,23 +23,32 @@ _EXACT_TO: Final = 2.0**64
 
 
 class Missing:
-    """The value of a field that is not there."""
+    """The value of a field that is not there. Equal to nothing and not of a JSON type."""
 
 
 MISSING: Final = Missing()
 
 
-def value_at(metadata: dict[str, Any], path: Path) -> Any:
-    """The field's value, or MISSING. A top-level key that is spelt like the whole path comes first."""
+def reader_of(path: Path) -> Callable[[dict[str, Any]], Any]:
+    """A function that finds the field's value in decoded metadata, or MISSING.
+
+    A top-level key that is spelt like the whole path comes first.
+    """
     whole = ".".join(path)
-    if whole in metadata:
-        return metadata[whole]
-    value: Any = metadata
-    for name in path:
-        if type(value) is not dict or name not in value:
-            return MISSING
-        value = value[name]
-    return value
+    if len(path) == 1:
+        return lambda metadata: metadata.get(whole, MISSING)
+
+    def read(metadata: dict[str, Any]) -> Any:
+        if whole in metadata:
+            return metadata[whole]
+        value: Any = metadata
+        for name in path:
+            if type(value) is not dict or name not in value:
+                return MISSING
+            value = value[name]
+        return value
+
+    return read
 
 
 def scalars_of(value: object) -> list[Scalar]:

@@ -16,7 +16,7 @@ import pytest
 
 from hanax.core.distances import Metric
 from hanax.core.field_order import Entry, Start, in_order, key_from_json, key_of
-from hanax.core.field_values import position_of, scalars_of, value_at, value_from_json
+from hanax.core.field_values import position_of, reader_of, scalars_of, value_from_json
 from hanax.core.filters import Condition, Filter, Operator
 from hanax.core.ids import encode_id
 from hanax.engine.query.ordering import Order
@@ -109,7 +109,7 @@ def _matching(points: Any, expression: Filter | None) -> dict[bytes, Document]:
 
 
 def _values(document: Document, path: tuple[str, ...]) -> set[bytes]:
-    return {orjson.dumps(value) for value in scalars_of(value_at(document, path))}
+    return {orjson.dumps(value) for value in scalars_of(reader_of(path)(document))}
 
 
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
@@ -145,7 +145,7 @@ def test_an_order_in_pages(
 ) -> None:
     shard, points = world
     documents = _matching(points, expression)
-    entries = [Entry(key_of(value_at(one, path), descending), id_, 0, 0) for id_, one in documents.items()]
+    entries = [Entry(key_of(reader_of(path)(one), descending), id_, 0, 0) for id_, one in documents.items()]
     expected = [entry.id for entry in in_order(entries, descending)]
     found: list[bytes] = []
     start, more = None, True

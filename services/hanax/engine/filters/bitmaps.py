@@ -7,6 +7,7 @@ a condition is not indexed; the rows between them are looked at one by one, by w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ class Bounds(NamedTuple):
 Run = tuple[Postings, int, int]
 
 
-class Node:
+class Node(ABC):
     """One part of an expression over `rows` rows."""
 
     __slots__ = ("estimate", "rows")
@@ -48,8 +49,8 @@ class Node:
         self.rows = rows
         self.estimate = estimate
 
-    def bounds(self) -> Bounds:
-        raise NotImplementedError
+    @abstractmethod
+    def bounds(self) -> Bounds: ...
 
 
 class Constant(Node):

@@ -14,9 +14,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from hanax.core.field_values import MISSING, reader_of
 from hanax.core.filters import And, Condition, Filter, MinShould, Not, Operator, Or, Scalar
 from hanax.engine.filters.evaluation_checks import (
-    MISSING,
     Check,
     compares,
     ends_with,
@@ -71,7 +71,7 @@ def _has_id(condition: Condition) -> Predicate:
 
 
 def _compile_condition(condition: Condition) -> Predicate:
-    read = _reader(condition.path)
+    read = reader_of(condition.path)
     value: Any = condition.value
     match condition.operator:
         case Operator.NE:
@@ -116,25 +116,6 @@ def _check_of(operator: Operator, value: Any) -> Check:
             return within_polygon(value)
         case _:
             return compares(operator, value)
-
-
-def _reader(path: tuple[str, ...]) -> _Read:
-    """Find the field's value. A top-level key that is spelt like the whole path comes first."""
-    whole = ".".join(path)
-    if len(path) == 1:
-        return lambda metadata: metadata.get(whole, MISSING)
-
-    def read(metadata: dict[str, Any]) -> Any:
-        if whole in metadata:
-            return metadata[whole]
-        value: Any = metadata
-        for name in path:
-            if type(value) is not dict or name not in value:
-                return MISSING
-            value = value[name]
-        return value
-
-    return read
 
 
 def _any_value(read: _Read, check: Check) -> Predicate:

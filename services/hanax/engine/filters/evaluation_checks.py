@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
+from hanax.core.field_values import MISSING
 from hanax.core.filters import GeoBox, GeoPolygon, GeoRadius, Operator, Range, Scalar
 from hanax.core.geo import distance_m, in_box, in_polygon, point_of, unwrap
 from hanax.core.times import instant_of
@@ -19,12 +20,6 @@ from hanax.core.words import has_phrase, has_words, wanted_words, words_of
 # come here too and must be answered False.
 Check = Callable[[Any], bool]
 
-
-class _Missing:
-    """The value of a field that is not there. Equal to nothing and not of a JSON type."""
-
-
-MISSING: Final = _Missing()
 
 _COMPARE: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
     Operator.GT: operator.gt,

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from hanax.core.field_values import Path, scalars_of, value_at, value_from_json
+from hanax.core.field_values import Path, reader_of, scalars_of, value_from_json
 from hanax.core.filters import And, Condition, Filter, Operator
 from hanax.engine.points import METADATA_ONLY, Hits
 from hanax.engine.query.reading import get
@@ -76,10 +76,11 @@ def search_values(
 def _grouped(hits: Hits, path: Path, groups: int, size: int) -> dict[bytes, _Members]:
     """The nearest groups, as far as these hits tell."""
     found: dict[bytes, _Members] = {}
+    read = reader_of(path)
     assert hits.points.metadata is not None
     for id_, blob, distance in zip(hits.points.ids, hits.points.metadata, hits.distances, strict=True):
         # In one order, should a point be the first of several groups.
-        for value in sorted({orjson.dumps(one) for one in scalars_of(value_at(orjson.loads(blob), path))}):
+        for value in sorted({orjson.dumps(one) for one in scalars_of(read(orjson.loads(blob)))}):
             members = found.get(value)
             if members is None:
                 if len(found) == groups:

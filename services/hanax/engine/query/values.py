@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
-from hanax.core.field_values import Path, canonical, scalars_of, value_at
+from hanax.core.field_values import Path, canonical, reader_of, scalars_of
 from hanax.core.filters import Scalar
 from hanax.engine.filters.columns import PathColumns
 from hanax.engine.segment.masks import Flags, flags_of
@@ -74,10 +74,10 @@ def flags_of_set(columns: PathColumns, kind: str) -> Flags:
 
 def decoded_values(part: SegmentView, path: Path, flags: Flags) -> Iterator[tuple[Rows, list[Any]]]:
     """Runs of these rows, int64[n], and the field's value or MISSING of each."""
-    rows = np.flatnonzero(flags)
+    rows, read = np.flatnonzero(flags), reader_of(path)
     for first in range(0, len(rows), _RUN):
         run = rows[first : first + _RUN]
-        yield run, [value_at(orjson.loads(blob), path) for blob in part.segment.metadata(run)]
+        yield run, [read(orjson.loads(blob)) for blob in part.segment.metadata(run)]
 
 
 def counted_values(part: SegmentView, path: Path, allowed: Flags) -> Iterator[tuple[Scalar, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numba import njit
@@ -13,18 +15,18 @@ from hanax.engine.kernels import fast_scan, narrowing
 
 
 @njit
-def _keep(distances, positions, wanted):  # type: ignore[no-untyped-def]
+def _keep(distances: Any, positions: Any, wanted: Any) -> Any:
     return narrowing.keep_nearest(distances, positions, distances.shape[0], wanted)
 
 
 @njit
-def _give(distances, positions, rows, candidates):  # type: ignore[no-untyped-def]
+def _give(distances: Any, positions: Any, rows: Any, candidates: Any) -> None:
     pool = np.empty(candidates.shape[0], np.int64)
     narrowing.give_nearest(distances, positions, distances.shape[0], rows, pool, candidates)
 
 
 @njit
-def _append(found, bits, first, distances, positions, count):  # type: ignore[no-untyped-def]
+def _append(found: Any, bits: Any, first: Any, distances: Any, positions: Any, count: Any) -> Any:
     return fast_scan.append_lanes(found, bits, np.int32(first), distances, positions, count)
 
 
