@@ -1,4 +1,5 @@
-"""How many candidates codes have to keep for the next, more exact comparison: learnt by asking for some rows.
+"""How many candidates codes have to keep for the next, more exact comparison, and how many rows a search
+under a mask has to read: learnt by asking for some rows.
 
 Fewer are faster. While few lists are read, which miss neighbours anyway, losing a few more matters little;
 a search that reads enough lists to find nearly all must not lose them here.
@@ -25,12 +26,19 @@ _LOSS_AT_FEW, _LOSS = 0.02, 0.003
 _FEW_LISTS_HOLD, _MANY_LISTS_HOLD = 0.95, 0.985
 # Queries are farther from their neighbours than rows are, and those are harder to tell apart.
 _MORE_FOR_QUERIES = 1.5
+# Allowed rows met for each neighbour, and what may be lost by meeting no more.
+_MASKED = (1.5, 2.0, 3.0, 4.0, 5.0)
+MOST_READ = 7.0
+_LOSS_UNDER_MASKS = 0.01
+# Where a cluster has so few allowed rows, neighbours are in lists in no order.
+_LEAST_SHARE = 0.05
 
 
 class Kept(NamedTuple):
     """Candidates for each neighbour asked for.
 
     product: of product codes, from `many` lists on; product_at_few: up to `few` lists. scalar: of int8 codes.
+    masked: as in `rows_under_mask`.
     """
 
     product: float
@@ -38,6 +46,7 @@ class Kept(NamedTuple):
     product_at_few: float
     few: int
     many: int
+    masked: float = MOST_READ
 
     def product_at(self, k: int, nprobe: int) -> int:
         return math.ceil(_factor(self, nprobe) * k) + _MORE_OF_PRODUCT
@@ -83,3 +92,21 @@ def learn(ask: Ask, efforts: tuple[int, ...]) -> Kept:
         return least(_PRODUCT, allowed, lambda factor: kept._replace(product=factor, product_at_few=factor))
 
     return kept._replace(product=product(_LOSS) + _MORE_FOR_QUERIES, product_at_few=product(_LOSS_AT_FEW))
+
+
+def rows_under_mask(met: float, k: int, share: float) -> float:
+    """Rows of lists that are read for k neighbours among a share of the rows.
+
+    met: of a tenth of the rows, allowed ones that the lists hold on average for each neighbour, over ten.
+    """
+    return met * k / share / max(share, _LEAST_SHARE)
+
+
+def learn_masked(ask: Callable[[float], NDArray[np.int64]]) -> float:
+    """`Kept.masked`. ask: it -> rows nearest to some rows under a mask, int64[q, k]."""
+    best = ask(math.inf)
+
+    def loss(met: float) -> float:
+        return 1.0 - float((ask(met)[:, :, None] == best[:, None, :]).any(axis=1).mean())
+
+    return next((met for met in _MASKED if loss(met) <= _LOSS_UNDER_MASKS), MOST_READ)

@@ -77,6 +77,7 @@ class ProductLists:
             lists.rows,
             *probe.masking,
             probe.nprobe,
+            probe.share,
             probe.enough,
             kept,
             places,

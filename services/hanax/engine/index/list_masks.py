@@ -11,19 +11,25 @@ from hanax.engine.index.protocol import Mask
 from hanax.engine.kernels import hnsw_masked, ivf_masked
 from hanax.engine.kernels.code_tiles import FEWEST_QUERIES, scan_tiles
 
+# Places for each neighbour asked for.
+_ROOM = 5
 # Nanoseconds, for the choice between ways that differ by more than these are off by.
 # A row and its bytes in a tile, and laid out for one; a row's bit looked up.
 _TILED, _TILED_BYTE, _LAID_OUT_BYTE, _LOOKED_UP = 0.6, 0.0055, 0.2, 1.0
 # A list; a row and its bytes compared where they lie; a row's product code, and tables of a query.
 _LIST, _ROW, _ROW_BYTE, _PRODUCT_ROW, _TABLES = 100.0, 16.0, 0.03, 2.0, 3_000.0
+# What allowed rows' codes may cost more than product codes: they are more exact, and tell when to read on.
+_WORTH_MORE = 20_000.0
 
 
 def by_rows(lists: Lists, probe: Probe, mask: Mask, compared: Compared, wanted: int) -> NDArray[np.int64]:
-    """The nearest allowed rows by codes or vectors, ascending: int64[q, wanted], -1 after the last."""
-    places = probe.places(wanted)
+    """The nearest allowed rows by codes or vectors, ascending: int64[q, at least wanted], -1 behind them."""
     if _tiles_pay(lists, len(probe.queries), probe.nprobe, mask, compared.stored):
+        places = probe.places(wanted)
         _scan_all(lists, probe, mask, compared, places)
         return places
+    # Beyond those wanted the kernel gives those alone that codes can't tell from the nearest.
+    places = probe.places(max(wanted, _ROOM * probe.k))
     ivf_masked.search_allowed(
         probe.space.l1,
         probe.encoded.codes,
@@ -34,8 +40,9 @@ def by_rows(lists: Lists, probe: Probe, mask: Mask, compared: Compared, wanted: 
         lists.rows,
         mask.words,
         mask.count,
+        probe.k,
+        wanted,
         probe.nprobe,
-        probe.enough,
         places,
     )
     return places
@@ -70,7 +77,7 @@ def products_pay(lists: Lists, probe: Probe, mask: Mask, codes: NDArray[np.uint8
     width = codes.shape[1]
     if queries >= FEWEST_QUERIES and _tiles(len(lists.rows), mask.count, width, queries) < products:
         return False
-    return products < _rows_of_lists(lists, probe.nprobe, mask, width)
+    return products + _WORTH_MORE < _rows_of_lists(lists, probe.nprobe, mask, width)
 
 
 def _tiles_pay(lists: Lists, queries: int, nprobe: int, mask: Mask, stored: NDArray[np.generic]) -> bool:

@@ -9,7 +9,7 @@ compares the last ones in full.
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, float32, int32, int64, njit, types, uint8, uint32, uint64, void
+from numba import boolean, float32, float64, int32, int64, njit, types, uint8, uint32, uint64, void
 
 from hanax.engine.kernels.distance import distance1
 from hanax.engine.kernels.fast_scan import BLOCK
@@ -41,13 +41,13 @@ _J = {"nogil": True, "cache": True, "error_model": "numpy"}
 @njit(
     void(
         boolean, _codes_t, _ints_t, _codes_t, _ints_t, _starts_t, _starts_t, _blocks_t, _books_t,
-        _codes_t, _ints_t, _rows_t, boolean, _words_t, int64, int64, int64, int64[:, ::1],
+        _codes_t, _ints_t, _rows_t, boolean, _words_t, int64, float64, int64, int64, int64[:, ::1],
     ),
     **_J,
 )  # fmt: skip
 def search_product(
     l1, queries, constants, centroids, centroid_norms, starts, block_starts, blocks, books,
-    codes, norms, rows, masked, mask, nprobe, enough, kept, candidates,
+    codes, norms, rows, masked, mask, nprobe, share, enough, kept, candidates,
 ):  # fmt: skip
     """Candidates for each query from lists of 4-bit product codes.
 
@@ -55,9 +55,8 @@ def search_product(
     int64[lists + 1], positions. block_starts: int64[lists + 1] into blocks, uint8[blocks, groups, 64]
     (fast_scan). books: float32[parts, part dimension, 16]. codes: uint8[n, padded] with norms, by position;
     without them product codes alone decide. rows: uint32[n], the row at each position. mask: as in
-    kernels.scan. nprobe: lists read; under a mask, further ones until they have held `enough` allowed rows,
-    or all. kept: candidates taken from product to int8 codes. candidates:
-    int64[q, c], rows, ascending by distance, -1 after the last.
+    kernels.scan. nprobe, share, enough: as in `scan_lists`. kept: candidates taken from product to int8
+    codes. candidates: int64[q, c], rows, ascending by distance, -1 after the last.
     """
     refined = codes.shape[0] > 0
     values = np.empty(queries.shape[1], np.float32)
@@ -82,8 +81,8 @@ def search_product(
                 values[j] = np.float32(queries[query, j]) - np.float32(128.0)
             fill_tables(l1, values, books, tables, packed)
             count = scan_lists(
-                lists, nprobe, enough, starts, block_starts, blocks, packed, masked, mask, words, rows, kept,
-                found[turn & 1], positions[turn & 1],
+                lists, nprobe, share, enough, starts, block_starts, blocks, packed, masked, mask, words, rows,
+                kept, found[turn & 1], positions[turn & 1],
             )  # fmt: skip
             if refined:
                 ask_for_codes(codes, norms, positions[turn & 1], count)

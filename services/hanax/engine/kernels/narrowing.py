@@ -11,6 +11,9 @@ from hanax.engine.kernels.pool import insert_key, key_of, offer, row_of
 
 _LEAF = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
+# Part of the allowed rows that the mean share lets expect which a query has met that the mask treats as any
+# other, and at least half of which it has met that the mask does not avoid altogether.
+_USUAL = 0.8
 # So many times the allowed rows are met by a query that the mask avoids.
 _AVOIDED = 10
 
@@ -45,12 +48,16 @@ def known_bits(mask, rows, first, count, words, block):
 
 
 @njit(**_LEAF)
-def worth_meeting(met, enough):
-    """How many allowed rows a query has to meet which met so many in the lists that are usually enough.
+def worth_meeting(met, read, share, enough):
+    """How many allowed rows a query has to meet that met so many among the rows of its nearest lists.
 
-    Where a mask avoids the query, its neighbours are far away, and in many lists about as near.
+    share: of all rows, how many are allowed. Where as many are near the query, nothing more is needed; where
+    a mask avoids the query, its neighbours are far away, and in many lists about as near.
     """
-    return enough * _AVOIDED if 2 * met < enough else enough
+    usual = _USUAL * share * read
+    if met >= usual:
+        return np.int64(0)
+    return enough * _AVOIDED if 2 * met < usual else enough
 
 
 @njit(**_LEAF)

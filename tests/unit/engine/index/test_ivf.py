@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
 from hanax.core.errors import Cancelled
@@ -15,6 +18,7 @@ from hanax.core.index_specs import (
     ScalarQuantisation,
 )
 from hanax.engine.index.ivf import Ivf
+from hanax.engine.index.keeping import MOST_READ, learn_masked
 from hanax.engine.index.protocol import Source
 from tests.unit.engine.index import indexes
 from tests.unit.engine.index.indexes import Fixed, source_of
@@ -126,6 +130,42 @@ def test_only_far_lists_are_allowed(name: str, count: int) -> None:
             "product4-alone",
             "product8",
         }
+
+
+@pytest.mark.parametrize("name", ["none", "int8", "product4"])
+def test_a_query_whose_surroundings_are_not_allowed_reads_on(name: str) -> None:
+    """In tight clusters the nearest rows that are left are in lists in no order."""
+    random = np.random.default_rng(11)
+    centers = random.standard_normal((8, 24), np.float32) * 4
+    rows, queries = (
+        centers[random.integers(0, 8, count)] + random.standard_normal((count, 24), np.float32)
+        for count in (12_000, 20)
+    )
+    source = source_of(Metric.EUCLIDEAN, rows)
+    index = build(source, name, 240)
+    recalls = []
+    for query in queries[:, np.newaxis]:
+        allowed = np.ones(12_000, np.bool_)
+        allowed[np.argsort(((rows - query) ** 2).sum(axis=1))[:600]] = False
+        found = index.search(query, 10, indexes.mask_of(allowed), Fixed(2))
+        recalls.append(indexes.recall(found, source, query, allowed))
+    assert np.mean(recalls) >= 0.9
+
+
+def test_how_much_is_read_under_masks_is_learnt() -> None:
+    """The least that loses next to nothing; where lists are in no order for queries, as much as there is."""
+    everything = np.arange(100).reshape(10, 10)
+
+    def ask(enough: float, met: float) -> NDArray[np.int64]:
+        return everything if met >= enough else -everything - 1
+
+    assert learn_masked(partial(ask, 2.0)) == 2.0
+    assert learn_masked(partial(ask, 100.0)) == MOST_READ
+    rows = np.random.default_rng(12).standard_normal((6_000, 8), np.float32)
+    index = build(source_of(Metric.EUCLIDEAN, rows), "int8")
+    assert index.codes.kept.masked < MOST_READ
+    reopened = Ivf.load(index.arrays, index.parameters, index.source)
+    assert reopened.codes.kept == index.codes.kept
 
 
 @pytest.mark.parametrize("share", [0.5, 0.2, 0.05])
