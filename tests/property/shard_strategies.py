@@ -13,6 +13,7 @@ from hanax.core.distances import Metric
 from hanax.core.filters import And, Condition, Filter, Not, Operator, Or
 from hanax.core.ids import encode_id
 from hanax.core.index_specs import Indexing, KdTreeIndex
+from hanax.core.specs import PayloadIndex
 from hanax.engine.shard import MetadataChange, ShardOptions
 
 DIMENSION = 3
@@ -42,6 +43,11 @@ options = st.builds(
 
 # Exact ones, so that answers can be told; of those with files, what suits every metric but dot.
 indexings = st.sampled_from([Indexing(), Indexing(index=KdTreeIndex(leaf_size=2))])
+
+pins: st.SearchStrategy[dict[str, PayloadIndex]] = st.dictionaries(
+    st.sampled_from(["n", "tag", "list", "text"]),
+    st.sampled_from([PayloadIndex.TEXT, PayloadIndex.TEXT, *PayloadIndex]),
+)
 
 ids = st.sampled_from(
     [

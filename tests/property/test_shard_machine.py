@@ -28,10 +28,11 @@ from hypothesis.stateful import (
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
-from hanax.core.errors import VersionConflict
-from hanax.core.filters import Filter
+from hanax.core.errors import NoTextIndex, VersionConflict
+from hanax.core.filters import Condition, Filter, Operator
 from hanax.core.ids import encode_id
 from hanax.core.index_specs import Indexing
+from hanax.core.specs import PayloadIndex
 from hanax.engine.shard import (
     Background,
     Conditions,
@@ -219,6 +220,11 @@ class ShardMachine(RuleBasedStateMachine):
         self.options = replace(self.options, indexing=self.possible(indexing))
         self.shard.set_indexing(self.options.indexing)
 
+    @rule(pins=strategies.pins)
+    def set_payload_indexes(self, pins: dict[str, PayloadIndex]) -> None:
+        self.options = replace(self.options, payload_indexes=pins)
+        self.shard.set_payload_indexes(pins)
+
     @rule()
     def wait_until_indexed(self) -> None:
         assert self.shard.wait_until_indexed(DEADLINE_S)
@@ -314,6 +320,16 @@ class ShardMachine(RuleBasedStateMachine):
     @rule(expression=strategies.filters)
     def count(self, expression: Filter) -> None:
         assert self.shard.count(expression) == len(self.model.matching(expression))
+
+    @rule(field=st.sampled_from(["tag", "text", "list"]), word=st.sampled_from(["a", "b", "0", "a*"]))
+    def count_words(self, field: str, word: str) -> None:
+        """From the moment that the field is pinned as text, until it is not."""
+        expression = Condition((field,), Operator.TEXT, word)
+        if self.options.payload_indexes.get(field) == PayloadIndex.TEXT:
+            assert self.shard.count(expression) == len(self.model.matching(expression))
+        else:
+            with pytest.raises(NoTextIndex):
+                self.shard.count(expression)
 
     @precondition(lambda self: hasattr(self, "shard"))
     @invariant()

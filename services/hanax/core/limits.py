@@ -70,6 +70,9 @@ MAX_FILTER_WORDS = 64
 # Pins are read for every segment that is built, and a segment indexes no more fields than these.
 MAX_PAYLOAD_INDEXES = 256
 
+# Names of fields that a description tells: as many as can be pinned to be left out.
+MAX_FIELDS_TOLD = MAX_PAYLOAD_INDEXES
+
 # A hundred years.
 MAX_TTL_SECONDS = 3_155_760_000
 

@@ -46,12 +46,30 @@ class PayloadIndex(StrEnum):
 FieldPath = Annotated[str, StringConstraints(pattern=r"^[^.]+(\.[^.]+)*$", max_length=512)]
 
 
-# What may change during a collection's life: that is how it is searched, not what it holds.
-CHANGEABLE: Final = tuple(Indexing.model_fields)
+PayloadIndexes = Annotated[
+    dict[FieldPath, PayloadIndex],
+    Field(
+        max_length=MAX_PAYLOAD_INDEXES,
+        description="what is built for metadata fields; of others, what their values suggest",
+        examples=[{"title": "text", "author.born": "datetime", "raw": "none"}],
+    ),
+]
+
+
+class CollectionChange(Indexing):
+    """What may change during a collection's life: how it is searched, not what it holds.
+
+    `model_fields_set` says what shall change; each of it is replaced whole.
+    """
+
+    payload_indexes: PayloadIndexes = Field(default_factory=dict)
+
+
+CHANGEABLE: Final = tuple(CollectionChange.model_fields)
 
 
 class CollectionSpec(Spec):
-    """A collection: all but index, quantisation and target_recall is fixed for its life."""
+    """A collection. What CollectionChange does not have is fixed for its life."""
 
     name: CollectionName
     dimension: int = Field(ge=1, le=MAX_DIMENSION, description="floats in each vector")
@@ -69,12 +87,7 @@ class CollectionSpec(Spec):
         description="share of the true nearest that answers hold, on average; none: 0.95 is aimed at",
     )
 
-    payload_indexes: dict[FieldPath, PayloadIndex] = Field(
-        default_factory=dict,
-        max_length=MAX_PAYLOAD_INDEXES,
-        description="what is built for metadata fields; of others, what their values suggest",
-        examples=[{"title": "text", "author.born": "datetime", "raw": "none"}],
-    )
+    payload_indexes: PayloadIndexes = Field(default_factory=dict)
 
     ttl_seconds: int | None = Field(
         None,

@@ -14,9 +14,8 @@ from typing import Final, Literal, Protocol
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, Unavailable
-from hanax.core.index_specs import Indexing
 from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
-from hanax.core.specs import CollectionSpec
+from hanax.core.specs import CollectionChange, CollectionSpec
 from hanax.gateway.calls import Call
 from hanax.gateway.embedding import check_dimension
 from hanax.gateway.metrics import Metrics
@@ -104,7 +103,7 @@ class Collections:
             entry = await asyncio.to_thread(self._catalog.create, spec, self._now_us())
             return await self._wait_until_served(call, entry)
 
-    async def update(self, call: Call, name: str, change: Indexing) -> Described:
+    async def update(self, call: Call, name: str, change: CollectionChange) -> Described:
         """Change how a collection is searched, and wait until every shard goes by it.
 
         What was not set in `change` stays. Segments are rebuilt in the background. Raises

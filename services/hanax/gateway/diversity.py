@@ -10,11 +10,42 @@ with the metric's own score for both; ties go to the candidate that is nearer to
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
+from hanax.core.errors import InvalidLimit
+from hanax.core.limits import MAX_SEARCH_LIMIT
+from hanax.gateway.hits import Hit
+from hanax.gateway.pages import Page
+from hanax.gateway.query_fields import Mmr
 from hanax.gateway.vectors import Matrix
+
+# Candidates for each result, where a request does not say.
+_CANDIDATES: Final = 4
+
+
+def candidates_of(mmr: Mmr, page: Page) -> int:
+    """How many of the nearest a diverse page is chosen from. Raises InvalidLimit."""
+    if mmr.candidates is None:
+        return min(_CANDIDATES * page.window, MAX_SEARCH_LIMIT + 1)
+    if mmr.candidates < page.offset + page.limit:
+        raise InvalidLimit(
+            f"mmr.candidates: expected at least offset + limit, {page.offset + page.limit}, "
+            f"got {mmr.candidates}"
+        )
+    return mmr.candidates
+
+
+def diverse_hits(hits: list[Hit], metric: Metric, limit: int, diversity: float) -> list[Hit]:
+    """Up to `limit` of the hits, in the order taken; they have vectors, and fall by score."""
+    if not hits:
+        return hits
+    scores = np.array([hit.score for hit in hits])
+    vectors = np.array([hit.record.vector for hit in hits], np.float32)
+    return [hits[row] for row in select_diverse(metric, scores, vectors, limit, diversity)]
 
 
 def select_diverse(

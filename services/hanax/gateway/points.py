@@ -33,7 +33,7 @@ from hanax.gateway.requests import (
 )
 from hanax.gateway.shards import for_each_shard, refer, rows_by_shard
 from hanax.gateway.upstreams import Upstreams
-from hanax.gateway.vectors import Matrix
+from hanax.gateway.vectors import Matrix, float32_le
 
 # Numbers of a batch past which it is parsed in a thread: some 2 ms of the event loop.
 _PARSE_HERE_UP_TO: Final = 65_536
@@ -172,7 +172,7 @@ def _upsert(
             pb.VectorColumn(
                 name=DEFAULT_VECTOR,
                 dimension=route.spec.dimension,
-                float32_le=part.astype("<f4", copy=False).tobytes(),
+                float32_le=float32_le(part),
             )
         ],
         metadata=[batch.metadata[row] for row in rows],

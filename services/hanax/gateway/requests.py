@@ -14,7 +14,7 @@ from hanax.core.errors import InvalidArgument, InvalidFilter, InvalidId
 from hanax.core.filter_parsing import filter_to_json, parse_filter
 from hanax.core.filters import Filter
 from hanax.core.ids import encode_id
-from hanax.core.index_specs import Indexing, SearchParameters
+from hanax.core.index_specs import SearchParameters
 from hanax.core.json_values import kind_of
 from hanax.core.limits import (
     MAX_BATCH_POINTS,
@@ -23,7 +23,7 @@ from hanax.core.limits import (
     MAX_SEARCH_LIMIT,
     MAX_TTL_SECONDS,
 )
-from hanax.core.specs import CHANGEABLE, CollectionSpec
+from hanax.core.specs import CHANGEABLE, CollectionChange, CollectionSpec
 from hanax.gateway.faults import error_from_validation
 from hanax.gateway.query_fields import (
     MetadataIncluded,
@@ -198,7 +198,7 @@ class EmbeddingRequest(Request):
 MetadataMode = Literal["merge", "replace"]
 
 # All that a body may be, for the OpenAPI document.
-BODIES: Final[list[type[BaseModel]]] = [CollectionSpec, Indexing, *Request.__subclasses__()]
+BODIES: Final[list[type[BaseModel]]] = [CollectionSpec, CollectionChange, *Request.__subclasses__()]
 
 
 def parse_request(model: type[Model], data: object) -> Model:
@@ -211,7 +211,7 @@ def parse_request(model: type[Model], data: object) -> Model:
         raise error_from_validation(model, failure) from None
 
 
-def parse_change(data: object) -> Indexing:
+def parse_change(data: object) -> CollectionChange:
     """What a collection shall change; its `model_fields_set` says what. Raises InvalidArgument."""
     if isinstance(data, dict):
         changeable = ", ".join(CHANGEABLE)
@@ -222,10 +222,10 @@ def parse_change(data: object) -> Indexing:
                 raise InvalidArgument(
                     f"{name}: fixed for a collection's life; what can be changed is: {changeable}"
                 )
-    return parse_request(Indexing, data)
+    return parse_request(CollectionChange, data)
 
 
-def change_spec(spec: CollectionSpec, change: Indexing) -> CollectionSpec:
+def change_spec(spec: CollectionSpec, change: CollectionChange) -> CollectionSpec:
     """The spec with what was given in `change`. Raises InvalidArgument for what can't be built together."""
     changed = {name: getattr(change, name) for name in change.model_fields_set}
     return parse_request(CollectionSpec, {**dict(spec), **changed})

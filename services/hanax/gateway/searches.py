@@ -1,7 +1,7 @@
-"""Searches: one, a batch, by groups, by examples. All shards answer, or none does.
+"""Searches: one, a batch, by examples. All shards answer, or none does.
 
 A point that is itself searched for is left out of its results: the shards are asked for as many more,
-and the merge drops it. Groups are ranked by their nearest points, so there the shards leave it out.
+and the merge drops it.
 """
 
 from __future__ import annotations
@@ -9,33 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import orjson
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.distances import Metric
-from hanax.core.errors import InvalidArgument, InvalidLimit
-from hanax.core.limits import MAX_SEARCH_LIMIT
+from hanax.core.errors import InvalidArgument
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.gateway.calls import Call
-from hanax.gateway.diversity import select_diverse
+from hanax.gateway.diversity import candidates_of, diverse_hits
 from hanax.gateway.examples import Examples, ExampleSets, average
-from hanax.gateway.grouping import Group, best_groups, values_to_ask
 from hanax.gateway.hits import Hit, Scale, best_hits
 from hanax.gateway.pages import Page, page_of
-from hanax.gateway.points_filters import only_points, without_points
-from hanax.gateway.query_requests import BatchSearchRequest, GroupSearchRequest, RecommendRequest
-from hanax.gateway.requests import SearchRequest, encode_filter
-from hanax.gateway.shards import for_each_shard, refer
+from hanax.gateway.points_filters import only_points
+from hanax.gateway.query_requests import BatchSearchRequest, RecommendRequest
+from hanax.gateway.requests import SearchRequest
+from hanax.gateway.shards import for_each_shard
 from hanax.gateway.upstreams import Upstreams
-from hanax.gateway.vectors import Matrix
-from hanax.gateway.wishes import distance_bound, encode_parameters, encode_projection
-
-# Candidates for each result, where a request for diverse results does not say.
-_CANDIDATES: Final = 4
+from hanax.gateway.vectors import Matrix, float32_le
+from hanax.gateway.wishes import distance_bound, question_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +49,6 @@ class SearchResult:
     explanation: list[dict[str, Any]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupedResult:
-    """Groups by the falling score of their best hit."""
-
-    groups: list[Group]
-    truncated: bool
-
-
 class Searches:
     """Each method raises CollectionNotFound, PointNotFound, an InvalidArgument, what embedding raises,
     Unavailable or DeadlineExceeded.
@@ -76,7 +62,7 @@ class Searches:
         with self._via.metrics.operation("search", request.collection):
             route = self._via.routing.collection(request.collection)
             page = page_of(request)
-            question = _question(request, route)
+            question = question_of(request, route)
             question.count_matches, question.explain = request.include_total, request.explain
             query = await self._examples.query(call, route, request)
             own = frozenset(point for point in query.points if point is not None)
@@ -89,7 +75,7 @@ class Searches:
         with self._via.metrics.operation("search_batch", request.collection):
             route = self._via.routing.collection(request.collection)
             page = page_of(request)
-            question = _question(request, route)
+            question = question_of(request, route)
             queries = await self._examples.queries(call, route, request.queries)
             question.limit = page.window + any(point is not None for point in queries.points)
             answers = await self._ask(call, route, question, queries.matrix)
@@ -106,7 +92,7 @@ class Searches:
         with self._via.metrics.operation("recommend", request.collection):
             route = self._via.routing.collection(request.collection)
             page = page_of(request)
-            question = _question(request, route)
+            question = question_of(request, route)
             question.count_matches = request.include_total
             if request.strategy == "best_score" and request.mmr is not None:
                 raise InvalidArgument("mmr: goes with average_vector, which has a query to be near to")
@@ -116,45 +102,19 @@ class Searches:
                 return await self._one(call, route, asked, average(sets, route.spec))
             return await self._by_best_score(call, route, asked, sets)
 
-    async def search_groups(self, call: Call, request: GroupSearchRequest) -> GroupedResult:
-        """The nearest groups. The groups are found first; then shards that told too little of them are
-        asked again for theirs.
-        """
-        with self._via.metrics.operation("search_groups", request.collection):
-            route = self._via.routing.collection(request.collection)
-            question = _question(request, route)
-            question.limit = request.group_size
-            query = await self._examples.query(call, route, request)
-            question.filter_json = without_points(
-                request.filter, [point for point in query.points if point is not None]
-            )
-            asked = pb.SearchGroupsRequest(search=question, field=request.group_by, groups=request.limit)
-            asked.search.queries_float32_le = _raw(query.matrix)
-            shards = [shard.shard for shard in route.shards]
-            answers = dict(zip(shards, await self._ask_groups(call, route, asked, shards), strict=True))
-            scale = Scale(route.spec.metric, request.score_threshold)
-            found = best_groups(list(answers.values()), request.limit, request.group_size, scale)
-            missing = values_to_ask(answers, found, request.limit)
-            if missing:
-                more = await self._ask_values(call, route, asked, missing)
-                parts = [*answers.values(), *more]
-                chosen = frozenset(group.value for group in found)
-                found = best_groups(parts, request.limit, request.group_size, scale, chosen)
-            return GroupedResult(found, query.truncated[0])
-
     async def _one(self, call: Call, route: CollectionRoute, asked: _Asked, matrix: Matrix) -> SearchResult:
         """The page of one query, float32[1, d]."""
         mmr, page = asked.request.mmr, asked.page
         wanted = page.window
         if mmr is not None:
-            wanted = _candidates(asked.request, page)
+            wanted = candidates_of(mmr, page)
             asked.question.projection.vectors = True
         asked.question.limit = wanted + len(asked.own)
         answers = await self._ask(call, route, asked.question, matrix)
         scale = Scale(route.spec.metric, asked.request.score_threshold)
         hits = best_hits([answer.results[0] for answer in answers], wanted, scale, asked.own)
         if mmr is not None:
-            hits = await asyncio.to_thread(_diverse, hits, route.spec.metric, page.window, mmr.diversity)
+            hits = await asyncio.to_thread(diverse_hits, hits, route.spec.metric, page.window, mmr.diversity)
             if not asked.request.include_vectors:
                 hits = [Hit(hit.score, hit.record.without_vector()) for hit in hits]
         return await self._result(call, route, asked, answers, hits)
@@ -171,8 +131,8 @@ class Searches:
                 ref=ref,
                 vector_name=DEFAULT_VECTOR,
                 dimension=route.spec.dimension,
-                positives_float32_le=_raw(sets.positives),
-                negatives_float32_le=_raw(sets.negatives),
+                positives_float32_le=float32_le(sets.positives),
+                negatives_float32_le=float32_le(sets.negatives),
                 limit=asked.page.window + len(asked.own),
                 filter_json=question.filter_json,
                 projection=question.projection,
@@ -228,7 +188,7 @@ class Searches:
         self, call: Call, route: CollectionRoute, question: pb.SearchRequest, matrix: Matrix
     ) -> list[pb.SearchResponse]:
         """The question for these queries, float32[q, d], to every shard."""
-        question.queries_float32_le = _raw(matrix)
+        question.queries_float32_le = float32_le(matrix)
 
         def addressed(ref: pb.ShardRef) -> pb.SearchRequest:
             copy = pb.SearchRequest(ref=ref)
@@ -238,28 +198,6 @@ class Searches:
         questions = for_each_shard(route, addressed)
         answers = await self._via.shards.ask(call, route, lambda stub: stub.Search, questions)
         call.engine_s = max(answer.shard_seconds for answer in answers)
-        return answers
-
-    async def _ask_groups(
-        self, call: Call, route: CollectionRoute, asked: pb.SearchGroupsRequest, shards: Sequence[int]
-    ) -> list[pb.SearchGroupsResponse]:
-        questions = {shard: _addressed_groups(asked, refer(route, shard), ()) for shard in shards}
-        answers = await self._via.shards.ask(call, route, lambda stub: stub.SearchGroups, questions)
-        call.engine_s = max(answer.shard_seconds for answer in answers)
-        return answers
-
-    async def _ask_values(
-        self,
-        call: Call,
-        route: CollectionRoute,
-        asked: pb.SearchGroupsRequest,
-        missing: dict[int, list[bytes]],
-    ) -> list[pb.SearchGroupsResponse]:
-        questions = {
-            shard: _addressed_groups(asked, refer(route, shard), values) for shard, values in missing.items()
-        }
-        answers = await self._via.shards.ask(call, route, lambda stub: stub.SearchGroups, questions)
-        call.engine_s += max(answer.shard_seconds for answer in answers)
         return answers
 
 
@@ -272,53 +210,3 @@ class _Asked:
     page: Page
     own: frozenset[bytes]
     truncated: bool = False
-
-
-def _question(
-    request: SearchRequest | BatchSearchRequest | GroupSearchRequest | RecommendRequest,
-    route: CollectionRoute,
-) -> pb.SearchRequest:
-    """All but the shard, the queries and the limit."""
-    return pb.SearchRequest(
-        vector_name=DEFAULT_VECTOR,
-        dimension=route.spec.dimension,
-        filter_json=encode_filter(request.filter),
-        projection=encode_projection(
-            request.include_metadata, request.include_vectors, request.include_version
-        ),
-        max_distance=distance_bound(route.spec.metric, request.score_threshold),
-        parameters=encode_parameters(request),
-    )
-
-
-def _addressed_groups(
-    asked: pb.SearchGroupsRequest, ref: pb.ShardRef, values: Sequence[bytes]
-) -> pb.SearchGroupsRequest:
-    copy = pb.SearchGroupsRequest(ref=ref, values_json=values)
-    copy.MergeFrom(asked)
-    return copy
-
-
-def _candidates(request: SearchRequest | RecommendRequest, page: Page) -> int:
-    """How many of the nearest a diverse page is chosen from. Raises InvalidLimit."""
-    assert request.mmr is not None
-    candidates = request.mmr.candidates
-    if candidates is None:
-        return min(_CANDIDATES * page.window, MAX_SEARCH_LIMIT + 1)
-    if candidates < page.offset + page.limit:
-        raise InvalidLimit(
-            f"mmr.candidates: expected at least offset + limit, {page.offset + page.limit}, got {candidates}"
-        )
-    return candidates
-
-
-def _diverse(hits: list[Hit], metric: Metric, limit: int, diversity: float) -> list[Hit]:
-    if not hits:
-        return hits
-    scores = np.array([hit.score for hit in hits])
-    vectors = np.array([hit.record.vector for hit in hits], np.float32)
-    return [hits[row] for row in select_diverse(metric, scores, vectors, limit, diversity)]
-
-
-def _raw(matrix: Matrix) -> bytes:
-    return matrix.astype("<f4", copy=False).tobytes()

@@ -14,6 +14,7 @@ from hanax.gateway.aliases import AliasNames
 from hanax.gateway.calls import Timeouts
 from hanax.gateway.collections import Catalog, Collections
 from hanax.gateway.embedding import Embedding
+from hanax.gateway.group_searches import GroupSearches
 from hanax.gateway.metadata_changes import MetadataChanges
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.points import Points
@@ -48,6 +49,7 @@ class Services:
         self.embedding = Embedding(self.routing, self._channels, self.metrics, settings.embed_timeout_s)
         upstreams = Upstreams(self.routing, shards, self.embedding, self.metrics, timeouts)
         self.searches = Searches(upstreams)
+        self.group_searches = GroupSearches(upstreams)
         self.queries = Queries(upstreams)
         self.aggregates = Aggregates(upstreams)
         self.points = Points(upstreams, now_us)

@@ -101,3 +101,8 @@ def parse_vector(vector: object, spec: CollectionSpec, name: str) -> Matrix:
     if fault := find_fault(matrix, spec):
         raise fault.kind(f"{name}: {fault.expected}")
     return matrix
+
+
+def float32_le(matrix: Matrix) -> bytes:
+    """The rows in the form of the wire."""
+    return matrix.astype("<f4", copy=False).tobytes()

@@ -11,9 +11,29 @@ from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.distances import Metric, distance_for_score
 from hanax.core.errors import InvalidArgument
 from hanax.core.index_specs import SearchParameters
+from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
+from hanax.gateway.query_requests import BatchSearchRequest, GroupSearchRequest, RecommendRequest
+from hanax.gateway.requests import SearchRequest, encode_filter
 
 Included = bool | Sequence[str]
+
+
+def question_of(
+    request: SearchRequest | BatchSearchRequest | GroupSearchRequest | RecommendRequest,
+    route: CollectionRoute,
+) -> pb.SearchRequest:
+    """All but the shard, the queries and the limit. Raises InvalidFilter and InvalidArgument."""
+    return pb.SearchRequest(
+        vector_name=DEFAULT_VECTOR,
+        dimension=route.spec.dimension,
+        filter_json=encode_filter(request.filter),
+        projection=encode_projection(
+            request.include_metadata, request.include_vectors, request.include_version
+        ),
+        max_distance=distance_bound(route.spec.metric, request.score_threshold),
+        parameters=encode_parameters(request),
+    )
 
 
 def encode_projection(metadata: Included, vectors: Included, versions: bool) -> pb.Projection:

@@ -28,13 +28,14 @@ from hanax.core.limits import (
     MAX_BATCH_QUERIES,
     MAX_DIMENSION,
     MAX_EXAMPLES,
+    MAX_FIELDS_TOLD,
     MAX_MESSAGE_BYTES,
     MAX_SEARCH_LIMIT,
 )
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.engine.points import Hits, Points, Projection
 from hanax.engine.query.projecting import narrow
-from hanax.engine.shard.results import IndexStats, ShardStats
+from hanax.engine.shard.results import IndexStats, MetadataStats, ShardStats
 from hanax.engine.shard.shard import DEFAULT_PARAMETERS
 
 if TYPE_CHECKING:
@@ -192,6 +193,7 @@ def encode_stats(stats: ShardStats, generation: int) -> pb.DescribeResponse:
         index_memory_bytes=stats.index_memory_bytes,
         live_recall=_measured(stats.live_recall),
         live_recall_samples=stats.live_recall_samples,
+        metadata=_encode_metadata(stats.metadata),
     )
 
 
@@ -207,6 +209,16 @@ def _encode_index(index: IndexStats) -> pb.SegmentIndex:
         recall=_measured(index.recall),
         memory_bytes=index.memory_bytes,
         reason=index.reason,
+    )
+
+
+def _encode_metadata(metadata: MetadataStats) -> pb.MetadataIndexes:
+    return pb.MetadataIndexes(
+        fields=metadata.paths,
+        left_out=metadata.left_out[:MAX_FIELDS_TOLD],
+        field_limit_reached=metadata.more_left_out,
+        unindexed_rows=metadata.unindexed_rows,
+        bytes=metadata.bytes,
     )
 
 

@@ -3,7 +3,7 @@
 One thread compares the newest table with what is open and closes, discards and opens until both
 agree; tables that arrive meanwhile replace one another. Data that is no longer assigned is
 closed and kept; only a table that lists the collection as deleted has it removed. An open shard whose
-indexing changed is told so; it stays open.
+indexing or pinned metadata fields changed is told so; it stays open.
 
 A replica that can't be opened doesn't keep the others from it: it stays failed, and every call
 to it is answered with the reason. Damage stays until the process is started again; what may pass
@@ -217,16 +217,20 @@ class Replicas:
 
 def _follow_route(replica: Replica, route: CollectionRoute) -> Replica:
     """The replica under a newer route. Its indexes are rebuilt in the background where they change."""
-    shard = replica.shard
-    if shard is not None and route.spec.indexing != replica.route.spec.indexing:
-        place = {"collection": route.spec.name, "uid": route.uid, "shard": replica.number}
+    shard, spec, known = replica.shard, route.spec, replica.route.spec
+    if shard is not None:
+        place = {"collection": spec.name, "uid": route.uid, "shard": replica.number}
         try:
-            shard.set_indexing(route.spec.indexing)
+            if spec.indexing != known.indexing:
+                shard.set_indexing(spec.indexing)
+                log.info("indexing changed", indexing=spec.indexing.model_dump(mode="json"), **place)
+            if spec.payload_indexes != known.payload_indexes:
+                shard.set_payload_indexes(spec.payload_indexes)
+                log.info("payload indexes changed", payload_indexes=spec.payload_indexes, **place)
         except HanaxError as error:
             # The shard is damaged or gone: it goes by what it had, and says why when it is asked.
             log.error("indexing not changed", code=error.code, error=error.message, **place)
             return replica
-        log.info("indexing changed", indexing=route.spec.indexing.model_dump(mode="json"), **place)
     return replace(replica, route=route)
 
 

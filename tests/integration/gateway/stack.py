@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,14 +46,23 @@ class ShardProcess:
             "HANAX_ROUTING_FILE": str(folder / "routing.json"),
             "HANAX_DATA_DIR": str(folder / name),
         } | {f"HANAX_{key.upper()}": str(value) for key, value in settings.items()}
+        self._variables = variables
         self.log = folder / f"{name}.log"
-        with self.log.open("wb") as log:
+        self.start()
+
+    def start(self) -> None:
+        """On the same port, with the same data."""
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "hanax.index_shard"],
-                env={**os.environ, **variables},
+                env={**os.environ, **self._variables},
                 stderr=log,
                 stdout=log,
             )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
     def close(self) -> None:
         self.process.terminate()
@@ -147,13 +156,14 @@ class GatewayProcess:
 
 @dataclass
 class Stack:
-    """`nodes` are the memory nodes; none where the shards are processes."""
+    """`nodes` are the memory nodes, or `processes` the shard processes."""
 
     folder: Path
     gateway: GatewayProcess
     nodes: list[MemoryNode]
     reconciler: Reconciler
     client: httpx.Client
+    processes: list[ShardProcess] = field(default_factory=list)
 
     @property
     def writes(self) -> int:
@@ -194,10 +204,12 @@ def running_stack(folder: Path, models: tuple[ModelRoute, ...] = (), **settings:
 def running_shards(folder: Path, models: tuple[ModelRoute, ...] = (), **settings: object) -> Iterator[Stack]:
     """A gateway on two shard processes with these settings."""
     with ExitStack() as opened:
-        nodes = [ShardProcess(name, folder, **settings) for name in ("node-a", "node-b")]
-        for node in nodes:
-            opened.callback(node.close)
-        yield opened.enter_context(_gateway_on(folder, nodes, models, {}))
+        processes = [ShardProcess(name, folder, **settings) for name in ("node-a", "node-b")]
+        for process in processes:
+            opened.callback(process.close)
+        stack = opened.enter_context(_gateway_on(folder, processes, models, {}))
+        stack.processes = processes
+        yield stack
 
 
 @contextmanager

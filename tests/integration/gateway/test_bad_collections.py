@@ -146,7 +146,7 @@ CASES = [
         _create(f"target_recall {share}", {"target_recall": share}, "target_recall: ")
         for share in (0, -0.1, 1.01, NAN, INF, "high")
     ],
-    _change("nothing", {}, "at least one of: index, quantisation, target_recall"),
+    _change("nothing", {}, "at least one of: index, quantisation, target_recall, payload_indexes"),
     _change("no object", [], "expected an object"),
     _change("unknown key", {"indx": 1}, "indx: there is no such field"),
     *[
@@ -156,6 +156,11 @@ CASES = [
     _change("index", {"index": {"type": "annoy"}}, "no 'annoy'"),
     _change("index to null", {"index": None}, "index: expected an object, got null"),
     _change("to a k-d tree with dot", {"index": {"type": "kd_tree"}}, "a k-d tree does not serve dot"),
+    _change("pins to null", {"payload_indexes": None}, "payload_indexes: input should be a valid dictionary"),
+    _change("no object of pins", {"payload_indexes": ["title"]}, "payload_indexes"),
+    _change("unknown pin", {"payload_indexes": {"title": "words"}}, "payload_indexes.title"),
+    _change("pin of no field", {"payload_indexes": {"a..b": "text"}}, "payload_indexes.a..b"),
+    _change("many pins", {"payload_indexes": {f"f{n}": "none" for n in range(257)}}, "at most 256"),
     _change("target_recall", {"target_recall": 2}, "target_recall: "),
     _change(
         "PQ that does not divide",

@@ -33,6 +33,14 @@ def _recommend(name: str, body: dict[str, Any], code: str, mentions: str, status
     return _case("recommend", name, body, code, mentions, status)
 
 
+@pytest.fixture(scope="module")
+def wordless(shards: Stack) -> Stack:
+    """With a collection in which no field is pinned as text."""
+    shards.create("no-words", payload_indexes={"a": "keyword"})
+    shards.insert("no-words", [{"id": 1, "vector": V, "metadata": {"a": "word"}}])
+    return shards
+
+
 CASES = [
     _search("offset negative", {"offset": -1}, "invalid_limit", "offset"),
     _search("offset text", {"offset": "1"}, "invalid_limit", "offset"),
@@ -188,20 +196,36 @@ def test_a_facet_of_too_many_values_is_refused_and_distinct_takes_it(shards: Sta
     assert len(shards.data(shards.post("/api/v1/vectors/distinct", body))["values"]) == 100
 
 
-def test_words_are_not_searched_for_without_their_index(shards: Stack) -> None:
-    shards.create("no-words")
-    condition = {"field": "a", "operator": "text", "value": "word"}
-    for path, body in (
+@pytest.mark.parametrize("operator", ["text", "phrase"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
         ("search", {"vector": V}),
+        ("search", {"vector": V, "include_total": True}),
         ("search/batch", {"queries": [{"vector": V}]}),
         ("search/groups", {"vector": V, "group_by": "a"}),
         ("recommend", {"positive": [V]}),
         ("recommend", {"positive": [V], "strategy": "best_score"}),
         ("facet", {"field": "a"}),
         ("distinct", {"field": "a"}),
+        ("scroll", {}),
         ("scroll", {"order_by": "a"}),
-    ):
-        answer = shards.post(
+        ("count", {}),
+        ("delete", {}),
+        ("metadata", {"merge": {"b": 1}}),
+    ],
+    ids=str,
+)
+def test_words_are_not_looked_for_without_their_index(
+    wordless: Stack, path: str, body: dict[str, Any], operator: str
+) -> None:
+    """Wherever a filter goes, and however deep in it they are. Nothing is changed."""
+    words = {"field": "a", "operator": operator, "value": "word"}
+    for condition in (words, {"or": [{"field": "b", "operator": "exists"}, {"not": words}]}):
+        answer = wordless.post(
             f"/api/v1/vectors/{path}", {"collection": "no-words", "filter": condition, **body}
         )
         check_error(answer, 422, "no_text_index")
+        assert "'a'" in answer.json()["error"]["message"]
+    told = wordless.data(wordless.post("/api/v1/vectors/get", {"collection": "no-words", "ids": [1]}))
+    assert [point["metadata"] for point in told["vectors"]] == [{"a": "word"}]

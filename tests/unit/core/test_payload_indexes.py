@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from hanax.core.limits import MAX_PAYLOAD_INDEXES
-from hanax.core.specs import CHANGEABLE, CollectionSpec, PayloadIndex
+from hanax.core.specs import CollectionChange, CollectionSpec, PayloadIndex
 
 
 def spec(**more: Any) -> CollectionSpec:
@@ -22,9 +22,9 @@ def test_pins_are_read_and_written_by_name() -> None:
     assert CollectionSpec.model_validate_json(pinned.model_dump_json()) == pinned
 
 
-def test_none_are_pinned_unasked_and_they_are_fixed_for_life() -> None:
+def test_none_are_pinned_unasked_and_none_are_changed_unasked() -> None:
     assert spec().payload_indexes == {}
-    assert "payload_indexes" not in CHANGEABLE
+    assert "payload_indexes" not in CollectionChange.model_validate({"target_recall": 0.9}).model_fields_set
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,8 @@ def test_none_are_pinned_unasked_and_they_are_fixed_for_life() -> None:
     ],
 )
 def test_bad_pins_are_refused(pins: Any) -> None:
+    """On creation, and on a change."""
     with pytest.raises(ValidationError, match="payload_indexes"):
         spec(payload_indexes=pins)
+    with pytest.raises(ValidationError, match="payload_indexes"):
+        CollectionChange.model_validate({"payload_indexes": pins})

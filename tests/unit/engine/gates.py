@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from hanax.engine.segment.builder import DRAFT_SUFFIX, Part, build_segment
+from hanax.engine.segment.builder import Part, build_segment
+from hanax.engine.segment.drafts import DRAFT_SUFFIX
 from hanax.engine.segment.index_builder import Order, build_index
 from hanax.engine.segment.indexes import SegmentIndex
-from hanax.engine.shard import ShardOptions, index_making, maintenance
+from hanax.engine.segment.metadata_indexes import SegmentMetadataIndex, build_metadata_index
+from hanax.engine.segment.protocol import Segment
+from hanax.engine.shard import ShardOptions, index_making, maintenance, metadata_indexing
 from tests.unit.engine.rigs import DEADLINE_S, Rig, wait_until
 
 TINY = ShardOptions(segment_max_rows=16)
@@ -22,7 +25,7 @@ TINY = ShardOptions(segment_max_rows=16)
 def settled(rig: Rig) -> None:
     """Nothing is left to seal, merge or index."""
     upkeep = rig.shard._upkeep
-    jobs = (upkeep.seal_job, upkeep.merge_job, upkeep.index_job)
+    jobs = (upkeep.seal_job, upkeep.merge_job, upkeep.index_job, upkeep.metadata_job)
     wait_until("maintenance rests", lambda: not any(job._active for job in jobs))
 
 
@@ -72,6 +75,27 @@ class BuildGate:
             return build_index(folder, order, stopped, threads)
 
         monkeypatch.setattr(index_making, "build_index", build)
+
+
+class MetadataGate:
+    """Stops indexes of metadata that are made for sealed segments, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = threading.Event()
+        self.go = threading.Event()
+        # Pins of each that was begun.
+        self.builds: list[dict[str, str]] = []
+
+        def build(
+            folder: Path, segment: Segment, rows: int, pins: Mapping[str, str], stopped: threading.Event
+        ) -> SegmentMetadataIndex:
+            self.builds.append(dict(pins))
+            self.reached.set()
+            while not (self.go.is_set() or stopped.is_set()):
+                time.sleep(0.001)
+            return build_metadata_index(folder, segment, rows, pins, stopped)
+
+        monkeypatch.setattr(metadata_indexing, "build_metadata_index", build)
 
 
 @contextmanager

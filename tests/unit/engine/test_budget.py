@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from hanax.core.errors import Cancelled, ResourceExhausted
 from hanax.core.index_specs import FlatIndex, HnswIndex, IvfIndex, KdTreeIndex, LshIndex, NoQuantisation
+from hanax.core.specs import PayloadIndex
+from hanax.engine.filters.collecting import collecting_bytes
 from hanax.engine.index.factory import Plan
-from hanax.engine.shard.budget import MemoryBudget, build_bytes
-from tests.unit.engine.rigs import DEADLINE_S, wait_until
+from hanax.engine.shard.budget import MemoryBudget, build_bytes, merge_bytes
+from tests.unit.engine.gates import Gate, MetadataGate, running
+from tests.unit.engine.rigs import DEADLINE_S, Rig, wait_until
 
 NEVER = threading.Event()
 
@@ -53,6 +57,62 @@ def test_builds_wait_for_each_other() -> None:
         thread.join(DEADLINE_S)
     with budget.hold(130, 130, NEVER):
         pass
+
+
+def test_what_cannot_wait_is_counted() -> None:
+    """It has its turn at once, also past the limit, and others wait for its end."""
+    budget = MemoryBudget()
+    entered, go = threading.Event(), threading.Event()
+
+    def build() -> None:
+        with budget.hold(30, 100, NEVER):
+            entered.set()
+            assert go.wait(DEADLINE_S)
+
+    with budget.hold(60, 100, NEVER), budget.take(70):
+        thread = threading.Thread(target=build)
+        thread.start()
+        assert not entered.is_set()
+    assert entered.wait(DEADLINE_S)
+    go.set()
+    thread.join(DEADLINE_S)
+    with budget.hold(100, 100, NEVER):
+        pass
+
+
+def held(rig: Rig) -> int:
+    return rig.background.memory._held
+
+
+def test_what_is_collected_of_metadata_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a segment is sealed, merged, or gets another metadata index."""
+    metadata_gate = MetadataGate(monkeypatch)
+    with Rig(folder) as rig:
+        with monkeypatch.context() as patch:
+            gate = Gate(patch, merges_only=False)
+            rig.upsert(list(range(100)), None, [{"a": "b"}] * 100)
+            sealing = threading.Thread(target=rig.shard.seal)
+            with running(sealing):
+                assert gate.reached.wait(DEADLINE_S)
+                assert held(rig) == collecting_bytes(100)
+                gate.go.set()
+            wait_until("it is given back", lambda: held(rig) == 0)
+        with monkeypatch.context() as patch:
+            gate = Gate(patch, merges_only=False)
+            rig.delete([0])
+            rig.shard.seal()
+            compacting = threading.Thread(target=rig.shard.compact)
+            with running(compacting):
+                assert gate.reached.wait(DEADLINE_S)
+                assert held(rig) == merge_bytes(99) > collecting_bytes(99)
+                gate.go.set()
+            wait_until("it is given back", lambda: held(rig) == 0)
+        rig.shard.set_payload_indexes({"a": PayloadIndex.TEXT})
+        assert metadata_gate.reached.wait(DEADLINE_S)
+        assert held(rig) == collecting_bytes(99)
+        metadata_gate.go.set()
+        assert rig.shard.wait_until_indexed(DEADLINE_S)
+        assert held(rig) == 0
 
 
 def test_memory_comes_back_from_a_build_that_failed() -> None:

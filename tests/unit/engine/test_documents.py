@@ -18,7 +18,12 @@ MANIFEST = Manifest(
     covered_sequence=1_200,
     next_segment=3,
     segments=(
-        SegmentEntry("00000001", TombstoneFile("00000001-1200", "0123456789abcdef", 22), ("00000001-4",)),
+        SegmentEntry(
+            "00000001",
+            TombstoneFile("00000001-1200", "0123456789abcdef", 22),
+            ("00000001-4",),
+            "00000001-5",
+        ),
         SegmentEntry("00000002", None),
     ),
 )
@@ -49,8 +54,9 @@ def test_a_manifest_is_the_documented_json(folder: Path) -> None:
                 "name": "00000001",
                 "tombstones": {"file": "00000001-1200", "checksum": "0123456789abcdef", "bytes": 22},
                 "indexes": ["00000001-4"],
+                "metadata_index": "00000001-5",
             },
-            {"name": "00000002", "tombstones": None, "indexes": []},
+            {"name": "00000002", "tombstones": None, "indexes": [], "metadata_index": ""},
         ],
     }
 

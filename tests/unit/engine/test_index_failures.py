@@ -93,7 +93,7 @@ def test_manifests_from_before_there_were_indexes(folder: Path) -> None:
         rig.close()
         body = read_document(folder / "MANIFEST.json", 1)
         for entry in body["segments"]:
-            del entry["indexes"]
+            del entry["indexes"], entry["metadata_index"]
         write_document(folder / "MANIFEST.json", body)
         shutil.rmtree(folder / "indexes")
         rig.options = options()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hanax.engine.segment.builder import DRAFT_SUFFIX, Part, build_segment
-from hanax.engine.shard import maintenance
+from hanax.engine.segment.builder import Part, build_segment
+from hanax.engine.segment.drafts import DRAFT_SUFFIX
+from hanax.engine.shard import ledger, maintenance
 from hanax.engine.storage.manifest import Manifest
 from tests.unit.engine.gates import TINY, Gate, files, running
 from tests.unit.engine.rigs import DEADLINE_S, Rig, wait_until
@@ -59,7 +60,7 @@ def test_a_step_that_fails_leaves_memory_and_folder_at_one(
             if step == "manifest":
                 patch.setattr(Manifest, "save", fail)
             elif step == "clean-up":
-                patch.setattr(maintenance, "remove_leftovers", fail)
+                patch.setattr(ledger, "remove_leftovers", fail)
             else:
                 patch.setattr(maintenance, "SealedSegment", fail)
             try:

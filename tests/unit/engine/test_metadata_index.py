@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import orjson
 import pytest
 
-from hanax.core.errors import DataLoss, NoTextIndex
+from hanax.core.distances import Metric
+from hanax.core.errors import Cancelled, DataLoss, NoTextIndex
 from hanax.core.filter_parsing import parse_filter_json
 from hanax.core.filters import And, Condition, Filter, Not, Operator
 from hanax.core.ids import encode_id
@@ -18,13 +20,19 @@ from hanax.engine.filters import collecting, finishing
 from hanax.engine.filters.collecting import MAX_PATHS, Collector
 from hanax.engine.filters.conditions import resolve
 from hanax.engine.filters.evaluation import compile_filter
+from hanax.engine.filters.metadata_index import MetadataIndex
 from hanax.engine.query.matching import Matching
 from hanax.engine.query.planning import SCANNED_BESIDE_INDEX_BYTES, Explanation, Plan
 from hanax.engine.query.reading import count
-from hanax.engine.segment.sealed import INDEX_ARRAYS, INDEX_DOCUMENT, SealedSegment
+from hanax.engine.schema import Schema
+from hanax.engine.segment.builder import Part, build_segment
+from hanax.engine.segment.growing import GrowingSegment, NewRows
+from hanax.engine.segment.metadata_indexes import ARRAYS_FILE, PATHS_FILE
+from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.shard import ShardOptions
 from hanax.engine.storage.files import read_document, write_document
-from tests.unit.engine.rigs import Rig
+from tests.unit.engine.gates import MetadataGate
+from tests.unit.engine.rigs import DEADLINE_S, Rig
 from tests.unit.engine.test_filters_table import ID, ROWS
 
 QUERY = np.zeros((1, 2), np.float32)
@@ -71,7 +79,10 @@ def test_a_sealed_segment_answers_without_reading_metadata(
         assert matches(rig, documents, Not(where("nobody", "exists", True)))
 
 
-def test_a_segment_of_the_format_before_is_read_row_by_row(folder: Path) -> None:
+def test_a_segment_of_the_format_before_is_read_row_by_row(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it gets an index, in the background."""
     documents = [{"year": number % 40} for number in range(100)]
     with Rig(folder / "s") as rig:
         fill(rig, documents)
@@ -79,18 +90,19 @@ def test_a_segment_of_the_format_before_is_read_row_by_row(folder: Path) -> None
         rig.close()
         (path,) = (rig.folder / "segments").iterdir()
         body = read_document(path / "segment.json", 2)
-        for name in (INDEX_ARRAYS, INDEX_DOCUMENT):
+        for name in (ARRAYS_FILE, PATHS_FILE):
             (path / name).unlink()
             del body["files"][name]
         write_document(path / "segment.json", body | {"format": 1})
+        gate = MetadataGate(monkeypatch)
         rig.open()
+        assert gate.reached.wait(DEADLINE_S)
         assert matches(rig, documents, where("year", "lt", 10))
         assert rig.shard.stats().metadata.unindexed_rows == 100
-        # Rewritten for whatever reason, it has an index.
-        rig.delete([0])
-        rig.shard.compact()
+        gate.go.set()
+        assert rig.shard.wait_until_indexed(DEADLINE_S)
         assert rig.shard.stats().metadata.unindexed_rows == 0
-        assert rig.shard.count(where("year", "lt", 10)) == 29
+        assert matches(rig, documents, where("year", "lt", 10))
 
 
 def test_a_format_of_tomorrow_is_refused(folder: Path) -> None:
@@ -103,7 +115,7 @@ def test_a_format_of_tomorrow_is_refused(folder: Path) -> None:
             sealed_of(rig)
 
 
-@pytest.mark.parametrize("name", [INDEX_ARRAYS, INDEX_DOCUMENT])
+@pytest.mark.parametrize("name", [ARRAYS_FILE, PATHS_FILE])
 def test_a_damaged_index_is_named(folder: Path, name: str) -> None:
     with Rig(folder / "s") as rig:
         fill(rig, [{"a": 1}, {"a": "b"}])
@@ -323,6 +335,62 @@ def test_many_texts_are_sorted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
     strings = columns.strings["texts"]
     assert [strings[place].decode() for place in range(len(strings))] == sorted(texts)
     assert [texts[row] for row in columns.postings["texts"].rows.tolist()] == sorted(texts)
+
+
+class StopsAfter(threading.Event):
+    """Is set when it was looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@pytest.mark.parametrize("looks", range(8))
+def test_finishing_is_cut_short(monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """Between paths, and in one: while its texts are sorted, looked up, and cut into words."""
+    monkeypatch.setattr(finishing, "_PIECE", 20)
+    collector = Collector({"a": "text"})
+    collector.add([orjson.dumps({"a": f"word{number}", "b": 1}) for number in range(50)])
+    stopped = StopsAfter(looks)
+    with pytest.raises(Cancelled):
+        collector.finish(stopped)
+    assert stopped.looks == -1, "nothing more was done"
+
+
+def test_a_segment_whose_metadata_are_being_indexed_is_cut_short(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    growing = GrowingSegment(Schema.single(2, Metric.EUCLIDEAN))
+    stopped, finish = threading.Event(), Collector.finish
+    finished: list[str] = []
+
+    def closing(collector: Collector, stopped_: threading.Event | None = None) -> MetadataIndex:
+        stopped.set()
+        index = finish(collector, stopped_)
+        finished.append("in vain")
+        return index
+
+    monkeypatch.setattr(Collector, "finish", closing)
+    rows = NewRows(
+        [b"1"],
+        np.zeros(1, np.uint64),
+        [b'{"a":1}'],
+        {"default": np.zeros((1, 2), np.float32)},
+        np.zeros(1, np.int64),
+        0,
+        1,
+    )
+    growing.append(rows)
+    with pytest.raises(Cancelled):
+        build_segment(
+            folder / "s", Schema.single(2, Metric.EUCLIDEAN), [Part(growing, np.arange(1))], stopped
+        )
+    assert finished == []
+    assert list(folder.iterdir()) == []
 
 
 def test_an_index_saved_and_loaded_is_the_same(folder: Path) -> None:

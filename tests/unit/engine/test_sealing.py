@@ -12,7 +12,7 @@ import pytest
 from hanax.core.errors import Overloaded, StorageFull
 from hanax.engine.segment.builder import Part, build_segment
 from hanax.engine.shard import ShardOptions, maintenance
-from hanax.engine.shard import shard as module
+from hanax.engine.shard import committer as module
 from tests.unit.engine.gates import TINY, Gate, running, settled
 from tests.unit.engine.rigs import DEADLINE_S, Rig, wait_until
 

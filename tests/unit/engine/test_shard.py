@@ -186,7 +186,7 @@ def test_group_commit_syncs_once_for_all_that_wait(folder: Path, monkeypatch: py
         assert first.wait(DEADLINE_S)
         for thread in threads[1:]:
             thread.start()
-        wait_until("all wait", lambda: len(rig.shard._queue._waiting) == 30)
+        wait_until("all wait", lambda: len(rig.shard._committer.queue._waiting) == 30)
         assert rig.shard.count() == 1, "nothing is seen before it is durable"
         go.set()
         for thread in threads:
@@ -211,7 +211,7 @@ def test_a_write_that_cannot_be_applied_stops_the_shard_until_it_is_opened_again
             rig.upsert([3])
         with pytest.raises(Internal, match="must be reopened"):
             rig.shard.count()
-    failure = rig.shard._failure
+    failure = rig.shard._committer.failure
     assert failure is not None
     assert failure.__traceback__ is None, "it would keep the frames of everyone who met it"
     rig.reopen()
@@ -286,7 +286,7 @@ def test_closing_waits_for_writers_that_wait(folder: Path, monkeypatch: pytest.M
     assert first.wait(DEADLINE_S)
     for thread in threads[1:]:
         thread.start()
-    wait_until("all wait", lambda: len(rig.shard._queue._waiting) == 4)
+    wait_until("all wait", lambda: len(rig.shard._committer.queue._waiting) == 4)
     threads.append(threading.Thread(target=rig.close))
     threads[-1].start()
     go.set()

@@ -1,4 +1,4 @@
-"""The write queue: groups, order, exclusive writes, and whom an error reaches."""
+"""The write queue: groups, order, writes that are prepared, and whom an error reaches."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_group_is_bounded_by_its_bytes() -> None:
     assert commits.numbers() == [[0], [1, 2, 3, 4], [5], [6], [7]]
 
 
-def test_an_exclusive_write_is_alone_and_in_its_place() -> None:
+def test_a_write_that_may_look_at_anything_is_alone_and_in_its_place() -> None:
     commits = Commits()
     seen: list[int] = []
 
@@ -113,6 +113,54 @@ def test_an_exclusive_write_is_alone_and_in_its_place() -> None:
     commits.finish()
     assert [len(group) for group in commits.groups] == [1, 1, 1, 1, 2]
     assert seen == [3, 4]
+
+
+def sizes(*asked: Write) -> list[int]:
+    """Of the groups that these writes make, when they come together behind another."""
+    commits = Commits()
+    commits.submit(-1, plain(-1))
+    for key, write in enumerate(asked):
+        commits.submit(key, write)
+    commits.finish()
+    assert len(commits.ends) == len(asked) + 1
+    return [len(group) for group in commits.groups[1:]]
+
+
+def prepared(*ids: bytes) -> Write:
+    return Write(prepare=lambda: None, depends_on=ids)
+
+
+def delete(*ids: bytes) -> Write:
+    return Write(Record(Kind.DELETE, 0, ids, [], {}))
+
+
+def test_a_prepared_write_joins_those_that_touch_none_of_its_points() -> None:
+    a, b, c, d = b"a", b"b", b"c", b"d"
+    assert sizes(*(prepared(id_) for id_ in (a, b, c, d))) == [4]
+    assert sizes(prepared(a), prepared(b), prepared(a), prepared(b)) == [2, 2]
+    assert sizes(prepared(a, b), prepared(c, b), prepared(a)) == [1, 2]
+    # A plain write looks at nothing, so that it may follow; what is prepared behind it must see it.
+    assert sizes(prepared(a), delete(a), delete(a, b), prepared(c), prepared(b)) == [4, 1]
+    assert sizes(delete(a), delete(b), prepared(b), delete(b)) == [2, 2]
+
+
+def test_a_group_with_prepared_writes_has_the_points_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is prepared may be far larger than what was asked. Plain writes alone have no such bound."""
+    monkeypatch.setattr(writes, "_PREPARED_POINTS", 4)
+    three = [bytes([number]) for number in range(3)]
+    assert sizes(delete(*three), delete(*three), prepared(b"a")) == [2, 1]
+    assert sizes(prepared(b"a"), delete(*three), delete(b"b")) == [2, 1]
+    assert sizes(prepared(*three, b"a", b"b", b"c"), prepared(b"d")) == [1, 1]
+    assert sizes(*(prepared(bytes([number])) for number in range(9))) == [4, 4, 1]
+
+
+def test_what_a_prepared_write_may_bring_counts() -> None:
+    half = writes._GROUP_BYTES // 8
+    records = [
+        Record(Kind.UPSERT, 0, [id_], [b"{}"], {"default": np.zeros((1, half), np.float32)})
+        for id_ in (b"a", b"b", b"c")
+    ]
+    assert sizes(*(Write(record, lambda: None, record.ids) for record in records)) == [2, 1]
 
 
 def test_an_error_reaches_its_group_alone() -> None:

@@ -131,11 +131,12 @@ def test_vectors_are_described_though_they_are_not_validated(document: dict[str,
 def test_indexes_are_described(document: dict[str, Any]) -> None:
     """Every index with its parameters, and what they mean; on creating, changing and searching."""
     schemas = document["components"]["schemas"]
-    for body in ("CollectionSpec", "Indexing"):
+    for body in ("CollectionSpec", "CollectionChange"):
         index = schemas[body]["properties"]["index"]
         kinds = {choice["$ref"].rpartition("/")[2] for choice in index["oneOf"]}
         assert kinds == {"AutoIndex", "FlatIndex", "HnswIndex", "IvfIndex", "LshIndex", "KdTreeIndex"}
         assert schemas[body]["properties"]["target_recall"]["description"]
+        assert schemas[body]["properties"]["payload_indexes"]["maxProperties"] == 256
     for kind in ("HnswIndex", "IvfIndex", "LshIndex", "KdTreeIndex"):
         assert schemas[kind]["description"]
         told = {name: about for name, about in schemas[kind]["properties"].items() if name != "type"}
@@ -144,3 +145,4 @@ def test_indexes_are_described(document: dict[str, Any]) -> None:
     for name in ("exact", "ef_search", "nprobe", "probes"):
         assert search[name]["description"], name
     assert "IndexTotals" in str(schemas["CollectionDescription"]["properties"]["index_totals"])
+    assert "MetadataIndexes" in str(schemas["CollectionDescription"]["properties"]["metadata_indexes"])

@@ -63,6 +63,15 @@ def test_a_change_takes_what_is_given_and_keeps_the_rest() -> None:
     assert changed.model_copy(update={"index": known.index}) == known
 
 
+def test_pins_are_replaced_whole_and_stay_where_they_are_left_out() -> None:
+    known = parse_request(CollectionSpec, SPEC | {"payload_indexes": {"title": "text", "raw": "none"}})
+    assert change_spec(known, parse_change({"target_recall": 0.9})).payload_indexes == known.payload_indexes
+    changed = change_spec(known, parse_change({"payload_indexes": {"name": "text"}}))
+    assert changed.payload_indexes == {"name": "text"}
+    assert changed.model_copy(update={"payload_indexes": known.payload_indexes}) == known
+    assert change_spec(known, parse_change({"payload_indexes": {}})).payload_indexes == {}
+
+
 def test_a_change_is_checked_with_what_stays() -> None:
     known = parse_request(CollectionSpec, SPEC | {"metric": "dot", "quantisation": {"type": "int8"}})
     for change, reason in (

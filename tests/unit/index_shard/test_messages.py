@@ -13,9 +13,9 @@ from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import InvalidArgument, InvalidCursor, InvalidId, ResourceExhausted
 from hanax.core.ids import encode_id
 from hanax.core.index_specs import SearchParameters
-from hanax.core.limits import MAX_DIMENSION, MAX_MESSAGE_BYTES
+from hanax.core.limits import MAX_DIMENSION, MAX_FIELDS_TOLD, MAX_MESSAGE_BYTES
 from hanax.engine.points import Hits, Points, Projection
-from hanax.engine.shard.results import IndexStats, ShardStats
+from hanax.engine.shard.results import IndexStats, MetadataStats, ShardStats
 from hanax.index_shard import messages
 
 shapes = st.tuples(st.integers(0, 5), st.integers(1, 9))
@@ -122,3 +122,12 @@ def test_what_was_not_measured_is_absent() -> None:
     assert not first.HasField("recall")
     assert (first.segment, first.reason) == ("s1", "few")
     assert (second.recall, second.state, second.effort, second.memory_bytes) == (0.97, "waiting", 8, 400)
+
+
+def test_metadata_indexes_are_told_with_a_bounded_list_of_names() -> None:
+    left_out = tuple(f"f{number:03}" for number in range(MAX_FIELDS_TOLD + 1))
+    metadata = MetadataStats(256, left_out, True, 7, 1_000)
+    stats = ShardStats(1, 2, 3, 4, 5, 6, 7, 8, "", [], 0, math.nan, 0, metadata)
+    told = messages.encode_stats(stats, 1).metadata
+    assert (told.fields, told.field_limit_reached, told.unindexed_rows, told.bytes) == (256, True, 7, 1_000)
+    assert tuple(told.left_out) == left_out[:MAX_FIELDS_TOLD]

@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from hanax.core.errors import CollectionNotFound, DataLoss, Internal, StorageFull, Unavailable
+from hanax.core.errors import (
+    CollectionNotFound,
+    DataLoss,
+    Internal,
+    NoTextIndex,
+    StorageFull,
+    Unavailable,
+)
+from hanax.core.filter_parsing import parse_filter
 from hanax.core.ids import encode_id
 from hanax.core.index_specs import Indexing
 from hanax.core.routing import CollectionRoute, DeletedCollection, NodeRoute, RoutingTable, ShardRoute
-from hanax.core.specs import CollectionSpec
+from hanax.core.specs import CollectionSpec, PayloadIndex
 from hanax.engine.schema import Schema
 from hanax.engine.shard.background import Background
 from hanax.engine.shard.options import ShardOptions
@@ -139,6 +147,38 @@ def test_an_open_shard_is_told_how_it_is_indexed_now(node: Node, monkeypatch: py
     assert sorted(node.opened) == ["a", "a", "b"]
     node.follow(table(second, route("b"), route("c")))
     assert len(told) == 2, "a table that changes nothing about it tells it nothing"
+
+
+def test_an_open_shard_is_told_which_fields_are_pinned_now(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Mapping[str, PayloadIndex]] = []
+    set_payload_indexes = Shard.set_payload_indexes
+
+    def listen(shard: Shard, payload_indexes: Mapping[str, PayloadIndex]) -> None:
+        set_payload_indexes(shard, payload_indexes)
+        told.append(payload_indexes)
+
+    def no_indexing(shard: Shard, indexing: Indexing) -> None:
+        raise AssertionError("indexing did not change")
+
+    monkeypatch.setattr(Shard, "set_payload_indexes", listen)
+    monkeypatch.setattr(Shard, "set_indexing", no_indexing)
+    first = route("a")
+    node.follow(table(first, route("b")))
+    shard = node.shard("a")
+    words = parse_filter({"field": "title", "operator": "text", "value": "tides"})
+    with pytest.raises(NoTextIndex):
+        shard.count(words)
+    second = changed(first, 2, payload_indexes={"title": "text"})
+    node.follow(table(second, route("b")))
+    assert told == [{"title": "text"}], "and b is not told"
+    assert node.shard("a") is shard
+    assert shard.count(words) == 0
+    assert node.replicas.find("a", "uid-a", 0)[1] == second
+    node.follow(table(changed(second, 3, payload_indexes={}), route("b")))
+    with pytest.raises(NoTextIndex):
+        shard.count(words)
 
 
 def test_a_shard_that_does_not_take_it_goes_by_what_it_had(node: Node) -> None:

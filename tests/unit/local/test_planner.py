@@ -8,7 +8,7 @@ from hanax.core.distances import Metric
 from hanax.core.errors import FailedPrecondition
 from hanax.core.index_specs import HnswIndex
 from hanax.core.routing import Aliases, DeletedCollection, ModelRoute, NodeRoute, RoutingTable
-from hanax.core.specs import CollectionSpec
+from hanax.core.specs import CollectionSpec, PayloadIndex
 from hanax.local.planner import MAX_DELETED, Observation, plan
 from hanax.runtime.catalog_folder import CatalogEntry
 
@@ -189,6 +189,7 @@ class TestChange:
         first = entry("a", 2)
         table = next_table(RoutingTable(), seen(first, entry("b")))
         spec = first.spec.model_copy(update={"index": HnswIndex(m=8), "target_recall": 0.9})
+        spec = spec.model_copy(update={"payload_indexes": {"title": PayloadIndex.TEXT}})
         changed = first.model_copy(update={"spec": spec, "generation": 2})
         following = next_table(table, seen(changed, entry("b")))
         route = following.collection_by_name["a"]

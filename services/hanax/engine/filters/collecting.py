@@ -7,6 +7,7 @@ is its row and the value as a number; of a text, the number of its first occurre
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, compress
 from operator import itemgetter
@@ -16,9 +17,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from hanax.core.errors import Cancelled
 from hanax.core.geo import point_of
 from hanax.engine.filters.finishing import PathValues, finish_path
-from hanax.engine.filters.metadata_index import MetadataIndex
+from hanax.engine.filters.metadata_index import LeftOut, MetadataIndex
 
 Rows = NDArray[np.uint32]
 
@@ -33,6 +35,11 @@ MAX_KEYWORD_CHARS: Final = 1_024
 _TEXT_OVERHEAD: Final = 120
 
 _INT64_MAX: Final = 2**63 - 1
+
+
+def collecting_bytes(rows: int) -> int:
+    """Memory that the values of so many rows take at most."""
+    return _BYTES + _BYTES_PER_ROW * rows
 
 
 class Collector:
@@ -67,13 +74,20 @@ class Collector:
                 self._take(key, *_column(objects, rows, key), dotted)
         self._keep_within_bounds()
 
-    def finish(self) -> MetadataIndex:
+    def finish(self, stopped: threading.Event | None = None) -> MetadataIndex:
+        """Raises Cancelled soon after `stopped` is set."""
+
+        def check() -> None:
+            if stopped is not None and stopped.is_set():
+                raise Cancelled("the index of metadata is not wanted any more")
+
         arrays: dict[str, dict[str, NDArray[Any]]] = {}
         facts: dict[str, dict[str, int]] = {}
         for name in sorted(self._paths):
             # One path at a time: the pieces of those that are done are let go.
-            arrays[name], facts[name] = finish_path(self._paths.pop(name), self._rows)
-        return MetadataIndex(self._rows, arrays, facts, frozenset(self._dropped), self._overflow)
+            arrays[name], facts[name] = finish_path(self._paths.pop(name), self._rows, check)
+        left_out = LeftOut(frozenset(self._dropped), self._overflow)
+        return MetadataIndex(self._rows, arrays, facts, left_out, self._pins)
 
     def _path(self, name: str) -> PathValues | None:
         if name in self._dropped:
@@ -144,7 +158,7 @@ class Collector:
 
     def _keep_within_bounds(self) -> None:
         """Let the largest paths go until the rest fits."""
-        limit = _BYTES + _BYTES_PER_ROW * self._rows
+        limit = collecting_bytes(self._rows)
         while sum(path.bytes for path in self._paths.values()) > limit:
             largest = max(self._paths, key=lambda name: (self._paths[name].bytes, name))
             del self._paths[largest]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from itertools import count
 from typing import Any, Final
@@ -54,12 +54,18 @@ class PathValues:
         self.bytes += values.nbytes + rows.nbytes
 
 
-def finish_path(path: PathValues, segment_rows: int) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
-    """The path's arrays, and the numbers that go with them (`hanax.engine.filters.columns.PathColumns`)."""
-    finish = _Finish(segment_rows, bool(path.marks.get("arrays")))
+def finish_path(
+    path: PathValues, segment_rows: int, check: Callable[[], None]
+) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+    """The path's arrays, and the numbers that go with them (`hanax.engine.filters.columns.PathColumns`).
+
+    check: called often; what it raises ends the work.
+    """
+    finish = _Finish(segment_rows, bool(path.marks.get("arrays")), check)
     for kind, marked in path.marks.items():
         finish.add_rows(kind, np.unique(np.concatenate(marked)))
     for kind in ("counts", "ints", "bigs", "floats"):
+        check()
         if pieces := path.pieces.pop(kind, None):
             finish.add_values(kind, *_joined(pieces))
     if pieces := path.pieces.pop("texts", None):
@@ -76,11 +82,12 @@ def _joined(pieces: list[tuple[NDArray[Any], Rows]]) -> tuple[NDArray[Any], Rows
 class _Finish:
     """several: a row may have several values, and the same twice."""
 
-    def __init__(self, segment_rows: int, several: bool) -> None:
+    def __init__(self, segment_rows: int, several: bool, check: Callable[[], None]) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
         self.facts: dict[str, int] = {}
         self._segment_rows = segment_rows
         self._several = several
+        self._check = check
 
     def add_rows(self, kind: str, rows: Rows) -> None:
         if len(rows):
@@ -100,8 +107,8 @@ class _Finish:
         if not len(rows):
             return
         # Python sorts text by code point, which is the order of its UTF-8 bytes.
-        texts = _sorted(path.ordinals)
-        groups = _ranks(texts, path.ordinals)[codes]
+        texts = self._sorted(path.ordinals)
+        groups = self._ranks(texts, path.ordinals)[codes]
         path.ordinals.clear()
         self.arrays.update(string_arrays("texts", [text.encode() for text in texts]))
         order = self._order(groups, rows)
@@ -156,30 +163,33 @@ class _Finish:
     def _add_words(self, texts: list[str]) -> None:
         """Each word and the texts that it is in. A phrase is looked for in those."""
         ordinals: defaultdict[str, int] = defaultdict(count().__next__)
-        found = [set(words_of(text)) for text in texts]
+        found = [set(words_of(text)) for piece in self._pieces(texts) for text in piece]
         codes = [np.fromiter(map(ordinals.__getitem__, words), np.uint32, len(words)) for words in found]
         owners = np.repeat(np.arange(len(texts), dtype=np.uint32), [len(words) for words in found])
-        words = _sorted(ordinals)
-        groups = _ranks(words, ordinals)[np.concatenate(codes)]
+        words = self._sorted(ordinals)
+        groups = self._ranks(words, ordinals)[np.concatenate(codes)]
         starts = np.zeros(len(words) + 1, np.uint32)
         np.cumsum(np.bincount(groups, minlength=len(words)), out=starts[1:])
         self.arrays.update(string_arrays("words", [word.encode() for word in words]))
         self.arrays["words.starts"] = starts
         self.arrays["words.texts"] = owners[np.argsort(groups, kind="stable")]
 
+    def _sorted(self, strings: Iterable[str]) -> list[str]:
+        """Ascending. Nobody else runs Python code while it sorts or looks up, so it does so in pieces."""
+        pieces = [sorted(piece) for piece in self._pieces(list(strings))]
+        return pieces[0] if len(pieces) == 1 else list(merge(*pieces))
 
-def _sorted(strings: Iterable[str]) -> list[str]:
-    """Ascending. Nobody else runs Python code while it sorts or looks up, so it does so in pieces."""
-    unsorted = list(strings)
-    pieces = [sorted(unsorted[first : first + _PIECE]) for first in range(0, len(unsorted), _PIECE)]
-    return pieces[0] if len(pieces) == 1 else list(merge(*pieces))
+    def _ranks(self, ordered: list[str], ordinals: dict[str, int]) -> NDArray[np.uint32]:
+        """From the number that a string got when it was first seen to its place in the order."""
+        ranks = np.empty(len(ordered), np.uint32)
+        first = 0
+        for piece in self._pieces(ordered):
+            numbers = np.fromiter(map(ordinals.__getitem__, piece), np.uint32, len(piece))
+            ranks[numbers] = np.arange(first, first + len(piece), dtype=np.uint32)
+            first += len(piece)
+        return ranks
 
-
-def _ranks(ordered: list[str], ordinals: dict[str, int]) -> NDArray[np.uint32]:
-    """From the number that a string got when it was first seen to its place in the order."""
-    ranks = np.empty(len(ordered), np.uint32)
-    for first in range(0, len(ordered), _PIECE):
-        piece = ordered[first : first + _PIECE]
-        numbers = np.fromiter(map(ordinals.__getitem__, piece), np.uint32, len(piece))
-        ranks[numbers] = np.arange(first, first + len(piece), dtype=np.uint32)
-    return ranks
+    def _pieces(self, strings: list[str]) -> Iterator[list[str]]:
+        for first in range(0, len(strings), _PIECE):
+            self._check()
+            yield strings[first : first + _PIECE]

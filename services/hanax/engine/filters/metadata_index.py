@@ -20,6 +20,13 @@ from hanax.engine.filters.columns import PathColumns
 _ALIGNMENT: Final = 64
 
 
+class LeftOut(NamedTuple):
+    """Paths that are not indexed though they occur. more: others too, beyond the most; nobody knows which."""
+
+    paths: frozenset[str]
+    more: bool
+
+
 class Coverage(NamedTuple):
     """left_out: paths that are not indexed though they occur; at least one more if `more`."""
 
@@ -34,15 +41,15 @@ class MetadataIndex:
         rows: int,
         arrays: Mapping[str, Mapping[str, NDArray[Any]]],
         facts: Mapping[str, Mapping[str, int]],
-        left_out: frozenset[str],
-        more_left_out: bool,
+        left_out: LeftOut,
+        pins: Mapping[str, str] | None,
     ) -> None:
-        """arrays, facts: by path. more_left_out: paths beyond the most were met, nobody knows which."""
+        """arrays, facts: by path. pins: core.specs.PayloadIndex by path, as it was made by; None: unknown."""
         self.rows = rows
         self._arrays = arrays
         self._facts = facts
         self._left_out = left_out
-        self._more_left_out = more_left_out
+        self._pins = pins
         self._columns: dict[str, PathColumns] = {}
 
     def columns(self, path: str) -> PathColumns | None:
@@ -54,7 +61,14 @@ class MetadataIndex:
 
     def is_absent(self, path: str) -> bool:
         """No row has it. Of a path without columns; False where it was left out."""
-        return not self._more_left_out and path not in self._left_out
+        return not self._left_out.more and path not in self._left_out.paths
+
+    def goes_by(self, pins: Mapping[str, str]) -> bool:
+        """Whether these pins would make no other: they differ, if at all, in fields that no row has."""
+        if self._pins is None:
+            return False
+        others = {path for path, _ in self._pins.items() ^ pins.items()}
+        return all(path not in self._facts and self.is_absent(path) for path in others)
 
     @property
     def paths(self) -> Set[str]:
@@ -63,7 +77,7 @@ class MetadataIndex:
     @cached_property
     def coverage(self) -> Coverage:
         size = sum(array.nbytes for arrays in self._arrays.values() for array in arrays.values())
-        return Coverage(tuple(sorted(self._left_out)), self._more_left_out, size)
+        return Coverage(tuple(sorted(self._left_out.paths)), self._left_out.more, size)
 
     def saved(self) -> tuple[dict[str, Any], Iterator[bytes | NDArray[Any]]]:
         """The document that `load` takes, and the bytes that go with it, piece by piece."""
@@ -81,8 +95,9 @@ class MetadataIndex:
         document = {
             "rows": self.rows,
             "paths": paths,
-            "left_out": sorted(self._left_out),
-            "more_left_out": self._more_left_out,
+            "left_out": sorted(self._left_out.paths),
+            "more_left_out": self._left_out.more,
+            "pins": None if self._pins is None else dict(self._pins),
         }
         return document, iter(pieces)
 
@@ -94,8 +109,8 @@ class MetadataIndex:
             document["rows"],
             {path: _Views(entry["arrays"], data) for path, entry in paths.items()},
             {path: entry["facts"] for path, entry in paths.items()},
-            frozenset(document["left_out"]),
-            document["more_left_out"],
+            LeftOut(frozenset(document["left_out"]), document["more_left_out"]),
+            document.get("pins"),
         )
 
 

@@ -6,33 +6,25 @@ under a draft name and are renamed together when all of them are durable.
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
 from hanax.core.errors import Cancelled
 from hanax.engine.filters.collecting import Collector
 from hanax.engine.schema import Schema, inverse_norms
+from hanax.engine.segment.drafts import drafted
+from hanax.engine.segment.metadata_indexes import write_files
 from hanax.engine.segment.protocol import Hashes, Rows, Segment
-from hanax.engine.segment.sealed import (
-    DOCUMENT,
-    EXPIRIES,
-    EXPIRING_ROWS,
-    FORMAT,
-    INDEX_ARRAYS,
-    INDEX_DOCUMENT,
-)
-from hanax.engine.storage.files import full_disk_named, sync_folder, write_document, write_durably
+from hanax.engine.segment.sealed import DOCUMENT, EXPIRIES, EXPIRING_ROWS, FORMAT
+from hanax.engine.storage.files import write_document, write_durably
 
-DRAFT_SUFFIX = ".draft"
 _RUN_ROWS = 2_048
 
 
@@ -48,17 +40,8 @@ def build_segment(folder: Path, schema: Schema, parts: Sequence[Part], stopped: 
 
     Raises StorageFull, and Cancelled soon after `stopped` is set; both leave nothing behind.
     """
-    draft = folder.with_name(folder.name + DRAFT_SUFFIX)
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        with full_disk_named("a segment"):
-            _write_files(draft, schema, parts, stopped)
-            draft.rename(folder)
-            sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    with drafted(folder, "a segment") as draft:
+        _write_files(draft, schema, parts, stopped)
 
 
 def _write_files(folder: Path, schema: Schema, parts: Sequence[Part], stopped: threading.Event) -> None:
@@ -70,7 +53,7 @@ def _write_files(folder: Path, schema: Schema, parts: Sequence[Part], stopped: t
                 raise Cancelled("the shard is closing")
             yield run
 
-    def write(name: str, pieces: Iterator[NDArray[Any] | bytes]) -> None:
+    def write(name: str, pieces: Iterable[bytes | NDArray[Any]]) -> None:
         size, checksum = write_durably(folder / name, pieces)
         files[name] = {"bytes": size, "checksum": checksum}
 
@@ -92,10 +75,7 @@ def _write_files(folder: Path, schema: Schema, parts: Sequence[Part], stopped: t
 
         write(f"{name}.bytes", blobs())
         write(f"{name}.offsets", iter([np.cumsum(np.concatenate(lengths), dtype="<u8")]))
-    document, arrays = collector.finish().saved()
-    if document["paths"]:
-        write(INDEX_ARRAYS, arrays)
-    write(INDEX_DOCUMENT, iter([orjson.dumps(document)]))
+    write_files(collector.finish(stopped), write)
     hashes, order = _hash_order(parts)
     write("hashes", iter([hashes]))
     write("hash_rows", iter([order.astype("<u4")]))

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
-import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,15 +21,13 @@ from hanax.engine.index import factory
 from hanax.engine.index.factory import Plan
 from hanax.engine.index.protocol import Index, Work
 from hanax.engine.index.tuning import Aim, tune
-from hanax.engine.segment.builder import DRAFT_SUFFIX
+from hanax.engine.segment.drafts import drafted
 from hanax.engine.segment.indexes import DOCUMENT, FORMAT, SegmentIndex, describe, open_index
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.storage.files import (
     bytes_of,
-    full_disk_named,
     link_durably,
     read_document,
-    sync_folder,
     write_document,
     write_durably,
 )
@@ -53,7 +48,7 @@ def build_index(folder: Path, order: Order, stopped: threading.Event, threads: i
     Raises StorageFull, and Cancelled soon after `stopped` is set; both leave nothing behind.
     """
     source = order.segment.sources[order.column]
-    with _draft(folder) as draft:
+    with drafted(folder, "an index") as draft:
         arrays = _MappedArrays(draft)
         index = factory.build(order.plan, source, Work(arrays.allocate, stopped, threads))
         tuned = tune(index, source, order.aim, stopped)
@@ -70,28 +65,11 @@ def retune_index(folder: Path, order: Order, known: Path, stopped: threading.Eve
     old = open_index(known, order.segment.sources)
     body = read_document(known / DOCUMENT, FORMAT)
     tuned = tune(old.index, order.segment.sources[order.column], order.aim, stopped)
-    with _draft(folder) as draft:
+    with drafted(folder, "an index") as draft:
         for name in body["arrays"]:
             link_durably(known / name, draft / name)
         write_document(draft / DOCUMENT, body | describe(order.column, order.plan, order.aim.target, tuned))
     return open_index(folder, order.segment.sources)
-
-
-@contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
-    """A folder that gets its name when the block ends well."""
-    draft = folder.with_name(folder.name + DRAFT_SUFFIX)
-    for left in (draft, folder):
-        shutil.rmtree(left, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        with full_disk_named("an index"):
-            yield draft
-            draft.rename(folder)
-            sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
 
 
 def _check(stopped: threading.Event) -> None:

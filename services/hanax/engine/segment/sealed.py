@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from hanax.core.distances import Metric
-from hanax.engine.filters.metadata_index import IndexedRows, MetadataIndex
+from hanax.engine.filters.metadata_index import IndexedRows
 from hanax.engine.index.protocol import Source
 from hanax.engine.schema import Schema, Vectors
 from hanax.engine.segment.indexes import SegmentIndex
+from hanax.engine.segment.metadata_indexes import SegmentMetadataIndex, map_files
 from hanax.engine.segment.protocol import NEVER_US, NOTHING_EXPIRES, Block, Expired, Hashes, Rows
 from hanax.engine.storage.files import checked_size, map_array, map_bytes, read_document
 
@@ -22,8 +22,6 @@ FORMAT = 2
 # Without an index of the metadata.
 FORMAT_BEFORE = 1
 DOCUMENT = "segment.json"
-INDEX_ARRAYS = "metadata_index.arrays"
-INDEX_DOCUMENT = "metadata_index.paths"
 EXPIRIES = "expires"
 EXPIRING_ROWS = "expiring_rows"
 # Byte strings up to this length may be taken as cells of an array.
@@ -67,13 +65,9 @@ class SealedSegment:
                 if field.metric is Metric.COSINE
                 else _NO_NORMS
             )
-        self._metadata_indexes: tuple[IndexedRows, ...] = ()
-        if INDEX_DOCUMENT in body["files"]:
-            # No file where there are no metadata.
-            size = body["files"].get(INDEX_ARRAYS, {"bytes": 0})["bytes"]
-            arrays = map_array(folder / INDEX_ARRAYS, "u1", (size,))
-            document = orjson.loads((folder / INDEX_DOCUMENT).read_bytes())
-            self._metadata_indexes = (IndexedRows(0, MetadataIndex.load(document, arrays)),)
+        own = map_files(folder, body["files"])
+        # Replaced as a whole. None: segments of the format before have none of their own.
+        self.metadata_index = None if own is None else SegmentMetadataIndex(own)
         self._fields = {column["name"]: schema.field(column["name"]) for column in body["columns"]}
         # By column. Replaced as a whole, never changed: whoever reads it has one or the other.
         self.indexes: Mapping[str, SegmentIndex] = {}
@@ -90,13 +84,14 @@ class SealedSegment:
     def disk_bytes(self) -> int:
         """With its indexes."""
         size: int = self.bytes + sum(index.bytes for index in self.indexes.values())
-        return size
+        return size if self.metadata_index is None else size + self.metadata_index.bytes
 
     def index(self, column: str) -> SegmentIndex | None:
         return self.indexes.get(column)
 
     def metadata_indexes(self, rows: int) -> Sequence[IndexedRows]:
-        return self._metadata_indexes
+        known = self.metadata_index
+        return () if known is None else (IndexedRows(0, known.index),)
 
     def find(self, ids: Sequence[bytes], hashes: Hashes, rows: int) -> Rows:
         found = np.full(len(ids), -1, dtype=np.int64)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from hanax.core.errors import Cancelled, ResourceExhausted
 from hanax.core.index_specs import HnswIndex, IvfIndex, LshIndex
+from hanax.engine.filters.collecting import collecting_bytes
 from hanax.engine.index import hnsw_graph
 from hanax.engine.index.factory import Plan
 from hanax.engine.index.lists import default_lists
@@ -42,8 +43,8 @@ def build_bytes(plan: Plan, rows: int, dimension: int) -> int:
 
 
 def merge_bytes(rows: int) -> int:
-    """Anonymous memory that merging to so many rows takes at most, beside the index."""
-    return _MERGED_ROW_BYTES * rows
+    """Anonymous memory that merging to so many rows takes at most, beside the vector index."""
+    return _MERGED_ROW_BYTES * rows + collecting_bytes(rows)
 
 
 class MemoryBudget:
@@ -68,11 +69,24 @@ class MemoryBudget:
         try:
             yield
         finally:
-            with self._changed:
-                self._held -= size
-                self._changed.notify_all()
+            self._give_back(size)
+
+    @contextmanager
+    def take(self, size: int) -> Iterator[None]:
+        """As `hold`, for what can't wait: it is counted, and others wait for its end."""
+        with self._changed:
+            self._held += size
+        try:
+            yield
+        finally:
+            self._give_back(size)
 
     def wake(self) -> None:
         """Have those that wait look at whether they were stopped."""
         with self._changed:
+            self._changed.notify_all()
+
+    def _give_back(self, size: int) -> None:
+        with self._changed:
+            self._held -= size
             self._changed.notify_all()

@@ -19,6 +19,7 @@ from hanax.core.errors import (
 )
 from hanax.core.filters import Filter, Operator
 from hanax.core.limits import MAX_INSTANT_US, MAX_METADATA_BYTES
+from hanax.core.specs import PayloadIndex
 from hanax.engine.query.matching import conditions_of
 from hanax.engine.schema import Schema, Vectors
 
@@ -69,6 +70,14 @@ def check_expiries(expires_at_us: NDArray[Any] | None, count: int) -> NDArray[np
         if not 0 <= extreme <= MAX_INSTANT_US:
             raise InvalidExpiry(f"points expire between 1970 and 9999, or never: 0; got {extreme} us")
     return checked if checked.any() else None
+
+
+def check_pins(payload_indexes: Mapping[str, str]) -> dict[str, PayloadIndex]:
+    """What is indexed, by dotted path. Raises InvalidArgument."""
+    try:
+        return {path: PayloadIndex(kind) for path, kind in payload_indexes.items()}
+    except ValueError as error:
+        raise InvalidArgument(f"metadata fields are not indexed so: {error}") from None
 
 
 def check_text_indexes(expression: Filter, payload_indexes: Mapping[str, str]) -> None:

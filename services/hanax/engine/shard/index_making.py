@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from hanax.core.errors import Cancelled, HanaxError, StorageFull
+from hanax.engine.filters.collecting import collecting_bytes
 from hanax.engine.segment.index_builder import build_index, retune_index
 from hanax.engine.segment.indexes import SegmentIndex
 from hanax.engine.shard.budget import MemoryBudget, build_bytes, merge_bytes
@@ -35,6 +36,14 @@ class IndexMaker:
     def merging(self, rows: int, stopped: threading.Event) -> AbstractContextManager[None]:
         """Hold the memory that merging to so many rows takes."""
         return self._budget.hold(min(merge_bytes(rows), self._memory_bytes), self._memory_bytes, stopped)
+
+    def sealing(self, rows: int) -> AbstractContextManager[None]:
+        """As `merging`, for a segment that writers wait for: it waits for nobody."""
+        return self._budget.take(collecting_bytes(rows))
+
+    def collecting(self, rows: int, stopped: threading.Event) -> AbstractContextManager[None]:
+        """Hold the memory that a metadata index of so many rows takes while it is made."""
+        return self._budget.hold(min(collecting_bytes(rows), self._memory_bytes), self._memory_bytes, stopped)
 
     def wake(self) -> None:
         """Have builds that wait for memory look at whether they were stopped."""

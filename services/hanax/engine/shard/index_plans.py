@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import numpy as np
@@ -50,6 +50,8 @@ class Task:
 class IndexPlans:
     """What a shard wants of its indexes. Methods may be called from any thread.
 
+    schema: as it is now: its payload_indexes may change.
+
     A build that was refused is not tried again before the indexing changes or the shard is opened.
     """
 
@@ -80,6 +82,15 @@ class IndexPlans:
         with self._lock:
             self.indexing = indexing
             self._refused = {}
+
+    def pin(self, payload_indexes: Mapping[str, str]) -> None:
+        """What is indexed of the metadata from now on."""
+        self.schema = replace(self.schema, payload_indexes=dict(payload_indexes))
+
+    def is_described(self, segment: SealedSegment) -> bool:
+        """Whether its metadata index is what is wanted."""
+        known = segment.metadata_index
+        return known is not None and known.index.goes_by(self.schema.payload_indexes)
 
     def tune_for(self, column: str, queries: NDArray[np.float32], segments: Sequence[SealedSegment]) -> None:
         """Have the efforts of these segments measured anew, with what users ask: float32[q, d]."""

@@ -147,7 +147,7 @@ class MetadataChanges:
                 None if expiries is None else np.array(expiries, np.int64),
             )
 
-        sequence, _ = self._submit(Write(prepare=prepare))
+        sequence, _ = self._submit(Write(prepare=prepare, depends_on=ids))
         written = frozenset(part.updated)
         versions = [
             sequence if id_ in written else version for id_, version in zip(ids, part.versions, strict=True)

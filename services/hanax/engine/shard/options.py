@@ -17,8 +17,8 @@ class ShardOptions:
 
     indexing: how sealed segments are indexed, until `Shard.set_indexing` says otherwise. index_memory_bytes:
     anonymous memory that all builds of the process may take together. build_threads: of one build.
-    payload_indexes: what is indexed of a metadata field, by dotted path (core.specs.PayloadIndex), in
-    segments that are made from now on; all that a field holds, where nothing is said.
+    payload_indexes: what is indexed of a metadata field, by dotted path (core.specs.PayloadIndex), until
+    `Shard.set_payload_indexes` says otherwise; all that a field holds, where nothing is said.
     """
 
     segment_max_rows: int = 65_536

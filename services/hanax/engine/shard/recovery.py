@@ -13,12 +13,14 @@ from pyroaring import BitMap
 from hanax.core.errors import DataLoss, FailedPrecondition, Unavailable
 from hanax.engine.schema import Schema
 from hanax.engine.segment.indexes import SegmentIndex, open_index
+from hanax.engine.segment.metadata_indexes import open_metadata_index
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import SegmentView, View
 from hanax.engine.shard.budget import MemoryBudget
 from hanax.engine.shard.index_making import IndexMaker
 from hanax.engine.shard.index_plans import IndexPlans
-from hanax.engine.shard.maintenance import Maintenance, Parts, remove_leftovers
+from hanax.engine.shard.ledger import remove_leftovers
+from hanax.engine.shard.maintenance import Maintenance, Parts
 from hanax.engine.shard.options import ShardOptions
 from hanax.engine.shard.state import ShardState
 from hanax.engine.storage import manifest as manifests
@@ -66,8 +68,8 @@ def recover(folder: Path, schema: Schema, options: ShardOptions, memory: MemoryB
 
     InvalidArgument for indexes that can't be built for such vectors.
     """
-    plans = IndexPlans(schema, options.indexing)
     schema = replace(schema, payload_indexes=options.payload_indexes)
+    plans = IndexPlans(schema, options.indexing)
     folder.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(folder)
     try:
@@ -115,6 +117,7 @@ def _load_segments(folder: Path, manifest: Manifest) -> View:
 def _load_segment(folder: Path, entry: SegmentEntry, schema: Schema) -> SegmentView:
     segment = SealedSegment(folder / "segments" / entry.name, schema)
     segment.indexes = _load_indexes(folder, entry, segment)
+    _load_metadata_index(folder, entry, segment)
     if entry.tombstones is None:
         return SegmentView(segment, segment.rows)
     path = folder / "tombstones" / entry.tombstones.file
@@ -135,3 +138,18 @@ def _load_indexes(folder: Path, entry: SegmentEntry, segment: SealedSegment) -> 
         else:
             indexes[index.column] = index
     return indexes
+
+
+def _load_metadata_index(folder: Path, entry: SegmentEntry, segment: SealedSegment) -> None:
+    """The one that took the place of the segment's own, which serves where the other is not whole."""
+    if not entry.metadata_index:
+        return
+    try:
+        segment.metadata_index = open_metadata_index(folder / "indexes" / entry.metadata_index, segment.rows)
+    except Exception as error:
+        log.warning(
+            "an index of metadata is dropped and built anew",
+            folder=str(folder),
+            index=entry.metadata_index,
+            error=str(error),
+        )

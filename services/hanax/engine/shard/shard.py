@@ -10,19 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
 from numpy.typing import NDArray
 
-from hanax.core.errors import (
-    HanaxError,
-    Internal,
-    Overloaded,
-    StorageFull,
-    Unavailable,
-)
 from hanax.core.filters import Filter
 from hanax.core.index_specs import Indexing, SearchParameters
-from hanax.core.specs import DEFAULT_VECTOR
+from hanax.core.specs import DEFAULT_VECTOR, PayloadIndex
 from hanax.engine.points import METADATA_ONLY, Hits, Points, Projection
 from hanax.engine.query import reading
 from hanax.engine.query.planning import Explanation
@@ -31,45 +23,21 @@ from hanax.engine.schema import Schema
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import View
 from hanax.engine.shard.background import Background, Job
-from hanax.engine.shard.checks import (
-    check_columns,
-    check_expiries,
-    check_ids,
-    check_metadata,
-    check_text_indexes,
-    merge_metadata,
-)
-from hanax.engine.shard.conditions import (
-    ANY_VERSION,
-    UNCONDITIONAL,
-    Conditions,
-    IfVersions,
-    locate_unchanged,
-    narrow_upsert,
-)
+from hanax.engine.shard.checks import check_pins, check_text_indexes
+from hanax.engine.shard.committer import Committer
+from hanax.engine.shard.conditions import ANY_VERSION, UNCONDITIONAL, Conditions, IfVersions
 from hanax.engine.shard.expiry import Expiry
 from hanax.engine.shard.live_recall import LiveRecall
 from hanax.engine.shard.metadata_changes import MetadataChanges
 from hanax.engine.shard.options import ShardOptions
+from hanax.engine.shard.point_writes import PointWrites
 from hanax.engine.shard.reads import Reads
 from hanax.engine.shard.recovery import Recovered, recover
 from hanax.engine.shard.results import Deleted, MetadataUpdated, ShardStats, Upserted, metadata_stats
 from hanax.engine.shard.snapshot import link_snapshot
-from hanax.engine.shard.state import Applied
-from hanax.engine.shard.upkeep import Upkeep
-from hanax.engine.shard.writes import Write, WriteQueue
-from hanax.engine.storage.records import Kind, Record, encode_record
-
-log = structlog.get_logger()
+from hanax.engine.storage.records import Record
 
 DEFAULT_PARAMETERS = SearchParameters()
-
-# Moments that wait to be sealed: bounds the memory that writers may run ahead of the disk.
-_MAX_CAPTURED = 3
-# Records that opening may have to replay: each costs some 30 us, however small it is.
-_MAX_LOG_RECORDS = 65_536
-# How long a writer waits for sealing to catch up before it is told to come back.
-_SEALING_WAIT_S = 5.0
 
 
 class Shard:
@@ -105,27 +73,22 @@ class Shard:
         self._state = recovered.state
         self._log = recovered.log
         self._maintenance = recovered.maintenance
-        self._options = options
-        self._clock_us = clock_us
-        self._queue = WriteQueue(self._commit)
-        self._failure: HanaxError | None = None
-        # Why the log takes no writes.
-        self._read_only: str = ""
-        # Where the log was at the last capture.
-        self._captured_bytes = 0
-        self._captured_sequence = self._state.persisted.sequence
         self._plans = recovered.plans
-        self._upkeep = Upkeep(str(recovered.folder), self._maintenance, background, self._capture_now)
+        self._clock_us = clock_us
+        self._committer = Committer(recovered, options, background, self._applied)
+        self._upkeep = self._committer.upkeep
         self._live = LiveRecall(self._schema, self._plans)
+        submit = self._committer.submit
+        self._writes = PointWrites(self._schema, self._view_at, submit, clock_us)
         # Facets, groups, orders and recommendations.
         self.reads = Reads(self._schema, self._view)
         # The same change of many points.
-        self.metadata_changes = MetadataChanges(self._view_at, self._submit, self._clock_us)
+        self.metadata_changes = MetadataChanges(self._view_at, submit, clock_us)
         self._expiry = Expiry(
-            lambda: self._state.current, self._submit, self._clock_us, background, self._upkeep.seal_soon
+            lambda: self._state.current, submit, clock_us, background, self._upkeep.seal_soon
         )
         self._live_job = Job(background, f"recall {recovered.folder}", self._compare_live, long=True)
-        self._capture_if_full()
+        self._committer.capture_if_full()
         self._upkeep.begin()
         self._expiry.await_next(clock_us())
 
@@ -146,21 +109,7 @@ class Shard:
         is no more, 0: never; None: none expires. Raises DuplicateId, DimensionMismatch, NonFiniteVector,
         ZeroVector, InvalidMetadata, MetadataTooLarge, VersionConflict, Overloaded, StorageFull.
         """
-        columns = check_columns(self._schema, vectors, len(ids))
-        check_ids(ids)
-        check_metadata(metadata, len(ids))
-        expiries = check_expiries(expires_at_us, len(ids))
-        record = Record(Kind.UPSERT, self._clock_us(), ids, metadata, columns, expiries)
-        skipped: list[bytes] = []
-
-        def prepare() -> Record | None:
-            narrowed, left_alone = narrow_upsert(self._view_at(None, record.time_us), record, conditions)
-            skipped.extend(left_alone)
-            return narrowed
-
-        plain = conditions is UNCONDITIONAL or conditions == UNCONDITIONAL
-        sequence, applied = self._submit(Write(record) if plain else Write(prepare=prepare))
-        return Upserted(sequence, inserted=applied.unknown, updated=applied.known, skipped=skipped)
+        return self._writes.upsert(ids, vectors, metadata, conditions, expires_at_us)
 
     def update_metadata(
         self,
@@ -173,53 +122,15 @@ class Shard:
 
         Raises VersionConflict, also for those that don't exist.
         """
-        check_ids(ids)
-        check_metadata(metadata, len(ids))
-        missing: list[bytes] = []
-
-        def prepare() -> Record | None:
-            now_us = self._clock_us()
-            view = self._view_at(None, now_us)
-            places = locate_unchanged(view, ids, if_versions)
-            points = reading.get(view, ids, Projection(), 0)
-            missing.extend(id_ for id_, found in zip(ids, places.found.tolist(), strict=True) if not found)
-            patch_by_id = dict(zip(ids, metadata, strict=True))
-            assert points.metadata is not None
-            patches = [patch_by_id[id_] for id_ in points.ids]
-            if not replace:
-                patches = [
-                    merge_metadata(old, new) for old, new in zip(points.metadata, patches, strict=True)
-                ]
-            if not points.ids:
-                return None
-            return Record(Kind.METADATA, now_us, points.ids, patches, {})
-
-        sequence, applied = self._submit(Write(prepare=prepare))
-        return MetadataUpdated(sequence, applied.known, missing)
+        return self._writes.update_metadata(ids, metadata, replace, if_versions)
 
     def delete(self, ids: Sequence[bytes], if_versions: IfVersions = ANY_VERSION) -> Deleted:
         """Ids that don't exist are passed over. Raises VersionConflict."""
-        check_ids(ids)
-        record = Record(Kind.DELETE, self._clock_us(), ids, [], {})
-
-        def prepare() -> Record:
-            locate_unchanged(self._view_at(None, record.time_us), ids, if_versions)
-            return record
-
-        sequence, applied = self._submit(Write(prepare=prepare) if if_versions else Write(record))
-        return Deleted(sequence, applied.known)
+        return self._writes.delete(ids, if_versions)
 
     def delete_matching(self, expression: Filter) -> Deleted:
         """Delete the points that match at the moment the write takes its turn."""
-        self._view(expression)
-
-        def prepare() -> Record | None:
-            now_us = self._clock_us()
-            ids = reading.matching_ids(self._view_at(expression, now_us), expression)
-            return Record(Kind.DELETE, now_us, ids, [], {}) if ids else None
-
-        sequence, applied = self._submit(Write(prepare=prepare))
-        return Deleted(sequence, applied.known)
+        return self._writes.delete_matching(expression)
 
     # Reads
 
@@ -286,7 +197,7 @@ class Shard:
             covered_sequence=covered,
             disk_bytes=log_bytes + sum(segment.disk_bytes for segment in segments),
             log_bytes=log_bytes,
-            read_only_reason=self._read_only_reason(),
+            read_only_reason=self._committer.read_only_reason(),
             indexes=indexes,
             index_memory_bytes=sum(stats.memory_bytes for stats in indexes),
             live_recall=self._live.recall,
@@ -298,7 +209,7 @@ class Shard:
 
     def seal(self) -> None:
         """Make everything written so far a sealed segment, now."""
-        self._upkeep.seal(self._capture_now())
+        self._upkeep.seal(self._committer.capture())
 
     def compact(self) -> None:
         """Rewrite everything as one segment without dead rows and index it, now.
@@ -314,38 +225,46 @@ class Shard:
 
         Raises InvalidArgument for what can't be built for the shard's vectors.
         """
-        self._check_usable()
+        self._committer.check_usable()
         self._plans.change(indexing)
         self._upkeep.reindex()
+
+    def set_payload_indexes(self, payload_indexes: Mapping[str, PayloadIndex]) -> None:
+        """Index other fields of the metadata; returns at once. payload_indexes: all pins, by dotted path.
+
+        Segments that are sealed get new metadata indexes in the background, and `wait_until_indexed` waits
+        for those. No answer changes but this: from now on conditions on words are taken for fields that are
+        pinned as text here, and NoTextIndex for others. Rows that no new index tells of yet are read
+        one by one. The pins are not stored: `ShardOptions.payload_indexes` says them at the next opening.
+        Raises InvalidArgument for a pin that is none, and changes nothing.
+        """
+        self._committer.check_usable()
+        self._plans.pin(check_pins(payload_indexes))
+        self._state.go_by(self._plans.schema)
+        self._upkeep.reindex_metadata()
 
     def wait_until_indexed(self, timeout_s: float) -> bool:
         """Return when nothing that was sealed waits to be merged or indexed; False when time is up.
 
         Rows that are not sealed yet are not waited for, nor what is merged when writes have paused.
         """
-        self._check_usable()
+        self._committer.check_usable()
         return self._upkeep.wait_until_indexed(timeout_s)
 
     def snapshot(self, target: Path) -> None:
         """Make `target` a copy of this moment. Writers go on meanwhile."""
         log_files: list[Path] = []
-
-        def end_file() -> None:
-            self._log.rotate()
-            log_files.extend(self._log.closed_files())
-
         # Under the lock no manifest changes, and no file is removed that this one needs.
-        with self._maintenance.lock:
-            self._queue.submit(Write(prepare=end_file))
-            link_snapshot(self._folder, target, self._maintenance.manifest, log_files)
+        with self._maintenance.ledger.lock:
+            self._committer.end_log_file(lambda: log_files.extend(self._log.closed_files()))
+            link_snapshot(self._folder, target, self._maintenance.ledger.manifest, log_files)
 
     def close(self) -> None:
         """Wait for the writes that wait already, cut maintenance short, and let the folder go.
 
         Reads that run keep what they look at.
         """
-        self._queue.close()
-        self._failure = Unavailable("the shard is closed")
+        self._committer.close()
         self._upkeep.close()
         self._log.close()
         self._state.forget()
@@ -363,87 +282,18 @@ class Shard:
 
         A write that depends on what is there is decided by the picture at the time that it is logged with.
         """
-        self._check_usable()
+        self._committer.check_usable()
         if expression is not None:
-            check_text_indexes(expression, self._options.payload_indexes)
+            check_text_indexes(expression, self._plans.schema.payload_indexes)
         return self._state.current.at(now_us)
 
-    def _check_usable(self) -> None:
-        if self._failure is not None:
-            # A new one each time: an exception collects the frames, and their arrays, of all who raise it.
-            raise type(self._failure)(self._failure.message)
-
-    def _submit(self, write: Write) -> tuple[int, Applied]:
-        self._wait_for_sealing()
-        result: tuple[int, Applied] = self._queue.submit(write)
-        return result
-
-    def _commit(self, group: Sequence[Write]) -> None:
-        """The one place where the log and the state change; one group at a time."""
-        self._check_usable()
-        for write in group:
-            if write.prepare is not None:
-                write.record = write.prepare()
-                write.result = (self._state.current.sequence, Applied(0, 0))
-        writes = [(write, write.record) for write in group if write.record is not None]
-        if not writes:
-            return
-        try:
-            first = self._log.append([encode_record(record) for _, record in writes])
-        except (StorageFull, Unavailable) as error:
-            self._read_only = error.message
-            raise
-        self._read_only = ""
-        try:
-            for sequence, (write, record) in enumerate(writes, first):
-                write.result = (sequence, self._state.apply(sequence, record))
-        except BaseException as error:
-            # The log has what the state has not: only a replay can tell what is true.
-            log.exception("a durable write could not be applied", folder=str(self._folder))
-            self._failure = Internal(f"the shard must be reopened: {error!r}")
-            raise Internal(self._failure.message) from error
-        for _, record in writes:
+    def _applied(self, records: Sequence[Record]) -> None:
+        for record in records:
             if record.expires_at_us is not None:
                 self._expiry.await_next(record.time_us)
-        self._capture_if_full()
-
-    def _capture_if_full(self) -> None:
-        growing, options = self._state.growing, self._options
-        if (
-            growing.rows >= options.segment_max_rows
-            or growing.bytes >= options.segment_max_bytes
-            or self._log.record_bytes - self._captured_bytes >= options.log_max_bytes
-            or self._state.current.sequence - self._captured_sequence >= _MAX_LOG_RECORDS
-        ):
-            self._capture_everything()
-            self._upkeep.seal_job.ask()
-        else:
-            self._upkeep.grown(growing.rows)
-
-    def _capture_everything(self) -> None:
-        if self._state.capture():
-            self._log.rotate()
-            self._captured_bytes = self._log.record_bytes
-            self._captured_sequence = self._state.current.sequence
-
-    def _capture_now(self) -> int:
-        """Returns the last sequence captured."""
-        sequence, _ = self._queue.submit(Write(prepare=self._capture_everything))
-        return int(sequence)
 
     def _compare_live(self) -> bool:
         """The job that measures the recall of live queries."""
-        if self._failure is None and self._live.compare(self._state.current):
+        if self._committer.failure is None and self._live.compare(self._state.current):
             self._upkeep.reindex()
         return False
-
-    def _read_only_reason(self) -> str:
-        has_room = self._state.wait_for_room(_MAX_CAPTURED, 0.0)
-        return self._read_only or ("" if has_room else self._upkeep.stuck)
-
-    def _wait_for_sealing(self) -> None:
-        """Hold writers back while too many moments wait: memory is bounded by them."""
-        if not self._state.wait_for_room(_MAX_CAPTURED, 0.0 if self._upkeep.stuck else _SEALING_WAIT_S):
-            if self._upkeep.stuck:
-                raise StorageFull(self._upkeep.stuck)
-            raise Overloaded("the shard is still writing earlier segments to disk; try again")

@@ -27,7 +27,7 @@ def link_snapshot(source: Path, target: Path, manifest: Manifest, log_files: Seq
                 (draft / name).mkdir(parents=True)
             for entry in manifest.segments:
                 _link_files(source, draft, f"segments/{entry.name}")
-                for index in entry.indexes:
+                for index in entry.index_folders:
                     _link_files(source, draft, f"indexes/{index}")
                 if entry.tombstones is not None:
                     name = entry.tombstones.file

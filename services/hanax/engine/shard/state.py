@@ -93,6 +93,11 @@ class ShardState:
             self.current = View(view.sequence, (*view.segments, SegmentView(self._growing, 0)))
             return True
 
+    def go_by(self, schema: Schema) -> None:
+        """What segments that begin from now on index of the metadata. The vector columns are the same."""
+        with self._lock:
+            self._schema = schema
+
     def forget(self) -> None:
         """When the shard is closed: let go of memory and mapped files now, not at a garbage collection."""
         with self._lock:

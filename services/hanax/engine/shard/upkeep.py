@@ -38,11 +38,12 @@ class Upkeep:
         self.seal_job = Job(background, f"seal {name}", self._seal)
         self.merge_job = Job(background, f"merge {name}", self._merge, long=True)
         self.index_job = Job(background, f"index {name}", self._index, long=True)
+        self.metadata_job = Job(background, f"index metadata {name}", self._index_metadata, long=True)
 
     def begin(self) -> None:
         """After opening."""
         self.merge_job.ask()
-        self.index_job.ask()
+        self._ask_for_indexes()
         self._await_quiet()
 
     def close(self) -> None:
@@ -83,8 +84,13 @@ class Upkeep:
 
     def reindex(self) -> None:
         """Something else is wanted of the indexes."""
-        self._maintenance.cancel_build()
+        self._maintenance.vectors.cancel()
         self.index_job.ask()
+
+    def reindex_metadata(self) -> None:
+        """Other fields of the metadata are pinned."""
+        self._maintenance.metadata.cancel()
+        self.metadata_job.ask()
 
     def wait_until_indexed(self, timeout_s: float) -> bool:
         """False when time is up, or when the shard was closed."""
@@ -102,7 +108,7 @@ class Upkeep:
         with self._changed:
             self._sealed_at = time.monotonic()
         self.merge_job.ask()
-        self.index_job.ask()
+        self._ask_for_indexes()
         self._await_quiet()
         self._tell()
         return more
@@ -113,17 +119,27 @@ class Upkeep:
         finally:
             self._tell()
         if merged:
-            self.index_job.ask()
+            self._ask_for_indexes()
         return merged
 
     def _index(self) -> bool:
         try:
-            indexed = self._maintenance.index()
+            indexed = self._maintenance.vectors.step()
         finally:
             self._tell()
         if not indexed and self._is_quiet():
             self.merge_job.ask()
         return indexed
+
+    def _index_metadata(self) -> bool:
+        try:
+            return self._maintenance.metadata.step()
+        finally:
+            self._tell()
+
+    def _ask_for_indexes(self) -> None:
+        self.index_job.ask()
+        self.metadata_job.ask()
 
     def _is_quiet(self) -> bool:
         return time.monotonic() - self._sealed_at >= _QUIET_S

@@ -24,11 +24,18 @@ class TombstoneFile:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEntry:
-    """indexes: names of the folders of its indexes. Manifests written before there were any have none."""
+    """indexes: names of the folders of its vector indexes. metadata_index: of the folder of that which takes
+    the place of the segment's own, empty for none. Manifests written before there were any have neither.
+    """
 
     name: str
     tombstones: TombstoneFile | None
     indexes: tuple[str, ...] = ()
+    metadata_index: str = ""
+
+    @property
+    def index_folders(self) -> tuple[str, ...]:
+        return (*self.indexes, self.metadata_index) if self.metadata_index else self.indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Manifest:
                     "tombstones": dead
                     and {"file": dead.file, "checksum": dead.checksum, "bytes": dead.bytes},
                     "indexes": list(entry.indexes),
+                    "metadata_index": entry.metadata_index,
                 }
             )
         write_document(
@@ -75,6 +83,7 @@ class Manifest:
                     entry["name"],
                     TombstoneFile(**entry["tombstones"]) if entry["tombstones"] else None,
                     tuple(entry.get("indexes", ())),
+                    entry.get("metadata_index", ""),
                 )
                 for entry in body["segments"]
             ),

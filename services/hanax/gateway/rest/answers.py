@@ -19,7 +19,7 @@ from hanax.gateway.collections import Described, Listed, ShardState
 from hanax.gateway.envelope import wrap_data, wrap_error
 from hanax.gateway.hits import Hit
 from hanax.gateway.records import Record
-from hanax.gateway.rest.indexing import render_index, render_totals
+from hanax.gateway.rest.indexing import render_index, render_metadata, render_totals
 from hanax.rpc.errors import http_status
 
 PROTOCOL: Final = "rest"
@@ -94,10 +94,12 @@ def render_listed(listed: Listed) -> dict[str, Any]:
 
 
 def render_described(described: Described) -> dict[str, Any]:
+    told = [shard.answer for shard in described.shards]
     return {
         **render_listed(described.listed),
         "points": described.points,
-        "index_totals": render_totals([shard.answer for shard in described.shards]),
+        "index_totals": render_totals(told),
+        "metadata_indexes": render_metadata(told),
         "shard_states": [_render_shard(shard) for shard in described.shards],
     }
 

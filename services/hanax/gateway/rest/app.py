@@ -45,7 +45,7 @@ def build_app(services: Services, max_inflight: int, lifespan: Lifespan) -> Fast
     )
     app.include_router(collection_routes(services.collections))
     app.include_router(alias_routes(services.aliases))
-    app.include_router(search_routes(services.searches))
+    app.include_router(search_routes(services.searches, services.group_searches))
     app.include_router(aggregate_routes(services.aggregates))
     app.include_router(read_routes(services.queries))
     app.include_router(write_routes(services.points, services.metadata_changes))

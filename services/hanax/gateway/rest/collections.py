@@ -8,8 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.core.index_specs import Indexing
-from hanax.core.specs import CollectionSpec
+from hanax.core.specs import CollectionChange, CollectionSpec
 from hanax.gateway.collections import Collections
 from hanax.gateway.requests import parse_change
 from hanax.gateway.rest import schemas
@@ -33,11 +32,13 @@ _NEW: Final = {
         "quantisation": {"type": "int8"},
         "target_recall": 0.98,
     },
+    "with_words": {"name": "notes", "dimension": 384, "payload_indexes": {"title": "text"}},
 }
 _CHANGES: Final[dict[str, dict[str, Any]]] = {
     "recall": {"target_recall": 0.99},
     "index": {"index": {"type": "ivf"}, "quantisation": {"type": "product", "bits": 4}},
     "chosen_automatically": {"index": {"type": "auto"}, "quantisation": None, "target_recall": None},
+    "metadata_fields": {"payload_indexes": {"title": "text", "raw": "none"}},
 }
 
 
@@ -53,9 +54,9 @@ def collection_routes(collections: Collections) -> APIRouter:
     async def create_collection(request: Request) -> Response:
         """Create a collection, ready for points on return.
 
-        How it is indexed may change later, see PATCH; all else is fixed for its life. 409
-        collection_exists, 409 alias_exists, 404 model_not_found, 409 model_conflict, 504 when it is
-        declared but not served in time.
+        How its vectors and metadata are indexed may change later, see PATCH; all else is fixed for its
+        life. 409 collection_exists, 409 alias_exists, 404 model_not_found, 409 model_conflict, 504 when it
+        is declared but not served in time.
         """
         spec = await read_request(request, CollectionSpec)
         described = await collections.create(call_of(request), spec)
@@ -75,13 +76,15 @@ def collection_routes(collections: Collections) -> APIRouter:
     @router.patch(
         "/{name}",
         response_model=schemas.Envelope[schemas.CollectionDescription],
-        openapi_extra=json_body(Indexing, **_CHANGES),
+        openapi_extra=json_body(CollectionChange, **_CHANGES),
     )
     async def change_collection(request: Request, name: str) -> Response:
-        """Change index, quantisation or target_recall; what is left out stays, null is the default.
+        """Change index, quantisation, target_recall or payload_indexes; what is left out stays.
 
-        Answered once every shard goes by it. Segments are rebuilt in the background: their old indexes
-        serve until then, and `index_totals.settled` says when all are built. 404 collection_not_found.
+        Each is replaced whole: payload_indexes is the new mapping, and null is the default of
+        quantisation and target_recall. Answered once every shard goes by it. Segments are rebuilt in the
+        background: their old indexes serve until then, and `index_totals.settled` says when all indexes
+        of vectors are built. 404 collection_not_found.
         """
         change = parse_change(await read_json(request))
         return answer(request, render_described(await collections.update(call_of(request), name, change)))

@@ -1,4 +1,7 @@
-"""How a collection is indexed, as its shards tell it: segment by segment, and in sum."""
+"""How a collection's vectors and metadata are indexed, as its shards tell it: segment by segment, and in sum.
+
+Sums are None while a shard does not answer: part of a sum would pass for the whole.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import Any
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import HanaxError
+from hanax.core.limits import MAX_FIELDS_TOLD
+
+Answers = Sequence[pb.DescribeResponse | HanaxError]
 
 
 def render_index(index: pb.SegmentIndex) -> dict[str, Any]:
@@ -26,13 +32,11 @@ def render_index(index: pb.SegmentIndex) -> dict[str, Any]:
     }
 
 
-def render_totals(answers: Sequence[pb.DescribeResponse | HanaxError]) -> dict[str, Any] | None:
-    """None while a shard does not answer: part of a sum would pass for the whole."""
-    told: list[pb.DescribeResponse] = []
-    for answer in answers:
-        if isinstance(answer, HanaxError):
-            return None
-        told.append(answer)
+def render_totals(answers: Answers) -> dict[str, Any] | None:
+    """The indexes of vectors."""
+    told = _told(answers)
+    if told is None:
+        return None
     indexes = [index for shard in told for index in shard.indexes]
     states = Counter(index.state for index in indexes)
     return {
@@ -45,6 +49,32 @@ def render_totals(answers: Sequence[pb.DescribeResponse | HanaxError]) -> dict[s
         "live_recall": _mean((shard.live_recall, shard.live_recall_samples) for shard in told),
         "live_recall_samples": sum(shard.live_recall_samples for shard in told),
     }
+
+
+def render_metadata(answers: Answers) -> dict[str, Any] | None:
+    """The indexes of metadata. Shards have the same fields in common, so that those are not summed."""
+    told = _told(answers)
+    if told is None:
+        return None
+    parts = [shard.metadata for shard in told]
+    left_out = sorted({field for part in parts for field in part.left_out})
+    return {
+        "fields": max((part.fields for part in parts), default=0),
+        "fields_left_out": left_out[:MAX_FIELDS_TOLD],
+        "field_limit_reached": any(part.field_limit_reached for part in parts),
+        "rows_without_index": sum(part.unindexed_rows for part in parts),
+        "bytes": sum(part.bytes for part in parts),
+    }
+
+
+def _told(answers: Answers) -> list[pb.DescribeResponse] | None:
+    """What all shards tell, or None."""
+    told: list[pb.DescribeResponse] = []
+    for answer in answers:
+        if isinstance(answer, HanaxError):
+            return None
+        told.append(answer)
+    return told
 
 
 def _per_vector(indexes: Sequence[pb.SegmentIndex]) -> float | None:

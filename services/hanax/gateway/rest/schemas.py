@@ -108,6 +108,21 @@ class IndexTotals(BaseModel):
     live_recall_samples: int
 
 
+class MetadataIndexes(BaseModel):
+    """Of sealed segments. A filter on what no index knows is right as well: it looks at the points."""
+
+    fields: Annotated[int, Field(description="distinct fields with an index, in the shard that has most")]
+    fields_left_out: Annotated[
+        list[str],
+        Field(description="without an index in some segment: pinned to none, or too large; 256 at most"),
+    ]
+    field_limit_reached: Annotated[
+        bool, Field(description="a segment has more than 256 fields: the others have no index there")
+    ]
+    rows_without_index: Annotated[int, Field(description="rows of segments that older versions wrote")]
+    bytes: int
+
+
 class Shard(BaseModel):
     shard: int
     node: str
@@ -130,6 +145,9 @@ class Shard(BaseModel):
 class CollectionDescription(Collection):
     points: Annotated[int | None, Field(description="null while a shard does not answer")]
     index_totals: Annotated[IndexTotals | None, Field(description="null while a shard does not answer")]
+    metadata_indexes: Annotated[
+        MetadataIndexes | None, Field(description="null while a shard does not answer")
+    ]
     shard_states: list[Shard]
 
 

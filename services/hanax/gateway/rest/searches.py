@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.gateway.aggregates import Aggregates
+from hanax.gateway.group_searches import GroupSearches
 from hanax.gateway.query_requests import (
     BatchSearchRequest,
     DistinctRequest,
@@ -28,7 +29,7 @@ _FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
 _VECTOR: Final = [0.1, 0.2, 0.3]
 
 
-def search_routes(searches: Searches) -> APIRouter:
+def search_routes(searches: Searches, group_searches: GroupSearches) -> APIRouter:
     router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], responses=ERRORS)
 
     @router.post(
@@ -75,7 +76,7 @@ def search_routes(searches: Searches) -> APIRouter:
     async def search_groups(request: Request) -> Response:
         """The nearest values of a metadata field, with the nearest points of each."""
         asked = await read_request(request, GroupSearchRequest)
-        result = await searches.search_groups(call_of(request), asked)
+        result = await group_searches.search(call_of(request), asked)
         groups = [
             {"value": orjson.Fragment(group.value), "results": [render_hit(hit) for hit in group.hits]}
             for group in result.groups

@@ -1217,6 +1217,45 @@ class SegmentIndex(_message.Message):
 Global___SegmentIndex: _TypeAlias = SegmentIndex  # noqa: Y015
 
 @_typing.final
+class MetadataIndexes(_message.Message):
+    """The indexes of metadata of all sealed segments of a shard together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    FIELD_LIMIT_REACHED_FIELD_NUMBER: _builtins.int
+    UNINDEXED_ROWS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    fields: _builtins.int
+    """Dotted fields that are indexed in some segment."""
+    field_limit_reached: _builtins.bool
+    """A segment has more fields than are indexed; others are left out too."""
+    unindexed_rows: _builtins.int
+    """Of segments that older versions wrote."""
+    bytes: _builtins.int
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those that are not in some segment, pinned to none or too large: the first 256 by name."""
+
+    def __init__(
+        self,
+        *,
+        fields: _builtins.int = ...,
+        left_out: _abc.Iterable[_builtins.str] | None = ...,
+        field_limit_reached: _builtins.bool = ...,
+        unindexed_rows: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "field_limit_reached", b"field_limit_reached", "fields", b"fields", "left_out", b"left_out", "unindexed_rows", b"unindexed_rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetadataIndexes: _TypeAlias = MetadataIndexes  # noqa: Y015
+
+@_typing.final
 class DescribeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1234,6 +1273,7 @@ class DescribeResponse(_message.Message):
     INDEX_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     LIVE_RECALL_FIELD_NUMBER: _builtins.int
     LIVE_RECALL_SAMPLES_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     points: _builtins.int
     deleted_rows: _builtins.int
     segments: _builtins.int
@@ -1252,6 +1292,8 @@ class DescribeResponse(_message.Message):
     live_recall_samples: _builtins.int
     @_builtins.property
     def indexes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SegmentIndex]: ...
+    @_builtins.property
+    def metadata(self) -> Global___MetadataIndexes: ...
     def __init__(
         self,
         *,
@@ -1269,10 +1311,11 @@ class DescribeResponse(_message.Message):
         index_memory_bytes: _builtins.int = ...,
         live_recall: _builtins.float | None = ...,
         live_recall_samples: _builtins.int = ...,
+        metadata: Global___MetadataIndexes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall", "live_recall", b"live_recall"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall", "live_recall", b"live_recall", "metadata", b"metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall", "covered_sequence", b"covered_sequence", "deleted_rows", b"deleted_rows", "disk_bytes", b"disk_bytes", "generation", b"generation", "growing_rows", b"growing_rows", "index_memory_bytes", b"index_memory_bytes", "indexes", b"indexes", "last_sequence", b"last_sequence", "live_recall", b"live_recall", "live_recall_samples", b"live_recall_samples", "log_bytes", b"log_bytes", "points", b"points", "read_only_reason", b"read_only_reason", "segments", b"segments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall", "covered_sequence", b"covered_sequence", "deleted_rows", b"deleted_rows", "disk_bytes", b"disk_bytes", "generation", b"generation", "growing_rows", b"growing_rows", "index_memory_bytes", b"index_memory_bytes", "indexes", b"indexes", "last_sequence", b"last_sequence", "live_recall", b"live_recall", "live_recall_samples", b"live_recall_samples", "log_bytes", b"log_bytes", "metadata", b"metadata", "points", b"points", "read_only_reason", b"read_only_reason", "segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__live_recall: _TypeAlias = _typing.Literal["live_recall"]  # noqa: Y015
     _WhichOneofArgType__live_recall: _TypeAlias = _typing.Literal["_live_recall", b"_live_recall"]  # noqa: Y015

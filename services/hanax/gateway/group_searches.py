@@ -1,0 +1,86 @@
+"""Searches by groups: the nearest values of a metadata field, and the nearest points of each.
+
+Groups are ranked by their nearest points, so that a point that is itself searched for is left out by the
+shards, not by the merge. `grouping` tells why two rounds of questions are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from citadel.vector.v1 import shard_pb2 as pb
+from hanax.core.routing import CollectionRoute
+from hanax.gateway.calls import Call
+from hanax.gateway.examples import Examples
+from hanax.gateway.grouping import Group, best_groups, values_to_ask
+from hanax.gateway.hits import Scale
+from hanax.gateway.points_filters import without_points
+from hanax.gateway.query_requests import GroupSearchRequest
+from hanax.gateway.shards import refer
+from hanax.gateway.upstreams import Upstreams
+from hanax.gateway.vectors import float32_le
+from hanax.gateway.wishes import question_of
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedResult:
+    """Groups by the falling score of their best hit. truncated: the model read the text in part."""
+
+    groups: list[Group]
+    truncated: bool
+
+
+class GroupSearches:
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._via = upstreams
+        self._examples = Examples(upstreams)
+
+    async def search(self, call: Call, request: GroupSearchRequest) -> GroupedResult:
+        """The nearest groups. The groups are found first; then shards that told too little of them are
+        asked again for theirs.
+
+        Raises CollectionNotFound, PointNotFound, an InvalidArgument, what embedding raises, Unavailable or
+        DeadlineExceeded.
+        """
+        with self._via.metrics.operation("search_groups", request.collection):
+            route = self._via.routing.collection(request.collection)
+            question = question_of(request, route)
+            question.limit = request.group_size
+            query = await self._examples.query(call, route, request)
+            question.filter_json = without_points(
+                request.filter, [point for point in query.points if point is not None]
+            )
+            question.queries_float32_le = float32_le(query.matrix)
+            asked = pb.SearchGroupsRequest(search=question, field=request.group_by, groups=request.limit)
+            answers = await self._ask(call, route, asked, {shard.shard: () for shard in route.shards})
+            scale = Scale(route.spec.metric, request.score_threshold)
+            found = best_groups(list(answers.values()), request.limit, request.group_size, scale)
+            missing = values_to_ask(answers, found, request.limit)
+            if missing:
+                more = await self._ask(call, route, asked, missing)
+                parts = [*answers.values(), *more.values()]
+                chosen = frozenset(group.value for group in found)
+                found = best_groups(parts, request.limit, request.group_size, scale, chosen)
+            return GroupedResult(found, query.truncated[0])
+
+    async def _ask(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        asked: pb.SearchGroupsRequest,
+        values: Mapping[int, Sequence[bytes]],
+    ) -> dict[int, pb.SearchGroupsResponse]:
+        """The answers of the shards in `values`, for these values of the field; for none: for the nearest."""
+        questions = {shard: _addressed(asked, refer(route, shard), among) for shard, among in values.items()}
+        answers = await self._via.shards.ask(call, route, lambda stub: stub.SearchGroups, questions)
+        call.engine_s += max(answer.shard_seconds for answer in answers)
+        return dict(zip(questions, answers, strict=True))
+
+
+def _addressed(
+    asked: pb.SearchGroupsRequest, ref: pb.ShardRef, values: Sequence[bytes]
+) -> pb.SearchGroupsRequest:
+    copy = pb.SearchGroupsRequest(ref=ref, values_json=values)
+    copy.MergeFrom(asked)
+    return copy
