@@ -1,0 +1,1 @@
+"""The Kubernetes operator: collections and models as custom resources, reconciled into workloads and routes."""
