@@ -6,27 +6,28 @@ the queries that it answered is its recall, so that no answer that was timed goe
 
 from __future__ import annotations
 
+import math
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from benchmarks.filter.cases import Case, Points, cases_of, points_of
-from benchmarks.filter.contestants import CONTESTANTS, Contestant, Searcher
+from benchmarks.filter.workers import Worker, started
 
-_BLOCK: Final = 20
-# Tried at every effort of a ladder, to see where it ends; a contestant without one tries a block.
+# So many that the processor's caches, which the others had, matter little to the median.
+_BLOCK: Final = 100
+# Tried at every effort of a ladder, to see where it ends; a contestant without one tries less.
 _TRIED: Final = 60
+_TRIED_ALONE: Final = 20
 _ROUNDS: Final = 3
 _SEED: Final = 10
 # An effort that found so much of them is the last that is timed.
 _ENOUGH_RECALL: Final = 0.995
-# Timed searches of one contestant in one case take no longer than this, and a block.
+# Timed searches of one contestant in one case take no longer than this, and one query.
 _BUDGET_S: Final = 4.0
 
 
@@ -48,15 +49,13 @@ def run(names: Sequence[str], quick: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     random = Random(_SEED)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        opened: list[tuple[Contestant, Searcher]] = []
+        workers: list[Worker] = []
         for name in names:
-            started = time.perf_counter()
-            contestant = CONTESTANTS[name]
-            opened.append((contestant, stack.enter_context(contestant.open(points, folder))))
-            print(f"{contestant.name}: built in {time.perf_counter() - started:.0f} s", flush=True)
+            begun = time.perf_counter()
+            workers.append(stack.enter_context(started(name, quick)))
+            print(f"{workers[-1].contestant.name}: built in {time.perf_counter() - begun:.0f} s", flush=True)
         for case in cases_of(points, quick):
-            timed = [_Timed(contestant, searcher, case, points) for contestant, searcher in opened]
+            timed = [_Timed(worker, case, points) for worker in workers]
             order, queries = list(timed), range(len(case.filters))
             for _ in range(_ROUNDS):
                 for first in range(0, len(queries), _BLOCK):
@@ -72,16 +71,16 @@ def run(names: Sequence[str], quick: bool) -> list[dict[str, Any]]:
 class _Timed:
     """One contestant in one case."""
 
-    def __init__(self, contestant: Contestant, searcher: Searcher, case: Case, points: Points) -> None:
-        self._contestant, self._searcher = contestant, searcher
-        self._case, self._points = case, points
-        self._filters = [searcher.prepare(expression) for expression in case.filters]
+    def __init__(self, worker: Worker, case: Case, points: Points) -> None:
+        self._worker, self._case, self._points = worker, case, points
+        worker.prepare(case.filters)
         self._left_s = _BUDGET_S
         self._efforts: list[_Effort] = []
-        first = range(_TRIED if len(contestant.efforts) > 1 else _BLOCK)[: len(self._filters)]
-        for effort in contestant.efforts:
+        efforts = worker.contestant.efforts
+        first = range(_TRIED if len(efforts) > 1 else _TRIED_ALONE)[: len(case.filters)]
+        for effort in efforts:
             tried = _Effort(effort)
-            self._search(tried, first)
+            self._search(tried, first, math.inf)
             # The first searches after others had the caches.
             tried.seconds.clear()
             self._efforts.append(tried)
@@ -92,29 +91,23 @@ class _Timed:
         """A block of queries at every effort, unless enough time went into this case."""
         if self._left_s > 0:
             for effort in self._efforts:
-                self._left_s -= self._search(effort, numbers)
+                self._left_s -= self._search(effort, numbers, self._left_s)
 
-    def _search(self, effort: _Effort, numbers: Sequence[int]) -> float:
+    def _search(self, effort: _Effort, numbers: Sequence[int], most_s: float) -> float:
         """Seconds that it took."""
-        self._searcher.set_effort(effort.effort)
-        answers = []
-        before = len(effort.seconds)
-        for number in numbers:
-            started = time.perf_counter()
-            answer = self._searcher.search(number, self._filters[number], effort.effort)
-            effort.seconds.append(time.perf_counter() - started)
-            answers.append(answer)
-        for number, answer in zip(numbers, answers, strict=True):
-            rows = self._searcher.rows(answer)
+        timed = self._worker.search(effort.effort, numbers, most_s)
+        effort.seconds += timed.seconds
+        # Fewer are answered than asked where the time was up.
+        for number, rows in zip(numbers, timed.rows, strict=False):
             effort.short += len(rows) < self._case.wanted(number)
             if number not in effort.hits:
                 effort.hits[number] = self._case.hits(self._points, number, rows)
-        return sum(effort.seconds[before:])
+        return sum(timed.seconds)
 
     def entry(self) -> dict[str, Any]:
         return {
             "part": "search",
-            "contestant": self._contestant.name,
+            "contestant": self._worker.contestant.name,
             "kind": self._case.kind,
             "share": self._case.share,
             "few": self._case.is_few,
