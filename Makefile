@@ -69,13 +69,17 @@ check-rooms:
 
 check-generated:
 	@$(BIN)/python scripts/gen_protos.py --check
+	@$(BIN)/python scripts/gen_crds.py --check
+	@$(BIN)/python scripts/gen_chart_goldens.py --check
 
 fmt: setup ## Format the code and fix what can be fixed alone
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-gen: setup ## Write the generated files: protos/python
+gen: setup ## Write the generated files: protos/python, crds and their reference page, the chart's goldens
 	@$(BIN)/python scripts/gen_protos.py
+	@$(BIN)/python scripts/gen_crds.py
+	@$(BIN)/python scripts/gen_chart_goldens.py
 
 # --- measure ---------------------------------------------------------------------------------
 

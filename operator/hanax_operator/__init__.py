@@ -1,1 +1,1 @@
-"""The Kubernetes operator: collections and models as custom resources, reconciled into workloads and routes."""
+"""The Kubernetes operator: collections and models, from custom resources to workloads and routes."""

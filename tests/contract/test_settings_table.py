@@ -26,7 +26,7 @@ PROCESSES = {
 
 
 def written(default: Any) -> str:
-    return "" if default is None else f"`{default}`"
+    return "" if default in (None, "") else f"`{default}`"
 
 
 def settings_table() -> str:

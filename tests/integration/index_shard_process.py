@@ -205,7 +205,7 @@ class IndexShardProcess:
 
     def connect(self) -> None:
         """Wait until it listens and is ready."""
-        serving = wait_until("the process serves", self._serving)
+        serving = wait_until("the process serves", self.serving)
         self.address = f"127.0.0.1:{serving['port']}"
         self.metrics = f"http://127.0.0.1:{serving['metrics_port']}"
         self._clients = ExitStack()
@@ -262,7 +262,8 @@ class IndexShardProcess:
             self.process.kill()
             self.process.wait()
 
-    def _serving(self) -> dict[str, Any] | None:
+    def serving(self) -> dict[str, Any] | None:
+        """What it logged of its ports, once it listens."""
         assert self.process is not None
         assert self.process.poll() is None, self._log.read_text()
         return next((entry for entry in self.logged() if entry["event"] == "serving"), None)

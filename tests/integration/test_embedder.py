@@ -284,6 +284,15 @@ def test_the_hash_backend_answers(hashing: EmbedderProcess) -> None:
     assert list(answer.tokens) == [2, 2, 2]
 
 
+def test_a_model_is_served_under_the_name_it_is_given(launch: Callable[..., EmbedderProcess]) -> None:
+    named = launch(embedder_backend="hash", embedder_name="minilm")
+    named.logged("ready")
+    (model,) = named.stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=CALL_S).models
+    answer = named.embed("a text", model="minilm")
+    assert (model.name, answer.model) == ("minilm", "minilm")
+    assert error_of(lambda: named.embed("a text", model="hash-384")).code == "model_not_found"
+
+
 def test_requests_of_many_callers_at_once(hashing: EmbedderProcess) -> None:
     texts = [f"text number {number}" for number in range(300)]
 

@@ -30,7 +30,9 @@ HanaxError
 ├── FailedPrecondition        right in itself, at odds with the state of things
 │   ├── ModelConflict
 │   ├── VersionConflict
-│   └── CollectionHasAliases
+│   ├── CollectionHasAliases
+│   ├── CollectionSuspended
+│   └── RoutingTableTooLarge
 ├── ResourceExhausted         come back later
 │   ├── Overloaded
 │   └── StorageFull
@@ -188,6 +190,18 @@ class CollectionHasAliases(FailedPrecondition):
     """A collection that aliases point to is to be deleted; details name them."""
 
     code = "collection_has_aliases"
+
+
+class CollectionSuspended(FailedPrecondition):
+    """The collection's data is kept, but no shard of it is open until it is resumed."""
+
+    code = "collection_suspended"
+
+
+class RoutingTableTooLarge(FailedPrecondition):
+    """A table with one more collection would not fit where readers look for it; details say the sizes."""
+
+    code = "routing_table_too_large"
 
 
 class ResourceExhausted(HanaxError):

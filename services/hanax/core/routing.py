@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from hanax.core.errors import CollectionSuspended
 from hanax.core.index_specs import Spec
 from hanax.core.limits import MAX_ALIASES, SLOTS
 from hanax.core.specs import CollectionName, CollectionSpec
@@ -39,12 +40,16 @@ class ShardRoute(Spec):
 
 
 class CollectionRoute(Spec):
-    """`uid` tells this collection from an earlier one of the same name, `generation` its specs apart."""
+    """`uid` tells this collection from an earlier one of the same name, `generation` its specs apart.
+
+    suspended: no shard is open; all data stays where it is.
+    """
 
     uid: CollectionUid
     generation: int = Field(1, ge=1)
     spec: CollectionSpec
     created_at_us: int = 0
+    suspended: bool = False
     shards: tuple[ShardRoute, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -69,6 +74,14 @@ class CollectionRoute(Spec):
             shard.shard for shard in self.shards for _ in range(shard.first_slot, shard.last_slot + 1)
         )
 
+    def check_resumed(self) -> None:
+        """Raises CollectionSuspended for a collection that is not to be served."""
+        if self.suspended:
+            raise CollectionSuspended(
+                f"collection {self.spec.name!r} is suspended: its data is kept, and served once resumed",
+                collection=self.spec.name,
+            )
+
 
 class DeletedCollection(Spec):
     """Its data may be removed, wherever it still lies."""
@@ -91,12 +104,22 @@ class Aliases(Spec):
 
 
 class ModelRoute(Spec):
-    """An embedding model and the gRPC addresses that serve it."""
+    """An embedding model and who serves it.
+
+    endpoints: host:port of embedders where the protocol is grpc, URLs otherwise. timeout_s, max_attempts: of
+    one request; None: what the caller's deadline leaves. weight: its share beside other models, 1 is even.
+    """
 
     name: str
     dimension: int = Field(ge=1)
     max_tokens: int = Field(ge=1)
     endpoints: tuple[str, ...] = Field(min_length=1)
+    protocol: Literal["grpc", "openai", "tei", "cohere", "ollama"] = "grpc"
+    pattern: Literal["real_time", "bulk_only", "hybrid"] = "real_time"
+    timeout_s: float | None = Field(None, gt=0)
+    max_attempts: int | None = Field(None, ge=1)
+    weight: float = Field(1.0, ge=0.1, le=10)
+    load_balancing: Literal["round_robin", "least_connections", "weighted", "health_based"] = "round_robin"
 
 
 class RoutingTable(Spec):
@@ -153,6 +176,8 @@ class RoutingTable(Spec):
     def assigned_to(self, node: str) -> Iterator[tuple[CollectionRoute, ShardRoute]]:
         """Every shard replica that the node should have open."""
         for route in self.collections:
+            if route.suspended:
+                continue
             for shard in route.shards:
                 if node in shard.replicas:
                     yield route, shard

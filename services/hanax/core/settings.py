@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Of the gateway and of index-shards alike.
+_ROUTING_FILE: Final = "the routing table to follow"
+_ROUTING_CONFIGMAP: Final = (
+    "ConfigMap that holds the routing table, followed in place of the file; empty: the file"
+)
+_NAMESPACE: Final = "namespace of the ConfigMaps and VectorCollections; empty: the service account's"
 
 
 class Settings(BaseSettings):
@@ -32,10 +39,12 @@ class ShardSettings(Settings):
     shard_host: str = Field("127.0.0.1", description="address the shard's gRPC server listens on")
     shard_port: int = Field(9101, ge=0, le=65535, description="port of the shard's gRPC server; 0: any")
     shard_metrics_port: int = Field(
-        9201, ge=0, le=65535, description="port of the shard's /metrics, /health and /ready; 0: any"
+        9201, ge=0, le=65535, description="port of the shard's /metrics, /health, /ready and /state; 0: any"
     )
     shard_threads: int = Field(8, ge=1, le=256, description="requests a shard works on at once")
-    routing_file: Path = Field(Path(".hanax/routing.json"), description="the routing table to follow")
+    routing_file: Path = Field(Path(".hanax/routing.json"), description=_ROUTING_FILE)
+    routing_configmap: str = Field("", description=_ROUTING_CONFIGMAP)
+    namespace: str = Field("", description=_NAMESPACE)
     data_dir: Path = Field(Path(".hanax"), description="where data is kept")
     segment_max_rows: int = Field(65_536, ge=16, description="rows at which a growing segment is sealed")
     segment_max_bytes: int = Field(
@@ -66,6 +75,7 @@ class EmbedderSettings(Settings):
         description="port of the embedder's /metrics, /health and /ready; 0: any",
     )
     embedder_model: str = Field("all-MiniLM-L6-v2", description="model served, by name or local path")
+    embedder_name: str = Field("", description="name it is served under; empty: the model's own")
     embedder_backend: Literal["torch", "hash"] = Field(
         "torch", description="torch: sentence-transformers; hash: deterministic, carries no meaning"
     )
@@ -79,8 +89,17 @@ class EmbedderSettings(Settings):
 class GatewaySettings(Settings):
     gateway_host: str = Field("127.0.0.1", description="address the gateway's REST API listens on")
     gateway_port: int = Field(8000, ge=0, le=65535, description="port of the gateway's REST API; 0: any")
-    routing_file: Path = Field(Path(".hanax/routing.json"), description="the routing table to follow")
-    catalog_dir: Path = Field(Path(".hanax/catalog"), description="where collections are declared")
+    routing_file: Path = Field(Path(".hanax/routing.json"), description=_ROUTING_FILE)
+    routing_configmap: str = Field("", description=_ROUTING_CONFIGMAP)
+    namespace: str = Field("", description=_NAMESPACE)
+    catalog: Literal["folder", "cluster"] = Field(
+        "folder",
+        description="where collections are declared. folder: HANAX_CATALOG_DIR; cluster: VectorCollections",
+    )
+    catalog_dir: Path = Field(Path(".hanax/catalog"), description="folder of declared collections")
+    aliases_configmap: str = Field(
+        "", description="ConfigMap that holds the aliases of a catalog in the cluster; it has to be there"
+    )
     request_timeout_s: float = Field(10.0, gt=0, le=600, description="a request's deadline, retries included")
     embed_timeout_s: float = Field(60.0, gt=0, le=600, description="deadline of a request that embeds texts")
     create_timeout_s: float = Field(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -118,9 +119,10 @@ class Embedder:
         )
         queue = TextQueue(backend, limits, self._metrics, time.monotonic)
         self._queue = queue
-        self._servicer.serve(backend.info, queue)
+        model = replace(backend.info, name=self._settings.embedder_name or backend.info.name)
+        self._servicer.serve(model, queue)
         self._server.set_ready(True)
-        log.info("ready", model=backend.info.name, seconds=round(time.monotonic() - started, 3))
+        log.info("ready", model=model.name, seconds=round(time.monotonic() - started, 3))
         queue.run()
         backend.close()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from citadel.vector.v1 import shard_pb2 as pb
+from hanax.core.catalog import CatalogEntry
 from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, Unavailable
 from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.specs import CollectionChange, CollectionSpec
@@ -22,7 +23,6 @@ from hanax.gateway.metrics import Metrics
 from hanax.gateway.requests import change_spec
 from hanax.gateway.routing import Routing
 from hanax.gateway.shards import Shards, for_each_shard
-from hanax.runtime.catalog_folder import CatalogEntry
 
 _NAME_FORM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -30,7 +30,7 @@ _NAME_FORM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DESCRIBE_TIMEOUT_S: Final = 2.0
 _OPEN_POLL_S: Final = 0.02
 
-State = Literal["ready", "degraded", "pending"]
+State = Literal["ready", "degraded", "pending", "suspended"]
 
 
 class Catalog(Protocol):
@@ -46,7 +46,7 @@ class Catalog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """`state`: ready when it is in the routing table, pending until then."""
+    """`state`: ready or suspended when it is in the routing table, pending until then."""
 
     uid: str
     spec: CollectionSpec
@@ -182,7 +182,7 @@ class Collections:
                 await self._routing.wait_for(routed, call.deadline, call.clock)
         except DeadlineExceeded:
             raise self._not_in_time(entry.spec.name, "placed on shards") from None
-        return await self._wait_until_open(call, self._routing.collection(entry.spec.name))
+        return await self._wait_until_open(call, self._routing.table.collection_by_name[entry.spec.name])
 
     async def _wait_until_open(self, call: Call, route: CollectionRoute) -> Described:
         while True:
@@ -190,6 +190,8 @@ class Collections:
             if left <= 0:
                 raise self._not_in_time(route.spec.name, "opened by every shard")
             described = await self._describe(call, route, left)
+            if described.listed.state == "suspended":
+                return described
             if described.listed.state == "ready" and all(
                 _goes_by(state.answer, route.generation) for state in described.shards
             ):
@@ -210,6 +212,11 @@ class Collections:
         )
 
     async def _describe(self, call: Call, route: CollectionRoute, timeout_s: float) -> Described:
+        aliases = self._routing.table.aliases.of(route.spec.name)
+        if route.suspended:
+            return Described(
+                Listed(route.uid, route.spec, route.created_at_us, "suspended", aliases), None, []
+            )
         probe = Call(call.request_id, call.clock)
         probe.grant(timeout_s)
         with call.waiting("shard"):
@@ -227,7 +234,6 @@ class Collections:
                 ready = False
             else:
                 points += state.answer.points
-        aliases = self._routing.table.aliases.of(route.spec.name)
         listed = Listed(route.uid, route.spec, route.created_at_us, "ready" if ready else "degraded", aliases)
         return Described(listed, points if ready else None, shards)
 
@@ -248,6 +254,7 @@ def check_name(name: str) -> None:
 
 def _listed(entry: CatalogEntry, table: RoutingTable) -> Listed:
     route = table.collection_by_name.get(entry.spec.name)
-    routed = route is not None and route.uid == entry.uid
-    aliases = table.aliases.of(entry.spec.name) if routed else []
-    return Listed(entry.uid, entry.spec, entry.created_at_us, "ready" if routed else "pending", aliases)
+    if route is None or route.uid != entry.uid:
+        return Listed(entry.uid, entry.spec, entry.created_at_us, "pending", [])
+    state: State = "suspended" if route.suspended else "ready"
+    return Listed(entry.uid, entry.spec, entry.created_at_us, state, table.aliases.of(entry.spec.name))

@@ -14,6 +14,7 @@ from citadel.vector.v1 import embedder_pb2 as pb
 from citadel.vector.v1.embedder_pb2_grpc import EmbedderServiceStub
 from hanax.core.errors import (
     DeadlineExceeded,
+    FailedPrecondition,
     Internal,
     ModelConflict,
     ModelNotFound,
@@ -61,11 +62,11 @@ class Embedding:
 
     def follow(self, table: RoutingTable) -> None:
         """Forget the embedders that a newer table no longer names."""
-        self._stubs.retain({endpoint for model in table.models for endpoint in model.endpoints})
+        self._stubs.retain(embedder_addresses(table))
 
     async def generate(self, call: Call, request: EmbeddingRequest) -> Embedded:
-        """Embed what a user sent. Raises ModelNotFound, InvalidText, TextTooLong, Overloaded,
-        Unavailable or DeadlineExceeded.
+        """Embed what a user sent. Raises ModelNotFound, FailedPrecondition for a model that is served over
+        another protocol, InvalidText, TextTooLong, Overloaded, Unavailable or DeadlineExceeded.
         """
         with self._metrics.operation("embed", None):
             texts = parse_texts(request.text)
@@ -97,6 +98,13 @@ class Embedding:
     async def _embed(
         self, call: Call, model: ModelRoute, texts: Sequence[str], normalize: bool, size: int
     ) -> Embedded:
+        if model.protocol != "grpc":
+            raise FailedPrecondition(
+                f"embedding model {model.name!r} is served over {model.protocol}, which this gateway does "
+                "not speak yet: only models that embedders of this release serve can embed texts",
+                model=model.name,
+                protocol=model.protocol,
+            )
         slots = asyncio.Semaphore(_CHUNKS_AT_ONCE)
 
         async def chunk(first: int) -> pb.EmbedResponse:
@@ -140,6 +148,11 @@ class Embedding:
                 f"embedding model {model.name!r}: {error.message}",
                 **{**error.details, "model": model.name},
             ) from None
+
+
+def embedder_addresses(table: RoutingTable) -> set[str]:
+    """host:port of every embedder; models that others serve have URLs instead."""
+    return {endpoint for model in table.models if model.protocol == "grpc" for endpoint in model.endpoints}
 
 
 def check_dimension(spec: CollectionSpec, model: ModelRoute) -> None:

@@ -12,12 +12,15 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from hanax.core.errors import FailedPrecondition, HanaxError
 from hanax.core.settings import GatewaySettings
+from hanax.gateway.collections import Catalog
 from hanax.gateway.rest.app import build_app
 from hanax.gateway.services import Services
 from hanax.runtime.catalog_folder import CatalogFolder
 from hanax.runtime.lifecycle import Shutdown
 from hanax.runtime.logs import configure_logs
+from hanax.runtime.routing_source import routing_source
 
 log = structlog.get_logger()
 
@@ -33,13 +36,16 @@ def main() -> int:
     configure_logs("gateway", settings.log_level)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     shutdown = Shutdown(settings.parent_pid)
-    services = Services(
-        settings, CatalogFolder(settings.catalog_dir), time.monotonic, lambda: time.time_ns() // 1000
-    )
+    try:
+        services = Services(settings, _catalog(settings), time.monotonic, lambda: time.time_ns() // 1000)
+        source = routing_source(settings, services.routing.apply)
+    except HanaxError as error:
+        log.error("not started", error=error.message)
+        return 1
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with services.running(settings.routing_file):
+        async with services.running(source):
             yield
 
     server = _Server(
@@ -66,6 +72,19 @@ def main() -> int:
     server.run(sockets=[socket])
     log.info("stopped")
     return 0 if server.started else 1
+
+
+def _catalog(settings: GatewaySettings) -> Catalog:
+    """Raises FailedPrecondition for a cluster's, where there is none."""
+    if settings.catalog == "folder":
+        return CatalogFolder(settings.catalog_dir)
+    # One machine has no client of the Kubernetes API, and need not wait for its import.
+    from hanax.runtime.cluster.api_server import ApiServer
+    from hanax.runtime.cluster.catalog import ClusterCatalog
+
+    if not settings.aliases_configmap:
+        raise FailedPrecondition("HANAX_ALIASES_CONFIGMAP is not set: a catalog in the cluster needs it")
+    return ClusterCatalog(ApiServer.find(settings.namespace).client(), settings.aliases_configmap)
 
 
 class _Server(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""Whether the gateway can serve: a routing table is there, and all that it names answers.
+"""Whether the gateway can serve: a routing table is there and, on one machine, all that it names answers.
 
 Asked by probes every second or so, possibly by many: one look is shared for a second.
 """
@@ -37,7 +37,11 @@ class Report:
 
 
 class Readiness:
-    def __init__(self, routing: Routing, channels: Channels, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, routing: Routing, channels: Channels, clock: Callable[[], float], wants_all: bool
+    ) -> None:
+        """wants_all: ready once all nodes and embedders answer too."""
+        self._wants_all = wants_all
         self._routing = routing
         self._channels = channels
         self._clock = clock
@@ -58,8 +62,15 @@ class Readiness:
             table = self._routing.table
         except Unavailable as error:
             return Report(error.message, {}, {})
+        if not self._wants_all:
+            return Report(OK, {}, {})
         places = [("node", node.name, node.address) for node in table.nodes]
-        places += [("model", model.name, endpoint) for model in table.models for endpoint in model.endpoints]
+        places += [
+            ("model", model.name, endpoint)
+            for model in table.models
+            if model.protocol == "grpc"
+            for endpoint in model.endpoints
+        ]
         states = await asyncio.gather(*(self._probe(address) for _, _, address in places))
         nodes: dict[str, str] = {}
         models: dict[str, str] = {}

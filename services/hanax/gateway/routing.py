@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from hanax.core.errors import CollectionNotFound, DeadlineExceeded, ModelNotFound, Unavailable
+from hanax.core.errors import (
+    CollectionNotFound,
+    DeadlineExceeded,
+    ModelNotFound,
+    Unavailable,
+)
 from hanax.core.routing import CollectionRoute, ModelRoute, RoutingTable
 
 
@@ -44,12 +49,13 @@ class Routing:
         return self._table
 
     def collection(self, name: str) -> CollectionRoute:
-        """By its name or an alias. Raises CollectionNotFound."""
+        """By its name or an alias. Raises CollectionNotFound or CollectionSuspended."""
         table = self.table
         route = table.collection_by_name.get(table.resolve(name))
         if route is None:
             shown = name if len(name) <= 63 else name[:60] + "..."
             raise CollectionNotFound(f"there is no collection {shown!r}", collection=shown)
+        route.check_resumed()
         return route
 
     def model(self, name: str) -> ModelRoute:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from hanax.core.routing import RoutingTable
 from hanax.core.settings import GatewaySettings
@@ -13,7 +12,7 @@ from hanax.gateway.aggregates import Aggregates
 from hanax.gateway.aliases import AliasNames
 from hanax.gateway.calls import Timeouts
 from hanax.gateway.collections import Catalog, Collections
-from hanax.gateway.embedding import Embedding
+from hanax.gateway.embedding import Embedding, embedder_addresses
 from hanax.gateway.group_searches import GroupSearches
 from hanax.gateway.metadata_changes import MetadataChanges
 from hanax.gateway.metrics import Metrics
@@ -25,7 +24,7 @@ from hanax.gateway.searches import Searches
 from hanax.gateway.shards import Shards
 from hanax.gateway.upstreams import Upstreams
 from hanax.rpc.channels import Channels
-from hanax.runtime.routing_file import RoutingFile
+from hanax.runtime.routing_source import RoutingSource
 
 
 class Services:
@@ -58,7 +57,9 @@ class Services:
             self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
         )
         self.aliases = AliasNames(self.routing, catalog, self.metrics, settings.create_timeout_s)
-        self.readiness = Readiness(self.routing, self._channels, clock)
+        # In a cluster each pod has probes of its own, and one that is away must not take the API with it.
+        wants_all = not settings.routing_configmap
+        self.readiness = Readiness(self.routing, self._channels, clock, wants_all)
         self._closing: set[asyncio.Task[None]] = set()
         for listener in (
             shards.follow,
@@ -69,15 +70,14 @@ class Services:
             self.routing.subscribe(listener)
 
     @asynccontextmanager
-    async def running(self, routing_file: Path) -> AsyncIterator[None]:
-        """Follow the routing file in this event loop; close every channel at the end."""
+    async def running(self, source: RoutingSource) -> AsyncIterator[None]:
+        """Follow the routing table in this event loop; close every channel at the end."""
         self.routing.attach()
-        follower = RoutingFile(routing_file, self.routing.apply)
-        await asyncio.to_thread(follower.start)
+        await asyncio.to_thread(source.start)
         try:
             yield
         finally:
-            await asyncio.to_thread(follower.stop)
+            await asyncio.to_thread(source.stop)
             for task in self._closing:
                 task.cancel()
             await self._channels.close()
@@ -85,7 +85,7 @@ class Services:
     def _follow(self, table: RoutingTable) -> None:
         """Close the channels to addresses that a newer table no longer names."""
         addresses = set(table.address_by_node.values())
-        addresses.update(endpoint for model in table.models for endpoint in model.endpoints)
+        addresses.update(embedder_addresses(table))
         task = asyncio.get_running_loop().create_task(self._channels.retain(addresses, self._channel_grace_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

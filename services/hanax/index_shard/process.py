@@ -1,7 +1,7 @@
 """The index-shard process: what it is made of, and the order in which that starts and ends.
 
-Ready means: the first routing table has been applied as far as it can be, or there is none yet. It ends on
-SIGTERM: new calls are refused, running ones get HANAX_DRAIN_GRACE_S, shards are closed.
+Ready means: the first routing table has been applied as far as it can be; on one machine also that there is
+none yet. It ends on SIGTERM: new calls are refused, running ones get HANAX_DRAIN_GRACE_S, shards are closed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hanax.engine.shard.options import ShardOptions
 from hanax.engine.shard.shard import Shard
 from hanax.index_shard.folders import DataFolder
 from hanax.index_shard.metrics import Metrics
+from hanax.index_shard.node_states import NodeStates
 from hanax.index_shard.replicas import Replicas
 from hanax.index_shard.service import ShardService
 from hanax.rpc.servers import CallObserver, RpcServer
@@ -35,7 +36,7 @@ from hanax.runtime.lifecycle import Shutdown
 from hanax.runtime.logs import configure_logs
 from hanax.runtime.memory import usable_memory_bytes
 from hanax.runtime.metrics_port import MetricsPort
-from hanax.runtime.routing_file import RoutingFile
+from hanax.runtime.routing_source import routing_source
 
 log = structlog.get_logger()
 
@@ -75,6 +76,7 @@ class IndexShard:
             settings.shard_metrics_port,
             self._metrics.registry,
             self._ready.is_set,
+            self._state,
         )
         self._folder = DataFolder(settings.data_dir)
         self._background = Background(_MAINTENANCE_THREADS)
@@ -92,7 +94,10 @@ class IndexShard:
             return Shard.open(folder, schema, indexed, self._background, _now_us)
 
         self._replicas = Replicas(settings.node_name, self._folder, open_shard, self._settled)
-        self._routing = RoutingFile(settings.routing_file, self._replicas.follow)
+        self._states = NodeStates(settings.node_name, self._replicas, time.monotonic)
+        self._routing = routing_source(settings, self._replicas.follow)
+        # In a cluster somebody always writes a table: without one there was no answer yet.
+        self._needs_table = bool(settings.routing_configmap)
         self._metrics.follow(self._replicas.all)
         service = ShardService(self._replicas, self._metrics, self._routing.look)
         add_ShardServiceServicer_to_server(service, self._server.registry)
@@ -102,7 +107,7 @@ class IndexShard:
         self._metrics_port.start()
         self._routing.start()
         log.info("serving", port=self._server.port, metrics_port=self._metrics_port.port)
-        if not self._replicas.has_table:
+        if self._replicas.revision is None and not self._needs_table:
             self._set_ready()
 
     def stop(self) -> None:
@@ -114,6 +119,9 @@ class IndexShard:
         self._background.close()
         self._folder.close()
         self._metrics_port.stop()
+
+    def _state(self) -> bytes:
+        return self._states.body()
 
     def _settled(self) -> None:
         self._metrics.keep({replica.route.spec.name for replica in self._replicas.all()})

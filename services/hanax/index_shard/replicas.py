@@ -2,8 +2,8 @@
 
 One thread compares the newest table with what is open and closes, discards and opens until both
 agree; tables that arrive meanwhile replace one another. Data that is no longer assigned is
-closed and kept; only a table that lists the collection as deleted has it removed. An open shard whose
-indexing or pinned metadata fields changed is told so; it stays open.
+closed and kept, and that of suspended collections is; only a table that lists the collection as deleted
+has it removed. An open shard whose indexing or pinned metadata fields changed is told so; it stays open.
 
 A replica that can't be opened doesn't keep the others from it: it stays failed, and every call
 to it is answered with the reason. Damage stays until the process is started again; what may pass
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -60,7 +60,7 @@ class Replica:
         return self.route.uid, self.number
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["open", "failed", "opening"]:
         return "open" if self.shard else "failed" if self.error else "opening"
 
 
@@ -101,15 +101,20 @@ class Replicas:
             self._changed.notify()
 
     @property
-    def has_table(self) -> bool:
-        return self._table is not None
+    def revision(self) -> int | None:
+        """Of the newest table; None before the first."""
+        table = self._table
+        return None if table is None else table.revision
 
     def knows(self, uid: str) -> bool:
         """Is the collection in the newest table?"""
         return uid in self._route_by_uid
 
     def find(self, name: str, uid: str, number: int) -> tuple[Shard, CollectionRoute]:
-        """The open shard. Raises CollectionNotFound, Unavailable, or why it couldn't be opened."""
+        """The open shard.
+
+        Raises CollectionNotFound, CollectionSuspended, Unavailable, or why it couldn't be opened.
+        """
         replica = self._replicas.get((uid, number))
         if replica is None:
             raise self._absence(name, uid, number)
@@ -141,6 +146,7 @@ class Replicas:
             return CollectionNotFound(f"there is no collection {name!r}", collection=name)
         if number >= len(route.shards):
             return InvalidArgument(f"collection {name!r} has {len(route.shards)} shards, not {number}")
+        route.check_resumed()
         if self._node in route.shards[number].replicas:
             return Unavailable(f"shard {number} of collection {name!r} is not open yet")
         return Unavailable(f"shard {number} of collection {name!r} is not on node {self._node!r}")

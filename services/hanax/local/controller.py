@@ -17,8 +17,8 @@ import structlog
 from pydantic import ValidationError
 
 from hanax.core.errors import DataLoss
+from hanax.core.planning import Observation, plan
 from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
-from hanax.local.planner import Observation, plan
 from hanax.runtime.catalog_folder import ALIASES, CatalogFolder
 from hanax.runtime.routing_file import write_routing_file
 

@@ -66,6 +66,8 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "model_conflict": Statuses(409, _G.FAILED_PRECONDITION),
     "version_conflict": Statuses(409, _G.FAILED_PRECONDITION),
     "collection_has_aliases": Statuses(409, _G.FAILED_PRECONDITION),
+    "collection_suspended": Statuses(409, _G.FAILED_PRECONDITION),
+    "routing_table_too_large": Statuses(409, _G.FAILED_PRECONDITION),
     "resource_exhausted": Statuses(429, _G.RESOURCE_EXHAUSTED),
     "overloaded": Statuses(429, _G.RESOURCE_EXHAUSTED),
     "storage_full": Statuses(507, _G.RESOURCE_EXHAUSTED),

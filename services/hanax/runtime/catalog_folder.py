@@ -20,31 +20,22 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from hanax.core.alias_changes import changed_aliases, without_collection
+from hanax.core.catalog import CatalogEntry
 from hanax.core.errors import (
     AliasExists,
-    AliasNotFound,
     CollectionExists,
-    CollectionHasAliases,
     CollectionNotFound,
     DataLoss,
-    FailedPrecondition,
 )
-from hanax.core.index_specs import Spec
-from hanax.core.limits import MAX_ALIASES
 from hanax.core.routing import Aliases
 from hanax.core.specs import CollectionSpec
 
+# Places and suspension are a cluster's: one machine's files do not tell of them.
+_NOT_STORED: Final = frozenset({"nodes", "suspended"})
+
 # No collection's file: their names are in small letters, and end in .json.
 ALIASES: Final = "ALIASES"
-
-
-class CatalogEntry(Spec):
-    """A declared collection. `uid` is fresh for every creation, `generation` counts its specs."""
-
-    uid: str
-    generation: int = 1
-    created_at_us: int
-    spec: CollectionSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +103,8 @@ class CatalogFolder:
         with self._locked():
             if not self._path(name).exists():
                 raise _not_found(name)
-            aliases = self.aliases()
-            doomed = aliases.of(name)
-            if doomed and not with_aliases:
-                raise CollectionHasAliases(
-                    f"collection {name!r} has aliases: {', '.join(doomed[:5])}"
-                    f"{', ...' if len(doomed) > 5 else ''}; remove or switch them first",
-                    collection=name,
-                    aliases=doomed,
-                )
-            if doomed:
-                self._write_aliases(aliases, dict.fromkeys(doomed))
+            before = self.aliases()
+            self._write_aliases(before, without_collection(before, name, with_aliases))
             self._path(name).unlink()
             self._sync()
 
@@ -144,22 +126,9 @@ class CatalogFolder:
         """
         with self._locked():
             before = self.aliases()
-            targets: dict[str, str | None] = {}
-            for alias, name in changes.items():
-                if self._path(alias).exists():
-                    raise CollectionExists(
-                        f"{alias!r} is a collection, and can't be an alias", collection=alias
-                    )
-                if name is None:
-                    if alias not in before.collection_by_alias:
-                        raise AliasNotFound(f"there is no alias {alias!r}", alias=alias)
-                    targets[alias] = None
-                    continue
-                target = before.collection_by_alias.get(name, name)
-                if not self._path(target).exists():
-                    raise _not_found(target)
-                targets[alias] = target
-            return self._write_aliases(before, targets)
+            after = changed_aliases(before, changes, lambda name: self._path(name).exists())
+            self._write_aliases(before, after)
+            return after
 
     def entries(self) -> list[CatalogEntry]:
         """All declared collections by name. Raises DataLoss for a file that can't be read."""
@@ -201,22 +170,15 @@ class CatalogFolder:
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.json"
 
-    def _write_aliases(self, before: Aliases, changes: Mapping[str, str | None]) -> Aliases:
-        merged = {**before.collection_by_alias, **changes}
-        kept = {alias: name for alias, name in sorted(merged.items()) if name is not None}
-        if kept == before.collection_by_alias:
-            return before
-        if len(kept) > MAX_ALIASES:
-            raise FailedPrecondition(f"there are at most {MAX_ALIASES} aliases", limit=MAX_ALIASES)
-        after = Aliases(generation=before.generation + 1, collection_by_alias=kept)
-        self._write_aside(after).replace(self._folder / ALIASES)
-        self._sync()
-        return after
+    def _write_aliases(self, before: Aliases, after: Aliases) -> None:
+        if after != before:
+            self._write_aside(after).replace(self._folder / ALIASES)
+            self._sync()
 
     def _write_aside(self, content: CatalogEntry | Aliases) -> Path:
         draft = self._folder / f".{uuid.uuid4().hex}"
         with draft.open("wb") as file:
-            file.write(content.model_dump_json(indent=1).encode())
+            file.write(content.model_dump_json(indent=1, exclude=set(_NOT_STORED)).encode())
             file.flush()
             os.fsync(file.fileno())
         return draft

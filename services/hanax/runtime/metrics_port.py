@@ -10,11 +10,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 
 class MetricsPort:
-    """GET /metrics (Prometheus text), /health (the process lives), /ready (200 or 503)."""
+    """GET /metrics (Prometheus text), /health (the process lives), /ready (200 or 503), /state (JSON)."""
 
     def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool]
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        is_ready: Callable[[], bool],
+        state: Callable[[], bytes] | None = None,
     ) -> None:
+        """state: what the process tells of itself; None: there is no /state."""
+
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path == "/metrics":
@@ -24,6 +31,8 @@ class MetricsPort:
                 elif self.path == "/ready":
                     ready = is_ready()
                     self._answer(200 if ready else 503, "text/plain", b"ok\n" if ready else b"not yet\n")
+                elif self.path == "/state" and state is not None:
+                    self._answer(200, "application/json", state())
                 else:
                     self._answer(404, "text/plain", b"see /metrics, /health, /ready\n")
 

@@ -12,12 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
 from pydantic import ValidationError
 
 from hanax.core.routing import RoutingTable
-
-log = structlog.get_logger()
+from hanax.runtime.newer_tables import NewerTables
 
 # A stat twenty times a second costs nothing and works on every file system.
 _POLL_S = 0.05
@@ -51,11 +49,9 @@ class RoutingFile:
 
     def __init__(self, path: Path, on_change: Callable[[RoutingTable], None]) -> None:
         self._path = path
-        self._on_change = on_change
+        self._tables = NewerTables(on_change, path=str(path))
         self._seen: tuple[int, int] | None = None
         self._raw: bytes | None = None
-        self._revision = -1
-        self._complaint = ""
         self._looking = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="routing", daemon=True)
@@ -88,8 +84,7 @@ class RoutingFile:
         except FileNotFoundError:
             return
         except OSError as error:
-            if self._is_news(f"the file can't be read: {error}"):
-                log.warning("routing table kept", path=str(self._path), reason=self._complaint)
+            self._tables.keep(f"the file can't be read: {error}")
             return
         if time.time_ns() - status.st_mtime_ns > _YOUNG_NS:
             self._seen = mark
@@ -102,25 +97,7 @@ class RoutingFile:
         try:
             table = RoutingTable.model_validate_json(raw)
         except ValidationError as error:
-            log.warning("routing table kept", path=str(self._path), reason=str(error))
+            self._tables.keep(str(error))
             return
-        if table.revision < self._revision:
-            reason = f"revision {table.revision} is older than {self._revision}"
-            log.warning("routing table kept", path=str(self._path), reason=reason)
-            return
-        if table.revision == self._revision:
-            return
-        try:
-            self._on_change(table)
-        except Exception as error:
-            if self._is_news(f"revision {table.revision} is not applied: {error!r}"):
-                log.exception("routing table not applied", revision=table.revision)
+        if not self._tables.offer(table):
             self._seen, self._raw = None, None
-            return
-        self._revision = table.revision
-        self._complaint = ""
-
-    def _is_news(self, complaint: str) -> bool:
-        """Keep a lasting trouble from being logged at every look."""
-        known, self._complaint = self._complaint, complaint
-        return complaint != known

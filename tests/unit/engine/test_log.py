@@ -88,13 +88,23 @@ def test_open_and_closed_files(folder: Path) -> None:
     assert log.files() == []
     log.append([[b"a"]])
     assert log.closed_files() == []
-    assert log.size_bytes == log.files()[0].stat().st_size
+    assert log.size_bytes == bytes_of_files(log) > 0
     log.rotate()
     assert log.closed_files() == log.files()
     log.append([[b"b"]])
     assert len(log.files()) == 2
     assert len(log.closed_files()) == 1
+    assert log.size_bytes == bytes_of_files(log)
     log.close()
+    again, _ = opened(folder)
+    assert again.size_bytes == bytes_of_files(again)
+    again.append([[b"c"]])
+    assert again.size_bytes == bytes_of_files(again)
+    again.close()
+
+
+def bytes_of_files(log: FileLog) -> int:
+    return sum(path.stat().st_size for path in log.files())
 
 
 def test_release_removes_files_whose_records_are_all_covered(folder: Path) -> None:
@@ -107,6 +117,7 @@ def test_release_removes_files_whose_records_are_all_covered(folder: Path) -> No
     for covered, firsts in left.items():
         log.release(covered)
         assert [path.name for path in log.files()] == [log_format.name(first) for first in firsts]
+        assert log.size_bytes == bytes_of_files(log)
         if covered < 6:
             assert replayed(folder, covered)[0][0] == covered + 1
     log.append([[b"6"]])

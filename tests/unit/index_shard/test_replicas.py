@@ -14,6 +14,7 @@ import pytest
 
 from hanax.core.errors import (
     CollectionNotFound,
+    CollectionSuspended,
     DataLoss,
     Internal,
     NoTextIndex,
@@ -330,3 +331,15 @@ def test_gauges_of_many_collections_are_bounded() -> None:
     states = {sample.labels["state"]: sample.value for sample in families["vector_db_shards"].samples}
     assert states == {"open": 0, "opening": 3, "failed": 0}
     assert families["vector_db_collection_points"].samples == []
+
+
+def test_a_suspended_collection_is_closed_and_comes_back_whole(node: Node) -> None:
+    node.follow(table(route("a"), route("b")))
+    write(node.shard("a"))
+    resting = route("a").model_copy(update={"suspended": True})
+    node.follow(table(resting, route("b")))
+    with pytest.raises(CollectionSuspended, match="'a' is suspended"):
+        node.shard("a")
+    assert [replica.route.spec.name for replica in node.replicas.all()] == ["b"]
+    node.follow(table(route("a"), route("b")))
+    assert node.shard("a").count() == 1

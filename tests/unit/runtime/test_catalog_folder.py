@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hanax.core.catalog import CatalogEntry
 from hanax.core.errors import CollectionExists, CollectionNotFound, DataLoss, InvalidArgument
 from hanax.core.specs import CollectionSpec
-from hanax.runtime.catalog_folder import CatalogEntry, CatalogFolder
+from hanax.runtime.catalog_folder import CatalogFolder
 
 
 def spec(name: str, dimension: int = 4) -> CollectionSpec:

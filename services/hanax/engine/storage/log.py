@@ -6,7 +6,6 @@ open; damage anywhere else raises DataLoss. Only the shard's one writer calls ap
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -66,6 +65,8 @@ class FileLog:
         self._file: int | None = None
         self._open_path: Path | None = None
         self._size = 0
+        # Bytes of each closed file, so that nobody has to ask the file system.
+        self._closed_sizes: dict[Path, int] = {}
         self._last = 0
         # Bytes of records that were replayed and appended since the folder was opened.
         self.record_bytes = 0
@@ -77,12 +78,9 @@ class FileLog:
 
     @property
     def size_bytes(self) -> int:
-        """Files that are released meanwhile don't count."""
-        size = 0
-        for path in self.files():
-            with contextlib.suppress(FileNotFoundError):
-                size += path.stat().st_size
-        return size
+        """Of all files, as far as they are written."""
+        open_bytes = self._size if self._file is not None else 0
+        return open_bytes + sum(list(self._closed_sizes.values()))
 
     def files(self) -> list[Path]:
         """All files, oldest first."""
@@ -122,6 +120,7 @@ class FileLog:
                     self._last = sequence
                     self.record_bytes += _RECORD_HEADER_BYTES + len(payload)
                     yield sequence, payload
+            self._closed_sizes[path] = path.stat().st_size
             if number == len(files) - 1:
                 # A process that was killed may have left whole records in the page cache alone. They
                 # count from now on, and later files will rely on them.
@@ -133,6 +132,7 @@ class FileLog:
             )
         # A last file without records has the name of the file that comes next.
         self._next_path().unlink(missing_ok=True)
+        self._closed_sizes.pop(self._next_path(), None)
 
     def append(self, payloads: Sequence[Sequence[Buffer]]) -> int:
         """Raises StorageFull when the disk is full: nothing was added. Unavailable once the log is broken."""
@@ -158,7 +158,8 @@ class FileLog:
 
     def rotate(self) -> None:
         """Close the file that has records; the next append makes a new one."""
-        if self._file is not None and self._size > _FILE_HEADER_BYTES:
+        if self._file is not None and self._open_path is not None and self._size > _FILE_HEADER_BYTES:
+            self._closed_sizes[self._open_path] = self._size
             os.close(self._file)
             self._file = self._open_path = None
 
@@ -174,6 +175,7 @@ class FileLog:
             if path != open_path and end <= covered:
                 # A file whose creation failed is gone already.
                 path.unlink(missing_ok=True)
+                self._closed_sizes.pop(path, None)
 
     def close(self) -> None:
         if self._file is not None:

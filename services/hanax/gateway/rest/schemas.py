@@ -52,8 +52,11 @@ class Collection(CollectionSpec):
     uid: str
     created_at: datetime
     state: Annotated[
-        Literal["ready", "degraded", "pending"],
-        Field(description="pending: not placed on shards yet; degraded: a shard does not answer"),
+        Literal["ready", "degraded", "pending", "suspended"],
+        Field(
+            description="pending: not placed on shards yet; degraded: a shard does not answer; suspended: no "
+            "shard is open, the data is kept"
+        ),
     ]
     aliases: Annotated[list[str], Field(description="other names of the collection")]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from hanax.core.planning import plan
 from hanax.core.routing import Aliases, RoutingTable
-from hanax.local.planner import plan
-from tests.unit.local.test_planner import entry, next_table, seen
+from tests.unit.core.test_planning import entry, next_table, seen
 
 
 def aliases(generation: int, **collections: str) -> Aliases:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from hanax.core.catalog import CatalogEntry
 from hanax.core.distances import Metric
 from hanax.core.errors import FailedPrecondition
 from hanax.core.index_specs import HnswIndex
+from hanax.core.planning import MAX_DELETED, Observation, plan
 from hanax.core.routing import Aliases, DeletedCollection, ModelRoute, NodeRoute, RoutingTable
 from hanax.core.specs import CollectionSpec, PayloadIndex
-from hanax.local.planner import MAX_DELETED, Observation, plan
-from hanax.runtime.catalog_folder import CatalogEntry
 
 
 def nodes(count: int, port: int = 9000) -> tuple[NodeRoute, ...]:
@@ -205,3 +208,91 @@ class TestChange:
         table = next_table(RoutingTable(), seen(first))
         edited = first.model_copy(update={"spec": first.spec.model_copy(update=fixed), "generation": 2})
         assert plan(table, seen(edited)) is None
+
+
+def dedicated(name: str, *nodes_of_shards: tuple[str, ...], **more: Any) -> CatalogEntry:
+    made = entry(name, len(nodes_of_shards))
+    return made.model_copy(update={"nodes": nodes_of_shards, **more})
+
+
+OWN = (
+    *nodes(2),
+    NodeRoute(name="own-0", address="own-0:9101"),
+    NodeRoute(name="own-1", address="own-1:9101"),
+)
+POOL = ("shard-0", "shard-1")
+
+
+class TestPool:
+    def test_only_nodes_of_the_pool_are_filled(self) -> None:
+        entries = [entry(f"c{number}", created_at_us=number) for number in range(4)]
+        table = next_table(RoutingTable(), replace(seen(*entries, on=OWN), pool=POOL))
+        assert Counter(node for found in places(table).values() for node in found) == {
+            "shard-0": 2,
+            "shard-1": 2,
+        }
+
+    def test_a_node_that_leaves_the_pool_keeps_what_it_has_and_gets_no_more(self) -> None:
+        table = next_table(RoutingTable(), replace(seen(entry("a", 2), on=OWN), pool=POOL))
+        observed = replace(seen(entry("a", 2), entry("b", 2), on=OWN), pool=("shard-1",))
+        assert places(next_table(table, observed)) == {"a": list(POOL), "b": ["shard-1", "shard-1"]}
+
+    def test_without_a_pool_the_others_are_planned(self) -> None:
+        own = dedicated("own", ("own-0",))
+        observed = replace(seen(entry("a"), own, on=OWN), pool=())
+        assert list(places(next_table(RoutingTable(), observed))) == ["own"]
+
+
+class TestNodesOfOnesOwn:
+    def test_shards_are_where_the_entry_says_and_count_for_no_pool(self) -> None:
+        own = dedicated("own", ("own-0",), ("own-1", "shard-0"))
+        table = next_table(RoutingTable(), replace(seen(own, entry("z"), on=OWN), pool=POOL))
+        assert [shard.replicas for shard in table.collection_by_name["own"].shards] == list(own.nodes or ())
+        assert places(table)["z"] == ["shard-1"], "the load of a node is counted, whoever put it there"
+
+    def test_they_are_followed(self) -> None:
+        table = next_table(RoutingTable(), replace(seen(dedicated("own", ("own-0",)), on=OWN), pool=POOL))
+        moved = replace(seen(dedicated("own", ("own-0", "own-1")), on=OWN), pool=POOL)
+        assert next_table(table, moved).collection_by_name["own"].shards[0].replicas == ("own-0", "own-1")
+
+    def test_what_lies_on_the_pool_stays_there_and_comes_back_there(self) -> None:
+        """A status tells late where a shard is; it is good for a table that was lost."""
+        table = next_table(RoutingTable(), replace(seen(entry("a"), on=OWN), pool=POOL))
+        told = replace(seen(dedicated("a", ("shard-1",)), on=OWN), pool=POOL)
+        assert plan(table, told) is None
+        assert places(next_table(RoutingTable(), told)) == {"a": ["shard-1"]}
+
+    def test_places_of_several_shards_stay_on_the_pool_and_are_followed_elsewhere(self) -> None:
+        own = dedicated("own", ("own-0",), ("own-1",))
+        table = next_table(RoutingTable(), replace(seen(entry("a", 2), own, on=OWN), pool=POOL))
+        swapped = dedicated("a", ("shard-1",), ("shard-0",)), dedicated("own", ("own-1",), ("own-0",))
+        after = next_table(table, replace(seen(*swapped, on=OWN), pool=POOL))
+        assert places(after) == {"a": places(table)["a"], "own": ["own-1", "own-0"]}
+
+    def test_a_node_that_is_not_there_is_refused(self) -> None:
+        with pytest.raises(FailedPrecondition) as refusal:
+            plan(RoutingTable(), seen(dedicated("own", ("own-7",)), on=OWN))
+        assert refusal.value.details["nodes"] == ["own-7"]
+
+    def test_every_shard_has_nodes(self) -> None:
+        with pytest.raises(ValidationError, match="of 1 shards, expected 2"):
+            CatalogEntry(uid="u", created_at_us=0, spec=entry("a", 2).spec, nodes=(("own-0",),))
+
+
+class TestSuspended:
+    def test_a_suspended_collection_keeps_its_places(self) -> None:
+        first = entry("a", 2)
+        table = next_table(RoutingTable(), seen(first))
+        suspended = next_table(table, seen(first.model_copy(update={"suspended": True, "generation": 2})))
+        route = suspended.collection_by_name["a"]
+        assert (route.suspended, route.generation, route.shards) == (True, 2, table.collections[0].shards)
+        assert list(suspended.assigned_to("shard-0")) == []
+        assert next_table(suspended, seen(first)).collections == table.collections
+
+
+class TestKept:
+    def test_data_that_is_kept_is_not_listed_as_deleted(self) -> None:
+        table = next_table(RoutingTable(), seen(entry("a"), entry("b")))
+        after = next_table(table, replace(seen(), kept=frozenset({"uid-of-a"})))
+        assert after.deleted == (DeletedCollection(name="b", uid="uid-of-b"),)
+        assert plan(after, seen()) is None, "nor later, when nobody remembers it"

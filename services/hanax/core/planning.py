@@ -1,15 +1,17 @@
 """What the routing table should be: the table in force and what is observed in, the next one out.
 
-Placement is sticky: a shard that has a node keeps it for as long as its collection lives,
-because its data lies there and nothing on one machine moves it.
+Placement is sticky: a shard that was put on a node of the pool keeps it for as long as its collection lives,
+because its data lies there and nothing moves it. A collection that has nodes of its own is where its entry
+says; where one that is not in the table yet says nodes of the pool, it was there before.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from hanax.core.catalog import CatalogEntry
 from hanax.core.errors import FailedPrecondition
 from hanax.core.routing import (
     Aliases,
@@ -22,7 +24,6 @@ from hanax.core.routing import (
     spread_slots,
 )
 from hanax.core.specs import CHANGEABLE
-from hanax.runtime.catalog_folder import CatalogEntry
 
 # A shard that was away for longer than this many deletions keeps an orphaned folder; the table
 # stays small enough to be written and read at every change.
@@ -33,7 +34,9 @@ MAX_DELETED = 1_000
 class Observation:
     """What is true now. `damaged` are the names of entries that can't be read.
 
-    aliases: None where they can't be read.
+    aliases: None where they can't be read. pool: names of nodes that take shards by load; None: every node. A
+    node that is to take no more is left out there, and stays in `nodes` for as long as it holds data. kept:
+    uids of collections whose data stays when they go.
     """
 
     entries: tuple[CatalogEntry, ...]
@@ -41,19 +44,22 @@ class Observation:
     nodes: tuple[NodeRoute, ...]
     models: tuple[ModelRoute, ...]
     aliases: Aliases | None
+    pool: tuple[str, ...] | None = None
+    kept: frozenset[str] = frozenset()
 
 
 def plan(previous: RoutingTable, seen: Observation) -> RoutingTable | None:
     """Return the next table, one revision later, or None when `previous` says it already.
 
-    Raises FailedPrecondition when a node that holds data is no longer there.
+    A collection that no node of the pool can take is left out. Raises FailedPrecondition when a node that
+    holds data, or that a collection has to be on, is not there.
     """
     collections = _plan_collections(previous, seen)
     table = RoutingTable(
         revision=previous.revision + 1,
         nodes=seen.nodes,
         collections=collections,
-        deleted=_plan_deleted(previous, collections),
+        deleted=_plan_deleted(previous, collections, seen.kept),
         models=tuple(sorted(seen.models, key=lambda model: model.name)),
         aliases=_plan_aliases(previous, seen.aliases, collections),
     )
@@ -78,29 +84,37 @@ def _plan_aliases(
 def _plan_collections(previous: RoutingTable, seen: Observation) -> tuple[CollectionRoute, ...]:
     routes: dict[str, CollectionRoute] = {}
     fresh: list[CatalogEntry] = []
+    names = [node.name for node in seen.nodes]
+    pool = names if seen.pool is None else list(seen.pool)
     for entry in seen.entries:
         known = previous.collection_by_name.get(entry.spec.name)
         if known is not None and known.uid == entry.uid:
-            routes[entry.spec.name] = _follow_spec(known, entry)
+            routes[entry.spec.name] = _follow_spec(known, entry, frozenset(pool))
+        elif entry.nodes is not None:
+            routes[entry.spec.name] = _route(entry, entry.nodes)
         else:
             fresh.append(entry)
     for name in seen.damaged:
         if name in previous.collection_by_name:
             routes[name] = previous.collection_by_name[name]
-    names = [node.name for node in seen.nodes]
     _check_nodes(routes.values(), names)
+    if not pool:
+        fresh = []
     load = Counter(name for route in routes.values() for shard in route.shards for name in shard.replicas)
     for entry in sorted(fresh, key=lambda entry: (entry.created_at_us, entry.spec.name)):
-        routes[entry.spec.name] = _place(entry, names, load)
+        routes[entry.spec.name] = _route(entry, _place(entry.spec.shards, pool, load))
     return tuple(routes[name] for name in sorted(routes))
 
 
-def _follow_spec(known: CollectionRoute, entry: CatalogEntry) -> CollectionRoute:
-    """The route as now declared, in the same places. What is fixed for a collection's life stays."""
+def _follow_spec(known: CollectionRoute, entry: CatalogEntry, pool: frozenset[str]) -> CollectionRoute:
+    """The route as now declared. What is fixed for a collection's life stays, and places on the pool do."""
     fixed = known.spec.model_dump(exclude=set(CHANGEABLE))
     if entry.spec.model_dump(exclude=set(CHANGEABLE)) != fixed:
         return known
-    return known.model_copy(update={"spec": entry.spec, "generation": entry.generation})
+    places = [shard.replicas for shard in known.shards]
+    if entry.nodes is not None and pool.isdisjoint(node for names in places for node in names):
+        places = list(entry.nodes)
+    return _route(entry, places)
 
 
 def _check_nodes(routes: Iterable[CollectionRoute], names: list[str]) -> None:
@@ -121,34 +135,45 @@ def _check_nodes(routes: Iterable[CollectionRoute], names: list[str]) -> None:
         )
 
 
-def _place(entry: CatalogEntry, names: list[str], load: Counter[str]) -> CollectionRoute:
+def _place(shards: int, pool: list[str], load: Counter[str]) -> list[tuple[str, ...]]:
     """Spread one collection's shards over different nodes, the least loaded first.
 
     `load` counts shards by node and is brought up to date.
     """
     own: Counter[str] = Counter()
-    shards = []
-    for number, (first, last) in enumerate(spread_slots(entry.spec.shards)):
-        node = min(names, key=lambda name: (own[name], load[name], names.index(name)))
+    rank = {name: position for position, name in enumerate(pool)}
+    places: list[tuple[str, ...]] = []
+    for _ in range(shards):
+        node = min(pool, key=lambda name: (own[name], load[name], rank[name]))
         own[node] += 1
         load[node] += 1
-        shards.append(ShardRoute(shard=number, first_slot=first, last_slot=last, replicas=(node,)))
+        places.append((node,))
+    return places
+
+
+def _route(entry: CatalogEntry, places: Sequence[tuple[str, ...]]) -> CollectionRoute:
+    """The entry's route, with the replicas of each shard."""
+    ranges = spread_slots(entry.spec.shards)
     return CollectionRoute(
         uid=entry.uid,
         generation=entry.generation,
         spec=entry.spec,
         created_at_us=entry.created_at_us,
-        shards=tuple(shards),
+        suspended=entry.suspended,
+        shards=tuple(
+            ShardRoute(shard=number, first_slot=first, last_slot=last, replicas=replicas)
+            for number, ((first, last), replicas) in enumerate(zip(ranges, places, strict=True))
+        ),
     )
 
 
 def _plan_deleted(
-    previous: RoutingTable, collections: tuple[CollectionRoute, ...]
+    previous: RoutingTable, collections: tuple[CollectionRoute, ...], kept: frozenset[str]
 ) -> tuple[DeletedCollection, ...]:
     """Oldest first. A uid that is back in force must not be listed: its data would be removed."""
-    live = {route.uid for route in collections}
-    gone = {item.uid: item for item in previous.deleted if item.uid not in live}
+    spared = kept.union(route.uid for route in collections)
+    gone = {item.uid: item for item in previous.deleted if item.uid not in spared}
     for route in previous.collections:
-        if route.uid not in live:
+        if route.uid not in spared:
             gone[route.uid] = DeletedCollection(name=route.spec.name, uid=route.uid)
     return tuple(gone.values())[-MAX_DELETED:]

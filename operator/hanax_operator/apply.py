@@ -1,0 +1,42 @@
+"""The only writer of children. What is already as wanted is not written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from hanax.core.errors import NotFound
+from hanax_operator.api import Api
+from hanax_operator.metrics import WRITES
+from hanax_operator.plan.actions import Action, Apply, Patch
+from hanax_operator.store import Store
+
+log = structlog.get_logger()
+
+
+class Applier:
+    """Carries actions out in order, and lets the store know at once what came of them."""
+
+    def __init__(self, api: Api, store: Store) -> None:
+        self._api = api
+        self._store = store
+
+    async def run(self, actions: Iterable[Action]) -> None:
+        """Raises what the API server says; actions after that one are not carried out."""
+        for action in actions:
+            await self._run(action)
+
+    async def _run(self, action: Action) -> None:
+        verb = type(action).__name__.lower()
+        WRITES.labels(action.key.kind, verb).inc()
+        if isinstance(action, Apply):
+            self._store.put(await self._api.apply(action.manifest))
+        elif isinstance(action, Patch):
+            try:
+                self._store.put(await self._api.merge_patch(action.key, action.patch))
+            except NotFound:
+                return
+        else:
+            await self._api.delete(action.key, action.uid)
+        log.info("object written", verb=verb, object=str(action.key), reason=action.reason)

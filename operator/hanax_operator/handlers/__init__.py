@@ -1,0 +1,1 @@
+"""What the API server tells, handed on: kopf's decorators and nothing else."""

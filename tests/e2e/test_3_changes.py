@@ -1,0 +1,122 @@
+"""Changes of collections and of the release: each reaches what it is about, and nothing else."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.e2e import points
+from tests.e2e.collections import collection, of
+from tests.e2e.gateway import Failed, Gateway
+from tests.e2e.kubectl import Kubectl, Manifest, condition_of, name_of, uid_of
+from tests.e2e.releases import Release, until_ready
+from tests.e2e.waiting import until
+
+_QUIET_S = 20.0
+_WRITTEN = "vc,xm,statefulsets,deployments,services,pdb,hpa,pvc,configmaps,secrets,pods"
+
+
+def test_a_volume_grows_where_its_class_lets_it(films: str, gateway: Gateway, kubectl: Kubectl) -> None:
+    claims = kubectl.list_of("persistentvolumeclaims", of(films))
+    found = kubectl.get("storageclass", claims[0]["spec"]["storageClassName"])
+    kubectl.merge("vectorcollection", films, {"spec": {"storage": {"size": "2Gi"}}})
+    if found.get("allowVolumeExpansion"):
+
+        def grown() -> bool:
+            held = [claim["status"]["capacity"] for claim in kubectl.list_of("pvc", of(films))]
+            return all(capacity["storage"] == "2Gi" for capacity in held)
+
+        until(grown, "both volumes hold 2 GiB")
+    else:
+
+        def told() -> bool:
+            degraded = condition_of(kubectl.get("vectorcollection", films), "Degraded")
+            return degraded.get("status") == "True" and degraded["reason"] == "StorageClassCannotGrow"
+
+        until(told, "a condition says that the class can't grow volumes")
+    # Either way it serves on.
+    until_ready(kubectl, "vectorcollection", films)
+    points.check(gateway, films, points.FIRST)
+
+
+def test_a_suspended_collection_has_no_pods_and_goes_on_with_its_data(
+    films: str, gateway: Gateway, kubectl: Kubectl
+) -> None:
+    kubectl.merge("vectorcollection", films, {"spec": {"suspend": True}})
+    until(lambda: kubectl.names("pods", of(films)) == set(), "its pods are gone")
+
+    def told() -> bool:
+        return bool(kubectl.get("vectorcollection", films)["status"].get("phase") == "Suspended")
+
+    until(told, "its phase is Suspended")
+    with pytest.raises(Failed) as failed:
+        points.count(gateway, films)
+    assert failed.value.code == "collection_suspended"
+    kubectl.merge("vectorcollection", films, {"spec": {"suspend": False}})
+    until_ready(kubectl, "vectorcollection", films)
+    points.check(gateway, films, points.FIRST)
+
+
+def test_nothing_is_written_when_nothing_changes(films: str, model: str, kubectl: Kubectl) -> None:
+    kubectl.apply(collection("pooled", placement="shared", storage=None, deletionPolicy="Delete"))
+    for kind, name in (("vc", films), ("vc", "pooled"), ("xm", model)):
+        until_ready(kubectl, kind, name)
+    # The status counts points some seconds after they were written.
+    ends = time.monotonic() + 6 * _QUIET_S
+    seen = _versions(kubectl)
+    since = time.monotonic()
+    changed: set[tuple[str, str]] = set()
+    while time.monotonic() - since < _QUIET_S:
+        assert time.monotonic() < ends, f"written again and again: {sorted(changed)}"
+        time.sleep(1)
+        now = _versions(kubectl)
+        if now != seen:
+            changed = {key for key, _ in seen.items() ^ now.items()}
+            seen, since = now, time.monotonic()
+
+
+def test_another_setting_of_the_operator_restarts_no_shard(
+    films: str, model: str, release: Release, kubectl: Kubectl
+) -> None:
+    operators = _pods(release, "operator")
+    shards, gateways = _pods(release, "shard"), _pods(release, "gateway")
+    embedders = _pods(release, "embedder")
+    release.upgrade(gateway={}, operator={"HANAX_OPERATOR_RESYNC_S": "61"})
+    until(release.is_settled, "the operator is replaced")
+    assert operators.isdisjoint(_pods(release, "operator"))
+    until(lambda: release.leader() in _names(release.pods("operator")), "a new one leads")
+    # Made by the new one: it has seen all the others by then.
+    kubectl.apply(collection("later", placement="shared", storage=None, deletionPolicy="Delete"))
+    until_ready(kubectl, "vectorcollection", "later")
+    until_ready(kubectl, "vectorcollection", films)
+    assert _pods(release, "shard") == shards
+    assert _pods(release, "gateway") == gateways
+    assert _pods(release, "embedder") == embedders
+    kubectl.delete("vectorcollection", "later")
+
+
+def test_another_setting_of_the_gateway_replaces_the_gateway_alone(films: str, release: Release) -> None:
+    before = {part: _pods(release, part) for part in ("shard", "operator", "embedder")}
+    gateways = _pods(release, "gateway")
+    release.upgrade(gateway={"HANAX_REQUEST_TIMEOUT_S": "21"}, operator={"HANAX_OPERATOR_RESYNC_S": "61"})
+    until(release.is_settled, "the gateway is replaced")
+    until(lambda: gateways.isdisjoint(_pods(release, "gateway")), "the old gateway is gone")
+    assert {part: _pods(release, part) for part in before} == before
+    with release.gateway() as gateway:
+        points.check(gateway, films, points.FIRST)
+
+
+def _versions(kubectl: Kubectl) -> dict[tuple[str, str], str]:
+    return {
+        (found["kind"], name_of(found)): found["metadata"]["resourceVersion"]
+        for found in kubectl.list_of(_WRITTEN)
+    }
+
+
+def _pods(release: Release, component: str) -> set[str]:
+    return {uid_of(pod) for pod in release.pods(component)}
+
+
+def _names(pods: list[Manifest]) -> set[str]:
+    return {name_of(pod) for pod in pods}

@@ -1,0 +1,115 @@
+"""A model is Ready when somebody answers for it; a probe that says the same is no write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hanax.core.resources.conditions import Reason, condition_of
+from hanax.core.resources.models import ExternalModelStatus, Model
+from hanax_operator.model_status import ModelObserved, model_status
+from hanax_operator.probes import Health
+from hanax_operator.problems import Problem
+from tests.unit.operator.samples import NOW_US, child, model
+
+SERVED = {"endpoint": None, "serve": {"model": "all-MiniLM-L6-v2"}}
+WELL = Health(True, 0.040, NOW_US)
+
+
+def deployment(**status: Any) -> dict[str, Any]:
+    settled = {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+    return child(
+        "Deployment",
+        "xm-mini",
+        "apps/v1",
+        metadata={"generation": 1},
+        spec={"replicas": 1},
+        status=settled | status,
+    )
+
+
+def told(declared: Model, seen: ModelObserved, now_us: int = NOW_US) -> ExternalModelStatus:
+    return model_status(declared, seen, now_us)
+
+
+def ready(status: ExternalModelStatus) -> tuple[str, str]:
+    found = condition_of(status.conditions, "Ready")
+    assert found is not None
+    return found.status, found.reason
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected", "phase"),
+    [
+        (ModelObserved(WELL, None), ("True", "Serving"), "Ready"),
+        (ModelObserved(None, None), ("False", "Reconciling"), "Pending"),
+        (
+            ModelObserved(Health(False, None, NOW_US, "refused"), None),
+            ("False", "EndpointUnhealthy"),
+            "Degraded",
+        ),
+        (
+            ModelObserved(WELL, None, Problem(Reason.SECRET_MISSING, "no")),
+            ("False", "SecretMissing"),
+            "Degraded",
+        ),
+    ],
+)
+def test_a_model_elsewhere(seen: ModelObserved, expected: tuple[str, str], phase: str) -> None:
+    status = told(model(), seen)
+    assert (ready(status), status.phase) == (expected, phase)
+    assert status.selector is None
+
+
+@pytest.mark.parametrize(
+    ("workload", "expected"),
+    [
+        (None, ("False", "Reconciling")),
+        (deployment(), ("True", "Serving")),
+        (deployment(readyReplicas=0), ("False", "PodsNotReady")),
+        (deployment(updatedReplicas=0), ("False", "RollingUpdate")),
+        (deployment(replicas=2), ("False", "RollingUpdate")),
+        (deployment(observedGeneration=0), ("False", "Reconciling")),
+    ],
+)
+def test_a_served_model(workload: dict[str, Any] | None, expected: tuple[str, str]) -> None:
+    status = told(model(spec=SERVED), ModelObserved(None, workload))
+    assert ready(status) == expected
+    assert status.endpoints == ()
+
+
+def test_a_served_model_without_replicas_is_suspended() -> None:
+    spec = {"endpoint": None, "serve": {"model": "m", "replicas": 0}}
+    status = told(model(spec=spec), ModelObserved(None, deployment()))
+    assert (ready(status), status.phase) == (("False", "Suspended"), "Suspended")
+
+
+def test_probes_that_say_the_same_change_nothing_for_a_while() -> None:
+    first = told(model(), ModelObserved(WELL, None))
+    again = model(status=first.manifest())
+    a_little_slower = Health(True, 0.070, NOW_US + 60_000_000)
+    assert told(again, ModelObserved(a_little_slower, None), NOW_US + 60_000_000) == first
+    much_slower = Health(True, 0.500, NOW_US + 60_000_000)
+    assert told(again, ModelObserved(much_slower, None), NOW_US).endpoints[0].latency_ms == 500.0
+    later = NOW_US + 301_000_000
+    assert told(again, ModelObserved(Health(True, 0.040, later), None), later) != first
+
+
+def test_the_last_failure_stays_told_after_it_passed() -> None:
+    failed = told(model(), ModelObserved(Health(False, None, NOW_US, "refused"), None))
+    assert failed.last_failure is not None
+    assert (failed.last_failure.reason, failed.last_failure.message) == ("EndpointUnhealthy", "refused")
+    again = told(model(status=failed.manifest()), ModelObserved(WELL, None), NOW_US + 1_000_000)
+    assert again.last_failure == failed.last_failure
+    assert ready(again) == ("True", "Serving")
+    # The same failure is not told again with a newer time.
+    same = Health(False, None, NOW_US + 5_000_000, "refused")
+    assert told(model(status=failed.manifest()), ModelObserved(same, None), NOW_US) == failed
+
+
+def test_paused_says_so() -> None:
+    declared = model(annotations={"vector.citadel-ai.com/paused": "true"})
+    progressing = condition_of(told(declared, ModelObserved(WELL, None)).conditions, "Progressing")
+    assert progressing is not None
+    assert progressing.reason == "Paused"

@@ -1,0 +1,209 @@
+"""The table is written when it differs, on top of the ConfigMap it was planned from, and is never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from hanax.core import routing_config_map
+from hanax.core.errors import FailedPrecondition, Unavailable
+from hanax.core.node_state import NodeState
+from hanax.core.resources.conditions import Reason
+from hanax.core.resources.names import COLLECTION_LABEL
+from hanax.core.routing import RoutingTable
+from hanax.core.routing_config_map import from_config_map, to_config_map_data
+from hanax_operator.apply import Applier
+from hanax_operator.context import Context
+from hanax_operator.declarations import Declarations
+from hanax_operator.events import Events
+from hanax_operator.nodes import NodeStates
+from hanax_operator.objects import CONFIG_MAP, key
+from hanax_operator.probes import Probes
+from hanax_operator.queue import WorkQueue
+from hanax_operator.reconcile.routing import Publisher
+from hanax_operator.store import Store
+from tests.unit.operator.memory_api import MemoryApi
+from tests.unit.operator.samples import NOW_US, child, collection_object, release
+
+TABLE = key(CONFIG_MAP, "hana-x-vector-routing")
+
+
+class World:
+    """An operator without its loops."""
+
+    def __init__(self, api: MemoryApi | None = None) -> None:
+        self.api = api or MemoryApi()
+        self.revision = 0
+        store = Store((COLLECTION_LABEL,))
+        self.context = Context(
+            release=release(),
+            api=self.api.as_api(),
+            store=store,
+            declarations=Declarations(store),
+            applier=Applier(self.api.as_api(), store),
+            events=Events(self.api.as_api(), "us", lambda: 0.0, lambda: NOW_US),
+            nodes=NodeStates(self._answer, lambda: 0.0, 10.0),
+            probes=Probes(_no_probe, lambda: 0.0, lambda: NOW_US, 10.0),
+            queue=WorkQueue(lambda: 0.0, random.Random(1)),
+            now_us=lambda: NOW_US,
+            clock_s=lambda: 0.0,
+        )
+        self.publisher = Publisher(self.context, random.Random(1))
+        pool = child("StatefulSet", "hx-pool", "apps/v1", spec={"replicas": 2, "serviceName": "hx-pool"})
+        self.context.store.put(pool)
+
+    def declare(self, name: str, version: int = 10, status: Any = None, **spec: Any) -> None:
+        obj = collection_object(name, {"placement": "shared", **spec}, resourceVersion=str(version))
+        self.context.store.put({**obj, "status": status or {}})
+
+    def stored(self) -> RoutingTable:
+        return from_config_map(self.api.objects[TABLE])
+
+    def see(self) -> None:
+        """The watch tells the ConfigMap as it is."""
+        self.context.store.put(self.api.objects[TABLE])
+
+    def woken(self) -> list[str]:
+        found = []
+        while (taken := self.context.queue.take()[0]) is not None:
+            found.append(taken.name)
+            self.context.queue.done(taken)
+        return sorted(found)
+
+    async def _answer(self, address: str) -> NodeState:
+        return NodeState(node="hx-pool-0", revision=self.revision)
+
+
+async def _no_probe(_: Any) -> str:
+    return ""
+
+
+async def test_a_table_is_written_once_and_wakes_whom_it_concerns() -> None:
+    world = World()
+    world.declare("a")
+    assert await world.publisher.publish()
+    assert world.stored().revision == 1
+    assert world.woken() == ["a"]
+    assert world.publisher.table == world.stored()
+    for _ in range(3):
+        assert not await world.publisher.publish()
+    assert (world.api.writes, world.woken()) == (1, [])
+
+
+async def test_an_operator_that_starts_anew_goes_on_from_the_table_in_force() -> None:
+    first = World()
+    first.declare("a")
+    await first.publisher.publish()
+    second = World(first.api)
+    second.see()
+    second.declare("a")
+    assert not await second.publisher.publish()
+    assert second.publisher.table == first.publisher.table
+    assert second.woken() == ["a"]
+
+
+async def test_of_two_writers_one_gets_through_and_the_other_plans_again() -> None:
+    world, other = World(), World()
+    world.declare("a")
+    await world.publisher.publish()
+    other.api = other.context.api = world.api  # type: ignore[assignment]
+    other.see()
+    for one in (world, other):
+        one.declare("a")
+    other.declare("b")
+    await other.publisher.publish()
+    world.declare("c")
+    with pytest.raises(FailedPrecondition, match="meanwhile"):
+        await world.publisher.publish()
+    # It knows the other's table now, and puts its own on top.
+    world.declare("b")
+    await world.publisher.publish()
+    assert world.stored().revision == 3
+    assert list(world.stored().collection_by_name) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("damage", ["deleted", "garbage", "older"])
+async def test_a_table_that_is_lost_or_damaged_is_written_anew(damage: str) -> None:
+    world = World()
+    world.declare("a")
+    await world.publisher.publish()
+    world.declare("b")
+    await world.publisher.publish()
+    places = [route.shards for route in world.stored().collections]
+    if damage == "deleted":
+        world.context.store.drop(world.api.objects.pop(TABLE))
+    else:
+        data, binary = to_config_map_data(RoutingTable(revision=1))
+        content = {"data": data, "binaryData": binary if damage == "older" else {"table.json.gz": "AAAA"}}
+        await world.api.merge_patch(TABLE, content)
+        world.see()
+    assert await world.publisher.publish()
+    assert world.stored().revision == 3
+    assert [route.shards for route in world.stored().collections] == places
+
+
+async def test_a_lost_table_begins_after_what_collections_and_nodes_have_seen() -> None:
+    world = World()
+    world.revision = 50
+    world.declare("a", status={"shards": [{"shard": 0, "pods": ["hx-pool-1"], "revision": 41}]})
+    await world.publisher.publish()
+    assert world.stored().revision == 42
+    assert world.stored().collections[0].shards[0].replicas == ("hx-pool-1",)
+    await world.context.nodes.look({"hx-pool-0": "127.0.0.1"}, 42)
+    await world.publisher.publish()
+    assert world.stored().revision == 51
+
+
+async def test_a_table_that_is_too_large_stays_out_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.declare("a")
+    await world.publisher.publish()
+    world.woken()
+    monkeypatch.setattr(routing_config_map, "MAX_TABLE_BYTES", 10)
+    world.declare("b")
+    assert not await world.publisher.publish()
+    assert world.publisher.problem is not None
+    assert world.publisher.problem.reason is Reason.ROUTING_TABLE_TOO_LARGE
+    # Only the one that waits is woken, and only once.
+    assert world.woken() == ["b"]
+    await world.publisher.publish()
+    assert world.woken() == []
+    assert world.publisher.route("a", "uid-a") is not None
+    assert world.publisher.route("b", "uid-b") is None
+
+
+async def test_a_write_that_fails_is_tried_again() -> None:
+    world = World()
+    world.declare("a")
+    world.api.failure = Unavailable("no answer", status=0)
+    running = asyncio.ensure_future(world.publisher.run())
+    world.publisher.request()
+    while TABLE not in world.api.objects or world.publisher.problem is not None:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    running.cancel()
+    assert world.stored().revision == 1
+
+
+async def test_a_route_is_that_of_the_uid() -> None:
+    world = World()
+    world.declare("a")
+    await world.publisher.publish()
+    assert world.publisher.route("a", "uid-a") is not None
+    assert world.publisher.route("a", "another") is None
+
+
+async def test_aliases_follow_their_config_map_and_stay_when_it_is_damaged() -> None:
+    world = World()
+    world.declare("a")
+    name = world.context.release.aliases_config_map
+    text = '{"generation": 1, "collection_by_alias": {"latest": "a"}}'
+    world.context.store.put(child("ConfigMap", name, data={"aliases.json": text}))
+    await world.publisher.publish()
+    assert world.stored().aliases.collection_by_alias == {"latest": "a"}
+    damaged = child("ConfigMap", name, data={"aliases.json": "{"}, metadata={"resourceVersion": "21"})
+    world.context.store.put(damaged)
+    assert not await world.publisher.publish()
+    assert world.stored().aliases.collection_by_alias == {"latest": "a"}
