@@ -46,9 +46,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 CHECKS := check-format check-lint check-types check-rooms check-generated
 
-.PHONY: test check $(CHECKS) fmt gen
+.PHONY: test e2e check $(CHECKS) fmt gen
 test: setup ## Run the tests: no cluster, no GPU, no download
 	@$(BIN)/python -m pytest
+
+e2e: setup ## Run the end-to-end scenario on a real cluster (docs/kubernetes.md)
+	@HANAX_E2E=1 $(BIN)/python -m pytest -v tests/e2e
 
 check: setup ## Check format, style, types, who imports whom, and that generated files are current
 	@$(MAKE) --no-print-directory --keep-going $(CHECKS)

@@ -29,17 +29,20 @@ class Searcher(Protocol):
 
 @dataclass(frozen=True)
 class Contestant:
-    """efforts: from the cheapest up; None is what the database takes when nothing is said."""
+    """efforts: from the cheapest up; None is what the database takes when nothing is said. is_slow: it takes
+    milliseconds, and its turns come after those of the fast ones, who would find their memory cold each time.
+    """
 
     name: str
     efforts: Sequence[int | None]
     open: Callable[[Points, Path], AbstractContextManager[Searcher]]
+    is_slow: bool = False
 
 
 CONTESTANTS: Final = {
     "hanax": Contestant("hanax", (None,), hanax_shard.opened),
     "qdrant": Contestant("qdrant-edge", qdrant.EFS, qdrant.opened),
-    "chroma": Contestant("chroma", (None,), chroma.opened),
-    "pgvector": Contestant("pgvector", postgres.EFS, postgres.opened),
+    "chroma": Contestant("chroma", (None,), chroma.opened, is_slow=True),
+    "pgvector": Contestant("pgvector", postgres.EFS, postgres.opened, is_slow=True),
 }
 OURS: Final = CONTESTANTS["hanax"].name

@@ -56,16 +56,20 @@ def run(names: Sequence[str], quick: bool) -> list[dict[str, Any]]:
             print(f"{workers[-1].contestant.name}: built in {time.perf_counter() - begun:.0f} s", flush=True)
         for case in cases_of(points, quick):
             timed = [_Timed(worker, case, points) for worker in workers]
-            order, queries = list(timed), range(len(case.filters))
-            for _ in range(_ROUNDS):
-                for first in range(0, len(queries), _BLOCK):
-                    # Each comes after each other one, which leaves its data in the caches.
-                    random.shuffle(order)
-                    for one in order:
-                        one.time(queries[first : first + _BLOCK])
+            for slow in (False, True):
+                _take_turns([one for one in timed if one.is_slow == slow], len(case.filters), random)
             found += [one.entry() for one in timed]
             _show(case, found[-len(timed) :])
     return found
+
+
+def _take_turns(timed: list[_Timed], count: int, random: Random) -> None:
+    for _ in range(_ROUNDS):
+        for first in range(0, count, _BLOCK):
+            # Each comes after each other one, which leaves its data in the caches.
+            random.shuffle(timed)
+            for one in timed:
+                one.time(range(count)[first : first + _BLOCK])
 
 
 class _Timed:
@@ -86,6 +90,10 @@ class _Timed:
             self._efforts.append(tried)
             if tried.recall >= _ENOUGH_RECALL:
                 break
+
+    @property
+    def is_slow(self) -> bool:
+        return self._worker.contestant.is_slow
 
     def time(self, numbers: Sequence[int]) -> None:
         """A block of queries at every effort, unless enough time went into this case."""

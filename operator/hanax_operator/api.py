@@ -137,7 +137,10 @@ class Api:
         return _whole(patched, kind)
 
     async def delete(self, key: ObjectKey, uid: str) -> None:
-        """Delete this very object, its dependents after it. One that is gone, or another by now, is left."""
+        """Delete this very object, its dependents after it; another one of its name is left.
+
+        Raises NotFound when there is none.
+        """
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -154,8 +157,6 @@ class Api:
             async with _translated():
                 answer = await generic.send(generic.build_adapter_request(request))
                 generic.raise_for_status(answer)
-        except NotFound:
-            return
         except FailedPrecondition as error:
             if error.details.get("status") != 409:
                 raise

@@ -38,5 +38,11 @@ class Applier:
             except NotFound:
                 return
         else:
-            await self._api.delete(action.key, action.uid)
+            known = self._store.get(action.key)
+            try:
+                await self._api.delete(action.key, action.uid)
+            except NotFound:
+                # It went unseen. Kept, it would be deleted, and waited for, again and again.
+                if known is not None:
+                    self._store.drop(known)
         log.info("object written", verb=verb, object=str(action.key), reason=action.reason)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
+
 from hanax.core.errors import InvalidArgument
 from hanax.core.resources.collections import Collection
 from hanax.core.resources.models import Model
 from hanax_operator.objects import COLLECTION, MODEL, Kind, Manifest, name_of, uid_of
 from hanax_operator.store import Store
+
+log = structlog.get_logger()
 
 Parsed = TypeVar("Parsed")
 
@@ -33,6 +37,10 @@ class Declared(Generic[Parsed]):
                 known = (state, self._parse(obj))
             except InvalidArgument as error:
                 known = (state, error)
+            except Exception as error:
+                # A defect that one object brings up must not keep all others from being read.
+                log.error("object not parsed", kind=self._kind.kind, name=name, exc_info=error)
+                known = (state, InvalidArgument(f"it can't be read: {error!r}"))
             self._parsed[name] = known
         if isinstance(known[1], InvalidArgument):
             raise known[1]

@@ -21,7 +21,7 @@ from hanax_operator.declarations import Declarations
 from hanax_operator.events import Events
 from hanax_operator.leader import LeadershipLost
 from hanax_operator.nodes import NodeStates, http_fetch
-from hanax_operator.objects import CHILD_KINDS, EVENT, LEASE, RESOURCE_KINDS, SECRET
+from hanax_operator.objects import EVENT, LEASE, SECRET, WATCHED_KINDS
 from hanax_operator.probes import Probes, network_ask
 from hanax_operator.process import Operator
 from hanax_operator.queue import WorkQueue
@@ -41,7 +41,7 @@ def _now_us() -> int:
 async def serve(release: Release, settings: OperatorSettings, stop: asyncio.Event) -> None:
     """Run until `stop` is set. Raises LeadershipLost, and what keeps it from going on."""
     client = AsyncClient(namespace=release.namespace, field_manager=FIELD_MANAGER)
-    api = Api(client, release.namespace, (*RESOURCE_KINDS, *CHILD_KINDS, EVENT, SECRET, LEASE))
+    api = Api(client, release.namespace, (*WATCHED_KINDS, EVENT, SECRET, LEASE))
     store = Store(_INDEXED)
     clock_s = time.monotonic
     # Proxies are for the world outside; pods and probes are asked directly, or as set for this process.

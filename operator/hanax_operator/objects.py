@@ -64,6 +64,7 @@ CHILD_KINDS: Final = (
     DISRUPTION_BUDGET,
     AUTOSCALER,
 )
+WATCHED_KINDS: Final = (*RESOURCE_KINDS, *CHILD_KINDS)
 
 
 def key_of(obj: Manifest) -> ObjectKey:

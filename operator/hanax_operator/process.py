@@ -14,14 +14,15 @@ from random import SystemRandom
 import structlog
 from aiohttp import web
 
-from hanax.core.errors import HanaxError, NotFound
-from hanax.core.resources.names import APP, APP_LABEL
+from hanax.core.errors import HanaxError
 from hanax_operator.admission import Admission
 from hanax_operator.context import Context
+from hanax_operator.handlers.watching import Ears
 from hanax_operator.health import serve_health
 from hanax_operator.leader import Leadership
+from hanax_operator.lists import Lists
 from hanax_operator.metrics import LEADER, QUEUED, RECONCILES, SECONDS
-from hanax_operator.objects import CHILD_KINDS, COLLECTION, MODEL, RESOURCE_KINDS, Manifest, ObjectKey
+from hanax_operator.objects import COLLECTION, MODEL, Manifest, ObjectKey
 from hanax_operator.reconcile.collections import CollectionReconciler
 from hanax_operator.reconcile.models import ModelReconciler
 from hanax_operator.reconcile.routing import Publisher
@@ -37,8 +38,6 @@ log = structlog.get_logger()
 # How often pods and endpoints that are due are looked for; asking has its own pauses.
 _TICK_S = 0.25
 _SURROUNDINGS_PAUSE_S = 15.0
-# While the API server does not answer, or does not know the custom resources yet.
-_RETRY_S = 2.0
 # A reconcile is a few requests; one that hangs must not hold its worker for good.
 _RECONCILE_DEADLINE_S = 120.0
 
@@ -50,6 +49,7 @@ class Operator:
         rng = SystemRandom()
         self._publisher = Publisher(context, rng)
         self._wakes = Wakes(context, self._publisher)
+        self._lists = Lists(context.api, context.store, self._wakes.changed)
         statuses = StatusWriter(context.api, context.store, context.clock_s)
         collections = CollectionReconciler(context, self._publisher, statuses)
         models = ModelReconciler(context, statuses)
@@ -76,10 +76,12 @@ class Operator:
                 await runner.cleanup()
 
     async def _run(self, runners: list[web.AppRunner]) -> None:
-        await self._sync_until_known()
+        await self._lists.all()
         self._is_synced = True
         async with asyncio.TaskGroup() as group:
-            group.create_task(watch(self._context.release.namespace, self._hear))
+            ears = Ears(self._hear, self._lists.watched_anew)
+            group.create_task(watch(self._context.release.namespace, ears))
+            group.create_task(self._lists.follow())
             if self._settings.webhook_cert_dir is not None:
                 admission = Admission(
                     self._context.store, self._context.declarations, self._publisher.declared_aliases
@@ -87,12 +89,12 @@ class Operator:
                 webhook = Webhook(admission, self._settings.webhook_cert_dir)
                 runners.append(await webhook.start(self._settings.host, self._settings.webhook_port))
                 group.create_task(webhook.follow_renewals())
+            # What went before a watch stood would be taken for there, and waited for in vain.
+            await self._lists.complete()
             await self._leadership.acquire()
             group.create_task(self._lead())
 
     async def _lead(self) -> None:
-        # What changed between the first look and the lease is seen now, at the latest.
-        await self._sync_until_known()
         LEADER.set(1)
         # Before the first reconcile, all is known again that it goes by: else a new leader would write that
         # collections are not ready, and a moment later that they are.
@@ -119,30 +121,10 @@ class Operator:
         if store.drop(obj) if event == "DELETED" else store.put(obj):
             self._wakes.changed(obj)
 
-    async def _sync(self) -> None:
-        """List everything: it also tells what was deleted while no watch was open."""
-        for kind in (*RESOURCE_KINDS, *CHILD_KINDS):
-            selector = None if kind in RESOURCE_KINDS else {APP_LABEL: APP}
-            listing = await self._context.api.listing(kind, selector)
-            for obj in self._context.store.replace(kind, listing.objects, listing.version):
-                self._wakes.changed(obj)
-
-    async def _sync_until_known(self) -> None:
-        told = ""
-        while True:
-            try:
-                return await self._sync()
-            except HanaxError as error:
-                if error.message != told:
-                    told = error.message
-                    missing = isinstance(error, NotFound)
-                    log.error("the cluster can't be listed", error=told, kinds_missing=missing)
-            await asyncio.sleep(_RETRY_S)
-
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(self._context.release.resync_s)
-            await self._sync_until_known()
+            await self._lists.all()
             self._wakes.all()
 
     async def _work(self) -> None:

@@ -100,8 +100,10 @@ class WorkQueue(Generic[Key]):
             if key is not None:
                 return key
             self._changed.clear()
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with the change.
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

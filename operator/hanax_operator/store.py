@@ -31,6 +31,8 @@ class Store:
         self._labels: dict[tuple[str, str], set[ObjectKey]] = defaultdict(set)
         # Deleted objects by key: a list that was taken before must not bring them back.
         self._gone: dict[ObjectKey, int] = {}
+        # Version of the last list by kind: what is not in it and not younger is gone.
+        self._listed: dict[tuple[str, str], int] = {}
 
     def put(self, obj: Manifest) -> bool:
         """Take an object up. False when it is known already, or was deleted later than this state."""
@@ -40,6 +42,8 @@ class Store:
         if known is not None and version <= version_of(known):
             return False
         if version < self._gone.get(key, 0):
+            return False
+        if known is None and version <= self._listed.get((key.api_version, key.kind), 0):
             return False
         self._gone.pop(key, None)
         self._remove(key)
@@ -71,7 +75,10 @@ class Store:
             if version_of(known) <= version:
                 self._remove(key)
                 changed.append(known)
-        # Every list that is still under way was begun after this version.
+        self._listed[kind.api_version, kind.kind] = max(
+            version, self._listed.get((kind.api_version, kind.kind), 0)
+        )
+        # What is older is not taken up any more, whatever tells it.
         for key, gone_at in list(self._gone.items()):
             if (key.api_version, key.kind) == kind[:2] and gone_at <= version:
                 del self._gone[key]

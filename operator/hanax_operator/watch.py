@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import kopf
 import structlog
 
-from hanax_operator.handlers.watching import Hear, registry_of, settings_of
-from hanax_operator.objects import Manifest
+from hanax_operator.handlers.watching import Ears, registry_of, settings_of
+from hanax_operator.objects import Kind, Manifest
 
 log = structlog.get_logger()
 
+# How long an operator that ends waits for its watches to end.
+_END_S = 3.0
 
-async def watch(namespace: str, hear: Hear) -> None:
-    """Call `hear` in this loop for each event, until cancelled. Raises RuntimeError when kopf ends."""
+
+async def watch(namespace: str, ears: Ears) -> None:
+    """Tell `ears` in this loop what happens, until cancelled. Raises RuntimeError when kopf ends."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
-    def hand_over(event: str, obj: Manifest) -> None:
-        loop.call_soon_threadsafe(hear, event, obj)
+    def hear(event: str, obj: Manifest) -> None:
+        loop.call_soon_threadsafe(ears.hear, event, obj)
 
-    thread = _Thread(namespace, hand_over)
+    def watched_anew(kind: Kind) -> None:
+        loop.call_soon_threadsafe(ears.watched_anew, kind)
+
+    thread = _Thread(namespace, Ears(hear, watched_anew))
 
     def run() -> None:
         try:
@@ -44,24 +51,31 @@ async def watch(namespace: str, hear: Hear) -> None:
         await ended.wait()
     finally:
         thread.stop()
+        # It closes its connections.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_S):
+                await ended.wait()
     raise RuntimeError("the watch of the cluster ended")
 
 
 class _Thread:
     """What runs in the thread. `stop` may be called from any."""
 
-    def __init__(self, namespace: str, hear: Hear) -> None:
+    def __init__(self, namespace: str, ears: Ears) -> None:
         self._namespace = namespace
-        self._hear = hear
+        self._ears = ears
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_ending = False
         # Not a flag of threads: kopf would wait for it in a thread that can't be cancelled, and so never end
         # when one of its watches does.
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
+        if self._is_ending:
+            return
         await kopf.operator(
-            registry=registry_of(self._hear),
+            registry=registry_of(self._ears),
             settings=settings_of(),
             namespaces=[self._namespace],
             standalone=True,
@@ -69,5 +83,6 @@ class _Thread:
         )
 
     def stop(self) -> None:
+        self._is_ending = True
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop.set)

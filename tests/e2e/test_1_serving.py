@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from hanax.cli.demo.corpus import build_corpus
 from hanax.cli.demo.indexing import Target, index_corpus
 from tests.e2e import points
 from tests.e2e.collections import collection, of
-from tests.e2e.conftest import Tell
 from tests.e2e.gateway import Failed, Gateway
 from tests.e2e.kubectl import Kubectl, Refused, condition_of, is_ready
 from tests.e2e.releases import POOL_PODS, Release, until_ready
@@ -72,7 +72,7 @@ def test_texts_are_embedded_by_a_model_that_the_cluster_serves(
 
 
 async def test_a_collection_of_the_api_is_declared_on_the_pool_and_found_by_text(
-    model: str, gateway: Gateway, kubectl: Kubectl, tell: Tell
+    model: str, gateway: Gateway, kubectl: Kubectl, tell: Callable[[str], None]
 ) -> None:
     documents = build_corpus()[::_EVERY]
     async with Api(gateway.url) as api:

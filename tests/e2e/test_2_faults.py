@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 from tests.e2e import points
 from tests.e2e.collections import collection, of
-from tests.e2e.conftest import Tell
 from tests.e2e.gateway import Gateway
 from tests.e2e.kubectl import Kubectl, uid_of
 from tests.e2e.releases import Release, until_ready
@@ -20,7 +20,7 @@ _FROM = 1_000_000
 
 
 def test_no_acknowledged_write_is_lost_when_shards_are_killed(
-    films: str, gateway: Gateway, kubectl: Kubectl, tell: Tell
+    films: str, gateway: Gateway, kubectl: Kubectl, tell: Callable[[str], None]
 ) -> None:
     before = points.count(gateway, films)
     with Writer(gateway, films, _FROM) as writer:
@@ -30,7 +30,8 @@ def test_no_acknowledged_write_is_lost_when_shards_are_killed(
             _await_writes(writer)
     tell(
         f"{_ROUNDS} kills of shards: {len(writer.acknowledged)} points acknowledged, "
-        f"{len(writer.refusals)} refusals ({', '.join(sorted(set(writer.refusals)))})"
+        f"{len(writer.refusals)} refusals ({', '.join(sorted(set(writer.refusals)))}), "
+        f"none for longer than {writer.longest_s:.1f} s"
     )
     points.check(gateway, films, [*points.FIRST, *writer.acknowledged])
     # And what was not acknowledged is at most the batch that the writer was stopped in.
@@ -53,7 +54,9 @@ def test_a_deleted_stateful_set_comes_back_with_its_data(
     points.check(gateway, films, points.FIRST)
 
 
-def test_a_create_goes_on_when_the_operator_is_killed(release: Release, kubectl: Kubectl, tell: Tell) -> None:
+def test_a_create_goes_on_when_the_operator_is_killed(
+    release: Release, kubectl: Kubectl, tell: Callable[[str], None]
+) -> None:
     for number in range(3):
         name = f"begun-{number}"
         leader = release.leader()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.e2e import points
 from tests.e2e.collections import FILMS, collection, of
-from tests.e2e.conftest import Tell
 from tests.e2e.gateway import Failed, Gateway
 from tests.e2e.kubectl import Kubectl, Manifest, name_of
 from tests.e2e.releases import NAME, POOL_PODS, Release, until_ready
@@ -62,7 +62,7 @@ def test_a_collection_of_the_api_goes_with_its_data(gateway: Gateway, kubectl: K
 
 
 def test_after_an_uninstall_what_is_kept_stays_and_nothing_else(
-    films: str, release: Release, kubectl: Kubectl, tell: Tell
+    films: str, release: Release, kubectl: Kubectl, tell: Callable[[str], None]
 ) -> None:
     made = [found for found in release.manifests() if _is_removed(found)]
     assert made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,11 +19,13 @@ class Writer:
     """Use as a context: writes from entering until leaving.
 
     acknowledged: numbers of points whose write was answered. refusals: codes of the answers in between.
+    longest_s: the longest time from one such answer to the next.
     """
 
     def __init__(self, gateway: Gateway, collection: str, first: int) -> None:
         self.acknowledged: list[int] = []
         self.refusals: list[str] = []
+        self.longest_s = 0.0
         self._gateway = gateway
         self._collection = collection
         self._first = first
@@ -53,6 +56,7 @@ class Writer:
 
     def _write(self, numbers: range) -> bool:
         """Until it is acknowledged; False when it is time to stop. A write may be made twice."""
+        begun = time.monotonic()
         while not self._stopped.is_set():
             try:
                 points.insert(self._gateway, self._collection, numbers)
@@ -61,5 +65,6 @@ class Writer:
                 self._stopped.wait(0.1)
             else:
                 self.acknowledged += numbers
+                self.longest_s = max(self.longest_s, time.monotonic() - begun)
                 return True
         return False

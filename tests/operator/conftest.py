@@ -3,6 +3,8 @@
 HANAX_TEST_KUBECONFIG   a control plane without nodes of its own
 KUBEBUILDER_ASSETS      a folder with etcd and kube-apiserver
 neither                 the emulated API server
+
+HANAX_TEST_SCALE: how many collections test_many makes.
 """
 
 from __future__ import annotations

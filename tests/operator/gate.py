@@ -10,7 +10,7 @@ import asyncio
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 from aiohttp import web
@@ -46,6 +46,7 @@ class Gate:
         self._falls_at: int | None = None
         self._moment: Literal["before", "after"] = "before"
         self._refused: tuple[int, Callable[[str], bool]] | None = None
+        self._blind = asyncio.Event()
         self.fallen = asyncio.Event()
         self.writes: list[Write] = []
         self.reads: list[str] = []
@@ -82,6 +83,13 @@ class Gate:
     def fall(self) -> None:
         self.fallen.set()
 
+    def close_eyes(self) -> None:
+        """End every watch, and answer no read."""
+        self._blind.set()
+
+    def open_eyes(self) -> None:
+        self._blind.clear()
+
     def refuse(self, code: int, paths: Callable[[str], bool]) -> None:
         """Answer writes to these paths with an error of the server's."""
         self._refused = code, paths
@@ -93,6 +101,8 @@ class Gate:
         if self.fallen.is_set():
             return _cut(request)
         if request.method == "GET":
+            if self._blind.is_set():
+                return _cut(request)
             self.reads.append(request.path_qs)
             return await self._forward(request, b"")
         body = await request.read()
@@ -146,13 +156,17 @@ class Gate:
             return answer
 
     async def _stream(self, found: aiohttp.ClientResponse, answer: web.StreamResponse) -> None:
-        """Hand on what comes until one side ends it, or the gate falls."""
+        """Hand on what comes until one side ends it, or the gate falls or closes its eyes."""
 
         async def hand_on() -> None:
             async for chunk in found.content.iter_any():
                 await answer.write(chunk)
 
-        tasks = asyncio.create_task(hand_on()), asyncio.create_task(self.fallen.wait())
+        tasks: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(hand_on()),
+            asyncio.ensure_future(self.fallen.wait()),
+            asyncio.ensure_future(self._blind.wait()),
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

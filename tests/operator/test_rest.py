@@ -7,7 +7,13 @@ from tests.operator.homes import Home
 
 
 async def resyncs(home: Home, gate: Gate, times: int) -> None:
-    """Wait until the operator has looked at everything that many times more."""
+    """Wait until the operator that leads has looked at everything that many times more."""
+
+    async def leads() -> bool:
+        return any("/leases" in write.path and 200 <= write.code < 300 for write in gate.writes)
+
+    # The lists that it begins with are behind it then.
+    await home.until(leads, "the operator leads")
 
     def lists() -> int:
         return sum("/vectorcollections" in path and "watch=" not in path for path in gate.reads)

@@ -77,7 +77,8 @@ class Publisher:
                 pause = self._backoff.next_pause("")
                 defect = None if isinstance(error, HanaxError) else error
                 log.error("routing table not renewed", error=str(error), exc_info=defect)
-                self._tell(Problem.of(Reason.APPLY_FAILED, f"the routing table can't be written: {error}"))
+                why = error if defect is None else repr(error)
+                self._tell(Problem.of(Reason.APPLY_FAILED, f"the routing table can't be renewed: {why}"))
                 await asyncio.sleep(pause)
                 self._asked.set()
             else:

@@ -1,6 +1,7 @@
 """CEL rules of custom resources: x-kubernetes-validations.
 
-A rule that names oldSelf judges changes only. Numbers are ints or doubles as the schema says.
+A rule that names oldSelf judges changes only; one that does not is passed over where nothing changed, as the
+server does ("ratcheting"). Numbers are ints or doubles as the schema says.
 """
 
 from __future__ import annotations
@@ -48,8 +49,10 @@ def check(schema: Schema) -> Iterator[tuple[str, str]]:
 def _problems(value: Any, old: Any, schema: Schema, path: str) -> Iterator[Cause]:
     if value is None:
         return
+    unchanged = old is not _MISSING and old == value
     for rule in schema.get("x-kubernetes-validations", ()):
-        yield from _judged(rule, value, old, schema, path)
+        if not unchanged or _OLD.search(rule["rule"]):
+            yield from _judged(rule, value, old, schema, path)
     if isinstance(value, dict):
         for name, inner in value.items():
             known = schemas.field(schema, name)

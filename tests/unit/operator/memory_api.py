@@ -7,12 +7,12 @@ import itertools
 from typing import Any, cast
 
 from hanax.core.errors import AlreadyExists, FailedPrecondition, HanaxError, NotFound
-from hanax_operator.api import Api
-from hanax_operator.objects import Manifest, ObjectKey, key_of
+from hanax_operator.api import Api, Listing
+from hanax_operator.objects import Kind, Manifest, ObjectKey, key_of
 
 
 class MemoryApi:
-    """`writes` counts what got through. `failure`: raised by the next write."""
+    """`writes` counts what got through. `failure`: raised by the next write or list."""
 
     namespace = "team"
 
@@ -27,6 +27,35 @@ class MemoryApi:
 
     async def get(self, key: ObjectKey) -> Manifest | None:
         return copy.deepcopy(self.objects.get(key))
+
+    async def listing(
+        self, kind: Kind, labels: dict[str, str] | None = None, fields: dict[str, str] | None = None
+    ) -> Listing:
+        """All of the kind that have these fields, whatever their labels."""
+        self._fail()
+        found = [
+            copy.deepcopy(obj)
+            for key, obj in self.objects.items()
+            if key[:2] == kind[:2]
+            and all(_field(obj, path) == value for path, value in (fields or {}).items())
+        ]
+        return Listing(next(self._versions), list(found))
+
+    async def storage_classes(self) -> list[Manifest] | None:
+        return None
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Without the owners of fields."""
+        self._fail()
+        return self._store(merged(self.objects.get(key_of(manifest)), dict(manifest)))
+
+    async def delete(self, key: ObjectKey, uid: str) -> None:
+        self._fail()
+        if key not in self.objects:
+            raise NotFound("it is not there", status=404)
+        if self.objects[key]["metadata"].get("uid") == uid:
+            del self.objects[key]
+            self.writes += 1
 
     async def create(self, manifest: Manifest) -> Manifest:
         self._fail()
@@ -62,6 +91,13 @@ class MemoryApi:
         self.objects[key_of(stored)] = stored
         self.writes += 1
         return copy.deepcopy(stored)
+
+
+def _field(obj: Manifest, path: str) -> Any:
+    found: Any = obj
+    for name in path.split("."):
+        found = found.get(name) or {}
+    return found
 
 
 def merged(old: Any, patch: Any) -> Any:

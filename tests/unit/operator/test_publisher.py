@@ -3,82 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from typing import Any
 
 import pytest
 
-from hanax.core import routing_config_map
+from hanax.core import planning, routing_config_map
 from hanax.core.errors import FailedPrecondition, Unavailable
-from hanax.core.node_state import NodeState
+from hanax.core.planning import Observation
 from hanax.core.resources.conditions import Reason
-from hanax.core.resources.names import COLLECTION_LABEL
 from hanax.core.routing import RoutingTable
-from hanax.core.routing_config_map import from_config_map, to_config_map_data
-from hanax_operator.apply import Applier
-from hanax_operator.context import Context
-from hanax_operator.declarations import Declarations
-from hanax_operator.events import Events
-from hanax_operator.nodes import NodeStates
-from hanax_operator.objects import CONFIG_MAP, key
-from hanax_operator.probes import Probes
-from hanax_operator.queue import WorkQueue
-from hanax_operator.reconcile.routing import Publisher
-from hanax_operator.store import Store
-from tests.unit.operator.memory_api import MemoryApi
-from tests.unit.operator.samples import NOW_US, child, collection_object, release
-
-TABLE = key(CONFIG_MAP, "hana-x-vector-routing")
-
-
-class World:
-    """An operator without its loops."""
-
-    def __init__(self, api: MemoryApi | None = None) -> None:
-        self.api = api or MemoryApi()
-        self.revision = 0
-        store = Store((COLLECTION_LABEL,))
-        self.context = Context(
-            release=release(),
-            api=self.api.as_api(),
-            store=store,
-            declarations=Declarations(store),
-            applier=Applier(self.api.as_api(), store),
-            events=Events(self.api.as_api(), "us", lambda: 0.0, lambda: NOW_US),
-            nodes=NodeStates(self._answer, lambda: 0.0, 10.0),
-            probes=Probes(_no_probe, lambda: 0.0, lambda: NOW_US, 10.0),
-            queue=WorkQueue(lambda: 0.0, random.Random(1)),
-            now_us=lambda: NOW_US,
-            clock_s=lambda: 0.0,
-        )
-        self.publisher = Publisher(self.context, random.Random(1))
-        pool = child("StatefulSet", "hx-pool", "apps/v1", spec={"replicas": 2, "serviceName": "hx-pool"})
-        self.context.store.put(pool)
-
-    def declare(self, name: str, version: int = 10, status: Any = None, **spec: Any) -> None:
-        obj = collection_object(name, {"placement": "shared", **spec}, resourceVersion=str(version))
-        self.context.store.put({**obj, "status": status or {}})
-
-    def stored(self) -> RoutingTable:
-        return from_config_map(self.api.objects[TABLE])
-
-    def see(self) -> None:
-        """The watch tells the ConfigMap as it is."""
-        self.context.store.put(self.api.objects[TABLE])
-
-    def woken(self) -> list[str]:
-        found = []
-        while (taken := self.context.queue.take()[0]) is not None:
-            found.append(taken.name)
-            self.context.queue.done(taken)
-        return sorted(found)
-
-    async def _answer(self, address: str) -> NodeState:
-        return NodeState(node="hx-pool-0", revision=self.revision)
-
-
-async def _no_probe(_: Any) -> str:
-    return ""
+from hanax.core.routing_config_map import to_config_map_data
+from hanax_operator.reconcile import routing
+from tests.unit.operator.samples import child, collection_object
+from tests.unit.operator.worlds import TABLE, World
 
 
 async def test_a_table_is_written_once_and_wakes_whom_it_concerns() -> None:
@@ -185,6 +121,39 @@ async def test_a_write_that_fails_is_tried_again() -> None:
         await asyncio.sleep(0.01)
     running.cancel()
     assert world.stored().revision == 1
+
+
+async def test_a_defect_of_planning_stops_neither_the_publisher_nor_what_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One collection that no plan can be made with: the table stays, those that wait say why, it goes on."""
+    world = World()
+    world.declare("a")
+    await world.publisher.publish()
+    world.woken()
+
+    def plan(previous: RoutingTable, seen: Observation) -> RoutingTable | None:
+        if any(entry.spec.name == "bad" for entry in seen.entries):
+            raise TypeError("a defect")
+        return planning.plan(previous, seen)
+
+    monkeypatch.setattr(routing, "plan", plan)
+    world.declare("bad")
+    running = asyncio.ensure_future(world.publisher.run())
+    world.publisher.request()
+    while world.publisher.problem is None:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert world.publisher.problem.reason is Reason.APPLY_FAILED
+    assert "a defect" in world.publisher.problem.message
+    assert world.woken() == ["bad"]
+    assert list(world.stored().collection_by_name) == ["a"]
+    world.context.store.drop(collection_object("bad", resourceVersion="11"))
+    world.declare("b")
+    while world.publisher.route("b", "uid-b") is None:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert world.publisher.problem is None
+    assert not running.done()
+    running.cancel()
 
 
 async def test_a_route_is_that_of_the_uid() -> None:

@@ -98,3 +98,14 @@ async def test_a_worker_that_waits_is_woken(clock: Clock) -> None:
     queue.add("a")
     queue.add("b")
     assert sorted(await asyncio.gather(*waiting)) == ["a", "b"]
+
+
+async def test_a_worker_that_is_cancelled_as_work_arrives_ends(queue: WorkQueue[str]) -> None:
+    """Else an operator that is to end goes on until it is killed."""
+    queue.add("b", after_s=60.0)
+    waiting = asyncio.ensure_future(queue.next())
+    await asyncio.sleep(0)
+    queue.add("a")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -65,6 +65,18 @@ def test_a_list_does_not_bring_back_what_was_deleted_after_it(store: Store) -> N
     assert names(store) == []
 
 
+def test_an_object_that_a_list_lacked_is_not_brought_back_by_what_is_older(store: Store) -> None:
+    """Neither by an event that was under way, nor by a list that was: nobody would tell that it is gone."""
+    store.put(pod("a", 5))
+    store.replace(POD, [], version=10)
+    assert not store.put(pod("a", 7))
+    assert store.replace(POD, [pod("a", 7)], version=8) == []
+    assert names(store) == []
+    assert store.put(pod("a", 11, uid="v"))
+    assert store.replace(POD, [], version=9) == []
+    assert names(store) == ["a"]
+
+
 def test_objects_are_found_by_label(store: Store) -> None:
     store.put(pod("b", 1, **{LABEL: "docs"}))
     store.put(pod("a", 2, **{LABEL: "docs", "other": "x"}))

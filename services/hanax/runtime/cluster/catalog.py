@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import httpx2
 import structlog
 from lightkube import Client
-from lightkube.generic_resource import create_namespaced_resource
+from lightkube.generic_resource import GenericNamespacedResource, create_api_info
 
 from hanax.core.alias_changes import changed_aliases, without_collection
 from hanax.core.catalog import CatalogEntry
@@ -51,10 +51,16 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_Collections: Final = create_namespaced_resource(
-    GROUP, VERSION, VECTOR_COLLECTION.kind, VECTOR_COLLECTION.plural
-)
-_ConfigMaps: Final = create_namespaced_resource("", "v1", "ConfigMap", "configmaps")
+
+# Not made by create_namespaced_resource: it enters a class into a registry of the process, which refuses a
+# second one of the same kind.
+class _Collections(GenericNamespacedResource):
+    _api_info = create_api_info(GROUP, VERSION, VECTOR_COLLECTION.kind, VECTOR_COLLECTION.plural)
+
+
+class _ConfigMaps(GenericNamespacedResource):
+    _api_info = create_api_info("", "v1", "ConfigMap", "configmaps")
+
 
 # A list comes in pages; more collections than a release can serve are not listed at all.
 _PAGE: Final = 500
