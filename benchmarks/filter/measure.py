@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from random import Random
 from typing import Any, Final
 
 from benchmarks.filter.cases import Case, Points, cases_of, points_of
+from benchmarks.filter.contestants import CONTESTANTS
 from benchmarks.filter.workers import Worker, started
 
 # So many that the processor's caches, which the others had, matter little to the median.
@@ -50,14 +50,16 @@ def run(names: Sequence[str], quick: bool) -> list[dict[str, Any]]:
     random = Random(_SEED)
     with ExitStack() as stack:
         workers: list[Worker] = []
-        for name in names:
-            begun = time.perf_counter()
-            workers.append(stack.enter_context(started(name, quick)))
-            print(f"{workers[-1].contestant.name}: built in {time.perf_counter() - begun:.0f} s", flush=True)
+        fast = [name for name in names if not CONTESTANTS[name].is_slow]
+        slow = [[name] for name in names if CONTESTANTS[name].is_slow]
+        for sharing in filter(None, (fast, *slow)):
+            for worker in stack.enter_context(started(sharing, quick)):
+                workers.append(worker)
+                print(f"{worker.contestant.name}: built in {worker.opened_s:.0f} s", flush=True)
         for case in cases_of(points, quick):
             timed = [_Timed(worker, case, points) for worker in workers]
-            for slow in (False, True):
-                _take_turns([one for one in timed if one.is_slow == slow], len(case.filters), random)
+            for is_slow in (False, True):
+                _take_turns([one for one in timed if one.is_slow == is_slow], len(case.filters), random)
             found += [one.entry() for one in timed]
             _show(case, found[-len(timed) :])
     return found
