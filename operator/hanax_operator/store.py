@@ -34,8 +34,11 @@ class Store:
         # Version of the last list by kind: what is not in it and not younger is gone.
         self._listed: dict[tuple[str, str], int] = {}
 
-    def put(self, obj: Manifest) -> bool:
-        """Take an object up. False when it is known already, or was deleted later than this state."""
+    def put(self, obj: Manifest, *, was_read: bool = False) -> bool:
+        """Take an object up. False when it is known already, or was deleted later than this state.
+
+        was_read: by its name, just now. So it is there, and no list has it because it lost its label.
+        """
         key = key_of(obj)
         known = self._objects.get(key)
         version = version_of(obj)
@@ -43,7 +46,8 @@ class Store:
             return False
         if version < self._gone.get(key, 0):
             return False
-        if known is None and version <= self._listed.get((key.api_version, key.kind), 0):
+        listed = self._listed.get((key.api_version, key.kind), 0)
+        if known is None and version <= listed and not was_read:
             return False
         self._gone.pop(key, None)
         self._remove(key)

@@ -194,7 +194,7 @@ class Publisher:
             # Someone else was first, or our view is old: read it, for the next attempt to plan from.
             found = await context.api.get(key(CONFIG_MAP, name))
             if found is not None:
-                context.store.put(found)
+                context.store.put(found, was_read=True)
             elif live is not None:
                 context.store.drop(live)
             raise

@@ -72,6 +72,10 @@ def test_an_object_that_a_list_lacked_is_not_brought_back_by_what_is_older(store
     assert not store.put(pod("a", 7))
     assert store.replace(POD, [pod("a", 7)], version=8) == []
     assert names(store) == []
+    # One that was asked for by name is there: only its label is not.
+    assert store.put(pod("a", 7), was_read=True)
+    store.drop(pod("a", 7))
+    assert names(store) == []
     assert store.put(pod("a", 11, uid="v"))
     assert store.replace(POD, [], version=9) == []
     assert names(store) == ["a"]
