@@ -68,6 +68,8 @@ def main() -> int:
     )
     services.metrics.count_connections(lambda: len(server.server_state.connections))
     socket = server.config.bind_socket()
+    # Now, so that what the log says is true: the server itself listens only when all is started.
+    socket.listen(server.config.backlog)
     log.info("listening", host=settings.gateway_host, port=socket.getsockname()[1])
     server.run(sockets=[socket])
     log.info("stopped")
