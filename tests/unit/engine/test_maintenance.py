@@ -11,7 +11,6 @@ from hanax.core.ids import encode_id
 from hanax.engine.segment.view import hash_ids
 from hanax.engine.shard import shard as module
 from hanax.engine.shard.snapshot import link_snapshot
-from hanax.engine.storage import log
 from tests.unit.engine.gates import TINY, Gate, files, running, settled
 from tests.unit.engine.rigs import DEADLINE_S, Rig, wait_until
 
@@ -120,14 +119,6 @@ def test_statistics_beside_sealing(folder: Path) -> None:
         done.set()
         thread.join(DEADLINE_S)
     assert trouble == []
-
-
-def test_a_file_listed_by_the_statistics_may_be_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Rig(folder) as rig:
-        rig.upsert([1])
-        gone = folder / "log" / "00000000000000000009.log"
-        monkeypatch.setattr(log.FileLog, "files", lambda self: [gone])
-        assert rig.shard.stats().log_bytes == 0
 
 
 def test_readers_keep_a_view_whose_files_are_removed(folder: Path) -> None:
