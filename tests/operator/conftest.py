@@ -21,6 +21,9 @@ from tests.operator.clusters import Cluster, ClusterThread
 from tests.operator.homes import Home
 from tests.operator.standins.informers import TEST_NAMESPACES
 
+# Fixtures: pytest finds them here by name.
+from tests.operator.widgets import kind, widgets  # noqa: F401
+
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:

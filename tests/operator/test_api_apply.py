@@ -1,0 +1,125 @@
+"""Server-side apply: who owns which field (see test_api_server)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.operator import api as client
+from tests.operator.api import Api, Refused
+from tests.operator.widgets import (
+    config_map,
+    managers,
+    refused,
+    stateful_set,
+    widget,
+)
+
+
+async def test_an_applied_field_goes_when_its_manager_no_longer_names_it(
+    api: Api, widgets: str, namespace: str
+) -> None:
+    body = widget(
+        widgets, names={"a": "1", "b": "2"}, tags=["x", "y"], parts=[{"name": "p"}, {"name": "q"}], ratio=1.5
+    )
+    await api.apply(body, namespace, manager="one")
+    less = widget(widgets, names={"b": "3"}, tags=["y"], parts=[{"name": "q"}])
+    found = await api.apply(less, namespace, manager="one")
+    assert found["spec"] == {
+        "size": 3,
+        "colour": "red",
+        "names": {"b": "3"},
+        "tags": ["y"],
+        "parts": [{"name": "q", "count": 1}],
+    }
+    assert managers(found)["one"]["f:spec"] == {
+        "f:size": {},
+        "f:names": {"f:b": {}},
+        "f:tags": {'v:"y"': {}},
+        "f:parts": {'k:{"name":"q"}': {".": {}, "f:name": {}}},
+    }
+
+
+async def test_a_field_with_two_owners_stays_until_both_let_go(
+    api: Api, widgets: str, namespace: str
+) -> None:
+    await api.apply(widget(widgets, names={"a": "1"}), namespace, manager="one")
+    await api.apply(widget(widgets, names={"a": "1"}), namespace, manager="two")
+    found = await api.apply(widget(widgets), namespace, manager="one")
+    assert found["spec"]["names"] == {"a": "1"}
+    found = await api.apply(widget(widgets), namespace, manager="two")
+    assert "names" not in found["spec"]
+
+
+async def test_what_others_wrote_stays_and_is_taken_by_force_alone(
+    api: Api, widgets: str, namespace: str
+) -> None:
+    await api.apply(widget(widgets, ratio=1.0), namespace, manager="one")
+    at = client.path(widgets, namespace, "a")
+    edit = {"spec": {"ratio": 2.0, "names": {"mine": "1"}}}
+    await api.request("PATCH", at, edit, media="application/merge-patch+json", query={"fieldManager": "hand"})
+    found = await refused(
+        api.apply(widget(widgets, ratio=1.0), namespace, manager="one", force=False),
+        409,
+        'conflict with "hand"',
+        ".spec.ratio",
+    )
+    assert found.status["details"]["causes"][0]["field"] == ".spec.ratio"
+    taken = await api.apply(widget(widgets, ratio=1.0), namespace, manager="one")
+    assert (taken["spec"]["ratio"], taken["spec"]["names"]) == (1.0, {"mine": "1"})
+    assert "f:ratio" not in managers(taken)["hand"]["f:spec"]
+
+
+async def test_a_change_by_hand_takes_the_field_from_its_manager(api: Api, namespace: str) -> None:
+    await api.apply(stateful_set(), namespace, manager="one")
+    at = client.path("StatefulSet", namespace, "a")
+    patch = {"spec": {"replicas": 2}}
+    found = await api.request(
+        "PATCH", at, patch, media="application/merge-patch+json", query={"fieldManager": "hand"}
+    )
+    assert "f:replicas" not in managers(found)["one"]["f:spec"]
+    assert managers(found)["hand"]["f:spec"] == {"f:replicas": {}}
+
+
+async def test_apply_makes_what_is_not_there_and_leaves_defaults_alone(api: Api, namespace: str) -> None:
+    made = await api.apply(stateful_set(), namespace, manager="one")
+    assert made["metadata"]["generation"] == 1
+    assert "f:podManagementPolicy" not in managers(made)["one"]["f:spec"]
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    assert container["imagePullPolicy"] == "IfNotPresent"
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    found = await api.apply(stateful_set(container={"env": env}), namespace, manager="one")
+    found = await api.apply(stateful_set(container={"env": env[1:]}), namespace, manager="one")
+    assert found["spec"]["template"]["spec"]["containers"][0]["env"] == env[1:]
+
+
+async def test_an_applied_status_is_apart_from_the_rest(api: Api, widgets: str, namespace: str) -> None:
+    body = {**widget(widgets), "status": {"word": "told"}}
+    await refused(api.apply(body, namespace, manager="one", subresource="status"), 404)
+    made = await api.apply(body, namespace, manager="one")
+    assert "status" not in made
+    told = await api.apply(body, namespace, manager="one", subresource="status")
+    assert told["status"] == {"word": "told"}
+    entries = [
+        (entry["operation"], entry.get("subresource", "")) for entry in told["metadata"]["managedFields"]
+    ]
+    assert sorted(entries) == [("Apply", ""), ("Apply", "status")]
+
+
+async def test_apply_refuses_what_no_schema_declares(api: Api, widgets: str, namespace: str) -> None:
+    await refused(
+        api.apply(widget(widgets, unknown=1), namespace, manager="one"),
+        500,
+        ".spec.unknown: field not declared in schema",
+    )
+    nameless = api.request(
+        "PATCH", client.path(widgets, namespace, "a"), widget(widgets), media="application/apply-patch+yaml"
+    )
+    await refused(nameless, 422, "fieldManager")
+
+
+async def test_an_applied_object_can_be_pinned_to_one_identity(api: Api, namespace: str) -> None:
+    pinned = config_map(uid="00000000-0000-0000-0000-000000000000")
+    with pytest.raises(Refused) as found:
+        await api.apply(pinned, namespace, manager="one")
+    assert found.value.code in (404, 409)
+    assert await api.find("ConfigMap", "a", namespace) is None
