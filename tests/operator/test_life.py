@@ -13,6 +13,10 @@ from tests.operator.standins.workloads import is_ready
 Obj = dict[str, Any]
 
 
+async def suspended(home: Home) -> bool:
+    return (await home.table()).collection_by_name["films"].suspended
+
+
 async def test_a_collection_is_created_and_ready(home: Home) -> None:
     async with home.operator():
         await home.collect("films", shards=2)
@@ -165,11 +169,11 @@ async def test_a_suspended_collection_runs_no_pods_and_keeps_its_data(home: Home
         obj = await home.says("films", "Ready", "False", reason="Suspended")
         assert obj["status"]["phase"] == "Suspended"
         await home.gone("Pod", "vc-films-0-0")
-        assert (await home.table()).collection_by_name["films"].suspended
+        await home.until(lambda: suspended(home), "the table says that it is suspended")
         claim = await home.get("PersistentVolumeClaim", "data-vc-films-0-0")
         await home.change("films", {"suspend": False})
         await home.ready("films")
-        assert not (await home.table()).collection_by_name["films"].suspended
+        assert not await suspended(home)
         again = await home.get("PersistentVolumeClaim", "data-vc-films-0-0")
         assert again["metadata"]["uid"] == claim["metadata"]["uid"]
 
