@@ -48,6 +48,7 @@ CHECKS := check-format check-lint check-types check-rooms check-generated
 
 .PHONY: test e2e check $(CHECKS) fmt gen
 test: setup ## Run the tests: no cluster, no GPU, no download
+	@scripts/install_program.sh redis-server redis-server
 	@$(BIN)/python -m pytest
 
 e2e: setup ## Run the end-to-end scenario on a real cluster (docs/kubernetes.md)

@@ -11,10 +11,11 @@ import httpx
 import pytest
 
 from hanax.core.catalog import CatalogEntry
+from hanax.core.model_routes import ModelRoute
 from hanax.core.node_state import NodeState, ReplicaState
 from hanax.core.planning import Observation, plan
 from hanax.core.resources.collections import Collection
-from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
+from hanax.core.routing import NodeRoute, RoutingTable
 from hanax.core.routing_config_map import aliases_from_config_map, to_config_map_data
 from tests.integration.gateway.stack import GatewayProcess
 from tests.integration.index_shard_process import IndexShardProcess

@@ -51,7 +51,7 @@ async def test_a_served_model_gets_pods_an_address_and_an_autoscaler(home: Home)
         assert (await home.get("Service", "xm-small"))["spec"]["clusterIP"] == "None"
         assert (await home.get("PodDisruptionBudget", "xm-small"))["spec"]["maxUnavailable"] == 1
         route = (await home.table()).model_by_name["small"]
-        assert route.endpoints == (f"xm-small.{home.namespace}.svc.cluster.local:9301",)
+        assert route.addresses == (f"xm-small.{home.namespace}.svc.cluster.local:9301",)
         # The number of pods is the autoscaler's.
         await home.api.merge("Deployment", "xm-small", {"spec": {"replicas": 3}}, home.namespace)
         await home.quiet(gate)

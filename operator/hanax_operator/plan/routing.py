@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hanax.core.catalog import CatalogEntry
+from hanax.core.model_routes import ModelRoute
 from hanax.core.planning import Observation
 from hanax.core.resources.collections import Collection
 from hanax.core.resources.models import Model
 from hanax.core.resources.names import FINALIZER, SHARD_PORT
-from hanax.core.routing import Aliases, ModelRoute, NodeRoute, RoutingTable
+from hanax.core.routing import Aliases, NodeRoute, RoutingTable
 from hanax_operator.build.collections import node_names
 from hanax_operator.build.collections import nodes as nodes_of
 from hanax_operator.build.models import route as route_of

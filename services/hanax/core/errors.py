@@ -22,7 +22,8 @@ HanaxError
 │   ├── CollectionNotFound
 │   ├── AliasNotFound
 │   ├── PointNotFound
-│   └── ModelNotFound
+│   ├── ModelNotFound
+│   └── JobNotFound
 ├── MethodNotAllowed
 ├── AlreadyExists
 │   ├── CollectionExists
@@ -32,12 +33,15 @@ HanaxError
 │   ├── VersionConflict
 │   ├── CollectionHasAliases
 │   ├── CollectionSuspended
-│   └── RoutingTableTooLarge
+│   ├── RoutingTableTooLarge
+│   └── ModelIsBulkOnly
 ├── ResourceExhausted         come back later
 │   ├── Overloaded
+│   ├── RateLimited
 │   └── StorageFull
 ├── Unavailable               a part that is needed cannot be reached; worth a retry
-│   └── PartialWrite
+│   ├── PartialWrite
+│   └── UpstreamFailed
 ├── DeadlineExceeded
 ├── Cancelled
 ├── DataLoss                  stored bytes are damaged
@@ -156,6 +160,10 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
 class MethodNotAllowed(HanaxError):
     code = "method_not_allowed"
 
@@ -204,12 +212,26 @@ class RoutingTableTooLarge(FailedPrecondition):
     code = "routing_table_too_large"
 
 
+class ModelIsBulkOnly(FailedPrecondition):
+    """An answer is wanted now from a model whose texts are queued."""
+
+    code = "model_is_bulk_only"
+
+
 class ResourceExhausted(HanaxError):
+    """`retry_after_s` in the details: how long to stay away, where that is known."""
+
     code = "resource_exhausted"
 
 
 class Overloaded(ResourceExhausted):
     code = "overloaded"
+
+
+class RateLimited(ResourceExhausted):
+    """More is asked in a time than is allowed, here or by the upstream that said so."""
+
+    code = "rate_limited"
 
 
 class StorageFull(ResourceExhausted):
@@ -224,6 +246,12 @@ class PartialWrite(Unavailable):
     """Some points of a request are stored and some are not; details name the failed ones."""
 
     code = "partial_write"
+
+
+class UpstreamFailed(Unavailable):
+    """Another's server answered with a failure, or with what is no answer."""
+
+    code = "upstream_failed"
 
 
 class DeadlineExceeded(HanaxError):

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from hanax.core.catalog import CatalogEntry
 from hanax.core.errors import FailedPrecondition
+from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import (
     Aliases,
     CollectionRoute,
     DeletedCollection,
-    ModelRoute,
     NodeRoute,
     RoutingTable,
     ShardRoute,

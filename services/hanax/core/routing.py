@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
 from hanax.core.errors import CollectionSuspended
 from hanax.core.index_specs import Spec
 from hanax.core.limits import MAX_ALIASES, SLOTS
+from hanax.core.model_routes import ModelRoute
 from hanax.core.specs import CollectionName, CollectionSpec
 
 # A part of a directory's name: a UUID with or without hyphens in practice.
@@ -101,25 +102,6 @@ class Aliases(Spec):
     def of(self, collection: str) -> list[str]:
         """The aliases that point to a collection, in order."""
         return sorted(alias for alias, name in self.collection_by_alias.items() if name == collection)
-
-
-class ModelRoute(Spec):
-    """An embedding model and who serves it.
-
-    endpoints: host:port of embedders where the protocol is grpc, URLs otherwise. timeout_s, max_attempts: of
-    one request; None: what the caller's deadline leaves. weight: its share beside other models, 1 is even.
-    """
-
-    name: str
-    dimension: int = Field(ge=1)
-    max_tokens: int = Field(ge=1)
-    endpoints: tuple[str, ...] = Field(min_length=1)
-    protocol: Literal["grpc", "openai", "tei", "cohere", "ollama"] = "grpc"
-    pattern: Literal["real_time", "bulk_only", "hybrid"] = "real_time"
-    timeout_s: float | None = Field(None, gt=0)
-    max_attempts: int | None = Field(None, ge=1)
-    weight: float = Field(1.0, ge=0.1, le=10)
-    load_balancing: Literal["round_robin", "least_connections", "weighted", "health_based"] = "round_robin"
 
 
 class RoutingTable(Spec):

@@ -21,7 +21,8 @@ from hanax.core.errors import (
     Unavailable,
 )
 from hanax.core.limits import MAX_EMBED_TEXTS
-from hanax.core.routing import ModelRoute, RoutingTable
+from hanax.core.model_routes import ModelRoute
+from hanax.core.routing import RoutingTable
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.calls import Call
 from hanax.gateway.metrics import Metrics
@@ -138,7 +139,7 @@ class Embedding:
     async def _reach(self, call: Call, model: ModelRoute, request: pb.EmbedRequest) -> pb.EmbedResponse:
         async def attempt(timeout_s: float) -> pb.EmbedResponse:
             # The next endpoint at each attempt: one that is away costs a pause, not the request.
-            endpoint = model.endpoints[next(self._turn) % len(model.endpoints)]
+            endpoint = model.addresses[next(self._turn) % len(model.addresses)]
             return await self._stubs.get(endpoint).Embed(request, timeout=timeout_s)
 
         try:
@@ -152,7 +153,7 @@ class Embedding:
 
 def embedder_addresses(table: RoutingTable) -> set[str]:
     """host:port of every embedder; models that others serve have URLs instead."""
-    return {endpoint for model in table.models if model.protocol == "grpc" for endpoint in model.endpoints}
+    return {endpoint for model in table.models if model.protocol == "grpc" for endpoint in model.addresses}
 
 
 def check_dimension(spec: CollectionSpec, model: ModelRoute) -> None:

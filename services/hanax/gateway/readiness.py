@@ -69,7 +69,7 @@ class Readiness:
             ("model", model.name, endpoint)
             for model in table.models
             if model.protocol == "grpc"
-            for endpoint in model.endpoints
+            for endpoint in model.addresses
         ]
         states = await asyncio.gather(*(self._probe(address) for _, _, address in places))
         nodes: dict[str, str] = {}

@@ -11,7 +11,8 @@ from hanax.core.errors import (
     ModelNotFound,
     Unavailable,
 )
-from hanax.core.routing import CollectionRoute, ModelRoute, RoutingTable
+from hanax.core.model_routes import ModelRoute
+from hanax.core.routing import CollectionRoute, RoutingTable
 
 
 class Routing:

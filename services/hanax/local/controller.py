@@ -17,8 +17,9 @@ import structlog
 from pydantic import ValidationError
 
 from hanax.core.errors import DataLoss
+from hanax.core.model_routes import ModelRoute
 from hanax.core.planning import Observation, plan
-from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
+from hanax.core.routing import NodeRoute, RoutingTable
 from hanax.runtime.catalog_folder import ALIASES, CatalogFolder
 from hanax.runtime.routing_file import write_routing_file
 

@@ -19,7 +19,8 @@ from grpc import aio
 
 from citadel.vector.v1 import embedder_pb2, embedder_pb2_grpc
 from hanax.core.errors import DataLoss
-from hanax.core.routing import ModelRoute, NodeRoute
+from hanax.core.model_routes import ModelRoute
+from hanax.core.routing import NodeRoute
 from hanax.core.settings import LocalSettings
 from hanax.local.controller import Controller
 from hanax.local.health import Health, Probe, grpc_probe, http_probe

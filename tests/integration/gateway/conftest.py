@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from hanax.core.routing import ModelRoute
+from hanax.core.model_routes import ModelRoute
 from tests.integration.gateway.stack import (
     Stack,
     free_port,

@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import httpx
 import orjson
 
+from hanax.core.model_routes import ModelRoute
 from hanax.core.planning import Observation, plan
-from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
+from hanax.core.routing import NodeRoute, RoutingTable
 from hanax.runtime.catalog_folder import CatalogFolder
 from hanax.runtime.routing_file import write_routing_file
 from tests.integration.gateway.memory_node import MemoryNode

@@ -13,7 +13,7 @@ import pytest
 from hanax.core.errors import DataLoss, HanaxError, Overloaded, StorageFull, Unavailable
 from hanax.core.ids import encode_id, slot_of
 from hanax.core.limits import SLOTS
-from hanax.core.routing import ModelRoute
+from hanax.core.model_routes import ModelRoute
 from tests.integration.gateway.memory_node import MemoryNode
 from tests.integration.gateway.stack import Stack, free_port, running_stack
 from tests.integration.waiting import wait_until

@@ -11,8 +11,9 @@ from hanax.core.catalog import CatalogEntry
 from hanax.core.distances import Metric
 from hanax.core.errors import FailedPrecondition
 from hanax.core.index_specs import HnswIndex
+from hanax.core.model_routes import ModelRoute
 from hanax.core.planning import MAX_DELETED, Observation, plan
-from hanax.core.routing import Aliases, DeletedCollection, ModelRoute, NodeRoute, RoutingTable
+from hanax.core.routing import Aliases, DeletedCollection, NodeRoute, RoutingTable
 from hanax.core.specs import CollectionSpec, PayloadIndex
 
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from hanax.core.ids import encode_id, slot_of
 from hanax.core.index_specs import FlatIndex, Indexing
 from hanax.core.limits import MAX_SHARDS, SLOTS
+from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import (
     CollectionRoute,
     DeletedCollection,
-    ModelRoute,
     NodeRoute,
     RoutingTable,
     ShardRoute,

@@ -12,11 +12,11 @@ import pytest
 
 from hanax.core import routing_config_map
 from hanax.core.errors import DataLoss, RoutingTableTooLarge
+from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import (
     Aliases,
     CollectionRoute,
     DeletedCollection,
-    ModelRoute,
     NodeRoute,
     RoutingTable,
     ShardRoute,

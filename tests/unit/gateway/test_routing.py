@@ -10,14 +10,8 @@ import pytest
 
 from hanax.core.errors import CollectionNotFound, DeadlineExceeded, ModelNotFound, Unavailable
 from hanax.core.ids import encode_id, slot_of
-from hanax.core.routing import (
-    CollectionRoute,
-    ModelRoute,
-    NodeRoute,
-    RoutingTable,
-    ShardRoute,
-    spread_slots,
-)
+from hanax.core.model_routes import ModelRoute
+from hanax.core.routing import CollectionRoute, NodeRoute, RoutingTable, ShardRoute, spread_slots
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.routing import Routing
 from hanax.gateway.shards import gather_all, rows_by_shard

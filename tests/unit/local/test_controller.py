@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from hanax.core.errors import DataLoss, FailedPrecondition
-from hanax.core.routing import ModelRoute, NodeRoute, RoutingTable
+from hanax.core.model_routes import ModelRoute
+from hanax.core.routing import NodeRoute, RoutingTable
 from hanax.core.specs import CollectionSpec
 from hanax.local.controller import Controller, read_table
 from hanax.runtime.catalog_folder import CatalogFolder

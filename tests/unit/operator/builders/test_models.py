@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hanax.core.routing import ModelRoute
+from hanax.core.model_routes import ModelRoute
 from hanax_operator.build.models import children, route
 from hanax_operator.objects import AUTOSCALER, CLAIM, DEPLOYMENT, DISRUPTION_BUDGET, SERVICE, ObjectKey, key
 from tests.unit.operator.builders.declared import (
@@ -215,7 +215,7 @@ def test_the_route_of_a_served_model() -> None:
 def test_the_address_of_a_model_elsewhere(protocol: str, url: str, address: str) -> None:
     found = route(model(endpoint={"url": url, "protocol": protocol}), RELEASE)
     assert found is not None
-    assert (found.protocol, found.endpoints) == (protocol, (address,))
+    assert (found.protocol, found.addresses) == (protocol, (address,))
 
 
 def test_a_model_without_pods_or_being_deleted_has_no_route() -> None:

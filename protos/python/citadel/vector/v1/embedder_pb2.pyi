@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,47 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Purpose:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PURPOSE_UNSPECIFIED: _Purpose.ValueType  # 0
+    PURPOSE_QUERY: _Purpose.ValueType  # 1
+    PURPOSE_DOCUMENT: _Purpose.ValueType  # 2
+
+class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper): ...
+
+PURPOSE_UNSPECIFIED: Purpose.ValueType  # 0
+PURPOSE_QUERY: Purpose.ValueType  # 1
+PURPOSE_DOCUMENT: Purpose.ValueType  # 2
+Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
+
+class _LongTexts:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LongTextsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LongTexts.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LONG_TEXTS_UNSPECIFIED: _LongTexts.ValueType  # 0
+    LONG_TEXTS_TRUNCATE: _LongTexts.ValueType  # 1
+    LONG_TEXTS_REFUSE: _LongTexts.ValueType  # 2
+    """The call fails with text_too_long."""
+    LONG_TEXTS_SPLIT: _LongTexts.ValueType  # 3
+    """The mean of its parts' vectors, weighted by their tokens."""
+
+class LongTexts(_LongTexts, metaclass=_LongTextsEnumTypeWrapper):
+    """What becomes of a text that is longer than the model reads; unspecified: truncated."""
+
+LONG_TEXTS_UNSPECIFIED: LongTexts.ValueType  # 0
+LONG_TEXTS_TRUNCATE: LongTexts.ValueType  # 1
+LONG_TEXTS_REFUSE: LongTexts.ValueType  # 2
+"""The call fails with text_too_long."""
+LONG_TEXTS_SPLIT: LongTexts.ValueType  # 3
+"""The mean of its parts' vectors, weighted by their tokens."""
+Global___LongTexts: _TypeAlias = LongTexts  # noqa: Y015
+
 @_typing.final
 class EmbedRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -25,8 +67,19 @@ class EmbedRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     NORMALIZE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    LONG_TEXTS_FIELD_NUMBER: _builtins.int
+    URGENT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     normalize: _builtins.bool
+    purpose: Global___Purpose.ValueType
+    """What the texts are for: a model may want another prompt before each kind."""
+    dimensions: _builtins.int
+    """Of each vector: the model's first numbers, where it was trained for that; 0: all."""
+    long_texts: Global___LongTexts.ValueType
+    urgent: _builtins.bool
+    """Before those that are not: someone waits for the answer."""
     @_builtins.property
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -35,10 +88,14 @@ class EmbedRequest(_message.Message):
         model: _builtins.str = ...,
         texts: _abc.Iterable[_builtins.str] | None = ...,
         normalize: _builtins.bool = ...,
+        purpose: Global___Purpose.ValueType = ...,
+        dimensions: _builtins.int = ...,
+        long_texts: Global___LongTexts.ValueType = ...,
+        urgent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "normalize", b"normalize", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "long_texts", b"long_texts", "model", b"model", "normalize", b"normalize", "purpose", b"purpose", "texts", b"texts", "urgent", b"urgent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -53,6 +110,7 @@ class EmbedResponse(_message.Message):
     FLOAT32_LE_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     dimension: _builtins.int
     float32_le: _builtins.bytes
@@ -65,6 +123,10 @@ class EmbedResponse(_message.Message):
     def truncated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Indexes of the texts that were longer than the model reads: their tail was left out."""
 
+    @_builtins.property
+    def split(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indexes of the texts that were read in parts."""
+
     def __init__(
         self,
         *,
@@ -73,10 +135,11 @@ class EmbedResponse(_message.Message):
         float32_le: _builtins.bytes = ...,
         tokens: _abc.Iterable[_builtins.int] | None = ...,
         truncated: _abc.Iterable[_builtins.int] | None = ...,
+        split: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "float32_le", b"float32_le", "model", b"model", "tokens", b"tokens", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "float32_le", b"float32_le", "model", b"model", "split", b"split", "tokens", b"tokens", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -126,12 +189,25 @@ class ServedModel(_message.Message):
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     BACKEND_FIELD_NUMBER: _builtins.int
     SEMANTIC_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LOADED_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     dimension: _builtins.int
     max_tokens: _builtins.int
     backend: _builtins.str
     semantic: _builtins.bool
     """False for the hash backend, whose vectors carry no meaning."""
+    version: _builtins.str
+    """Changes when the vectors may: the files, the backend, its precision."""
+    loaded: _builtins.bool
+    """Loaded and warm. Others are loaded when they are asked for."""
+    memory_bytes: _builtins.int
+    @_builtins.property
+    def dimensions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Dimensions that the model's vectors may be cut to; empty: it was not trained for that."""
+
     def __init__(
         self,
         *,
@@ -140,10 +216,14 @@ class ServedModel(_message.Message):
         max_tokens: _builtins.int = ...,
         backend: _builtins.str = ...,
         semantic: _builtins.bool = ...,
+        version: _builtins.str = ...,
+        loaded: _builtins.bool = ...,
+        dimensions: _abc.Iterable[_builtins.int] | None = ...,
+        memory_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "dimension", b"dimension", "max_tokens", b"max_tokens", "name", b"name", "semantic", b"semantic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "dimension", b"dimension", "dimensions", b"dimensions", "loaded", b"loaded", "max_tokens", b"max_tokens", "memory_bytes", b"memory_bytes", "name", b"name", "semantic", b"semantic", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
