@@ -87,9 +87,15 @@ gen: setup ## Write the generated files: protos/python, crds and their reference
 
 # --- measure ---------------------------------------------------------------------------------
 
-.PHONY: bench-service bench-index bench-filter
+.PHONY: bench-service bench-index bench-filter bench-collections bench-embedder
 bench-service: setup ## Measure the whole service; writes RESULTS/service.json (benchmarks/results)
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.service
+
+bench-collections: setup ## Measure many small collections on one index-shard; writes RESULTS/collections.json
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.collections
+
+bench-embedder: setup ## Measure the embedder beside plain sentence-transformers; writes RESULTS/embedder.json
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.embedder
 
 bench-index: $(BENCH_INSTALLED) ## Measure the vector indexes beside other libraries; writes RESULTS/index.json and .png
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.index

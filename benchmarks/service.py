@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +23,10 @@ import grpc
 import httpx
 import numpy as np
 import orjson
-import psutil
 from numpy.typing import NDArray
 
 from benchmarks import report
+from benchmarks.processes import free_port, local_stack, shard_process
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import ShardServiceStub
 from hanax.core.distances import Metric
@@ -69,30 +66,6 @@ def make_data() -> tuple[NDArray[np.float32], list[bytes]]:
 
 
 # --- one shard over gRPC ---------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def shard_process(folder: Path, port: int, metrics_port: int) -> Iterator[psutil.Process]:
-    environment = os.environ | {
-        "HANAX_NODE_NAME": "shard-0",
-        "HANAX_SHARD_PORT": str(port),
-        "HANAX_SHARD_METRICS_PORT": str(metrics_port),
-        "HANAX_DATA_DIR": str(folder),
-        "HANAX_ROUTING_FILE": str(folder / "routing.json"),
-    }
-    with (folder / "shard.log").open("ab") as output:
-        child = subprocess.Popen([sys.executable, "-m", "hanax.index_shard"], env=environment, stderr=output)
-    try:
-        yield psutil.Process(child.pid)
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(30)
 
 
 def shard_call(stub: ShardServiceStub, ref: pb.ShardRef) -> pb.DescribeResponse:
@@ -255,21 +228,6 @@ def exact_in_processes() -> dict[str, Any]:
 
 
 # --- the whole stack over REST ---------------------------------------------------------------
-
-
-@contextmanager
-def local_stack(folder: Path, port: int) -> Iterator[str]:
-    environment = os.environ | {
-        "HANAX_DATA_DIR": str(folder),
-        "HANAX_EMBEDDER_BACKEND": "hash",
-        "HANAX_GATEWAY_PORT": str(port),
-    }
-    command = str(Path(sys.executable).with_name("hana-x-vector"))
-    subprocess.run([command, "up", "--detach"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        subprocess.run([command, "down"], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def insert_bodies(vectors: NDArray[np.float32], metadata: list[bytes]) -> list[bytes]:
