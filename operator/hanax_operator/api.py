@@ -85,8 +85,13 @@ class Api:
         except NotFound:
             return None
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply: this manager owns every field of `manifest`, and no other field."""
+    async def apply(
+        self, manifest: Manifest, manager: str = FIELD_MANAGER, *, force: bool = True
+    ) -> Manifest:
+        """Server-side apply: `manager` owns every field of `manifest`, and no other field.
+
+        Without force, FailedPrecondition where others own a field with another value.
+        """
         kind = self._kind[manifest["apiVersion"], manifest["kind"]]
         async with _translated():
             applied = await self._client.patch(
@@ -95,8 +100,8 @@ class Api:
                 dict(manifest),
                 namespace=self.namespace,
                 patch_type=PatchType.APPLY,
-                field_manager=FIELD_MANAGER,
-                force=True,
+                field_manager=manager,
+                force=force,
             )
         return _whole(applied, kind)
 

@@ -31,7 +31,8 @@ class Applier:
         verb = type(action).__name__.lower()
         WRITES.labels(action.key.kind, verb).inc()
         if isinstance(action, Apply):
-            self._store.put(await self._api.apply(action.manifest))
+            applied = await self._api.apply(action.manifest, action.manager, force=action.force)
+            self._store.put(applied)
         elif isinstance(action, Patch):
             try:
                 self._store.put(await self._api.merge_patch(action.key, action.patch))

@@ -14,6 +14,7 @@ from typing import Any
 from hanax.core.errors import InvalidArgument
 from hanax.core.resources.quantities import value_of
 from hanax_operator.objects import Manifest
+from hanax_operator.ownership import applied_fields
 
 # Under these names the server rewrites amounts into one form, "1024Mi" to "1Gi".
 _AMOUNTS = frozenset({"requests", "limits", "capacity", "hard"})
@@ -34,7 +35,7 @@ def differences(wanted: Manifest, live: Manifest, manager: str) -> list[str]:
         if name not in _IDENTITY
         for path in _missing(value, live.get(name), name)
     ]
-    owned = _owned_fields(live, manager)
+    owned = applied_fields(live, manager)
     if owned is None:
         return [*found, "metadata.managedFields"]
     return [*found, *_left_over(owned, wanted, "")]
@@ -92,18 +93,6 @@ def _merge_key(items: Sequence[Any]) -> str | None:
         for key in _LIST_KEYS:
             if len({item.get(key) for item in items} - {None}) == len(items):
                 return key
-    return None
-
-
-def _owned_fields(live: Manifest, manager: str) -> Mapping[str, Any] | None:
-    """What `manager` applied, as the server notes it; None when it never applied this object."""
-    for entry in live["metadata"].get("managedFields") or ():
-        if (
-            entry.get("manager") == manager
-            and entry.get("operation") == "Apply"
-            and not entry.get("subresource")
-        ):
-            return entry.get("fieldsV1") or {}
     return None
 
 

@@ -13,7 +13,13 @@ import httpx
 import structlog
 from lightkube.core.async_client import AsyncClient
 
-from hanax.core.resources.names import COLLECTION_LABEL, COMPONENT_LABEL, FIELD_MANAGER, MODEL_LABEL
+from hanax.core.resources.names import (
+    COLLECTION_LABEL,
+    COMPONENT_LABEL,
+    FIELD_MANAGER,
+    MODEL_LABEL,
+    POOL_LABEL,
+)
 from hanax_operator.api import Api
 from hanax_operator.apply import Applier
 from hanax_operator.context import Context
@@ -31,7 +37,7 @@ from hanax_operator.store import Store
 
 log = structlog.get_logger()
 
-_INDEXED = (COLLECTION_LABEL, MODEL_LABEL, COMPONENT_LABEL)
+_INDEXED = (COLLECTION_LABEL, MODEL_LABEL, POOL_LABEL, COMPONENT_LABEL)
 
 
 def _now_us() -> int:

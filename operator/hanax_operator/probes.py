@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from hanax.core.resources.models import Model, Protocol
+from hanax.core.resources.model_endpoints import Protocol
+from hanax.core.resources.models import Model
 
 _SIDE_BY_SIDE = 16
 _DEADLINE_S = 5.0

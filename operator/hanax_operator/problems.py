@@ -56,6 +56,15 @@ def pod_problem(pod: Manifest) -> Problem | None:
     return None
 
 
+def deployment_problem(deployment: Manifest) -> Problem | None:
+    """Why it can't make its pods: a quota, a policy, an account that is missing. None when it can."""
+    for condition in (deployment.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            name = name_of(deployment)
+            return Problem.of(Reason.POD_FAILED, f"Deployment {name}: {condition.get('message', '')}")
+    return None
+
+
 def _container_problem(pod: str, container: Mapping[str, Any]) -> Problem | None:
     waiting = (container.get("state") or {}).get("waiting") or {}
     why = waiting.get("reason", "")

@@ -22,9 +22,10 @@ from hanax_operator.health import serve_health
 from hanax_operator.leader import Leadership
 from hanax_operator.lists import Lists
 from hanax_operator.metrics import LEADER, QUEUED, RECONCILES, SECONDS
-from hanax_operator.objects import COLLECTION, MODEL, Manifest, ObjectKey
+from hanax_operator.objects import COLLECTION, MODEL, STATEFUL_SET, Manifest, ObjectKey
 from hanax_operator.reconcile.collections import CollectionReconciler
 from hanax_operator.reconcile.models import ModelReconciler
+from hanax_operator.reconcile.pool import PoolReconciler
 from hanax_operator.reconcile.routing import Publisher
 from hanax_operator.settings import OperatorSettings
 from hanax_operator.status_patch import StatusWriter
@@ -56,6 +57,7 @@ class Operator:
         self._reconcilers: dict[str, Callable[[str], Awaitable[float | None]]] = {
             COLLECTION.kind: collections.reconcile,
             MODEL.kind: models.reconcile,
+            STATEFUL_SET.kind: PoolReconciler(context).reconcile,
         }
         self._is_synced = False
         self._leadership = Leadership(

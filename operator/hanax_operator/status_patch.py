@@ -41,7 +41,10 @@ class StatusWriter:
         self._written_s: dict[ObjectKey, float] = {}
 
     async def write(self, obj: Manifest, status: Mapping[str, Any]) -> float | None:
-        """Make it the object's status. Returns seconds after which to come again, when it was put off."""
+        """Make it the object's status. Returns seconds after which to come again, when it was put off.
+
+        Raises FailedPrecondition, a conflict, when the object was written since `obj`.
+        """
         old = obj.get("status") or {}
         if _without(old, _SILENT) == _without(status, _SILENT):
             return None
@@ -50,7 +53,10 @@ class StatusWriter:
             wait = self._written_s.get(key, -_COUNTS_EVERY_S) + _COUNTS_EVERY_S - self._clock_s()
             if wait > 0:
                 return wait
-        patch = {"status": merge_patch(old, status)}
+        # On top of this very state of the object: the answer goes into the store, and what somebody else
+        # changed and came with it would be taken for known when it is heard of.
+        version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+        patch = {"metadata": version, "status": merge_patch(old, status)}
         self._written_s[key] = self._clock_s()
         WRITES.labels(obj["kind"], "status").inc()
         self._store.put(await self._api.merge_patch(key, patch, status=True))

@@ -1,12 +1,19 @@
-"""Which collections and models a change concerns."""
+"""Which collections and models a change concerns, and whether it concerns the shard pool."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hanax.core.resources.names import COLLECTION_LABEL, COMPONENT_LABEL, MODEL_LABEL, SHARD_COMPONENT
+from hanax.core.resources.names import (
+    COLLECTION_LABEL,
+    COMPONENT_LABEL,
+    MODEL_LABEL,
+    POOL_LABEL,
+    SHARD_COMPONENT,
+)
 from hanax_operator.context import Context
 from hanax_operator.objects import (
+    CLAIM,
     COLLECTION,
     CONFIG_MAP,
     MODEL,
@@ -27,8 +34,9 @@ class Wakes:
         self._context = context
         self._publisher = publisher
         release = context.release
+        self._pool = key(STATEFUL_SET, release.pool_stateful_set)
         self._of_the_table = {
-            key(STATEFUL_SET, release.pool_stateful_set),
+            self._pool,
             key(CONFIG_MAP, release.routing_config_map),
             key(CONFIG_MAP, release.aliases_config_map),
         }
@@ -44,10 +52,14 @@ class Wakes:
         if key_of(obj) in self._of_the_table:
             self._publisher.request()
         labels = labels_of(obj)
+        if key_of(obj) == self._pool or (kind == CLAIM.kind and labels.get(POOL_LABEL) == self._pool.name):
+            self._context.queue.add(self._pool)
         if kind != COLLECTION.kind and COLLECTION_LABEL in labels:
             self._context.queue.add(key(COLLECTION, labels[COLLECTION_LABEL]))
         if kind != MODEL.kind and MODEL_LABEL in labels:
             self._context.queue.add(key(MODEL, labels[MODEL_LABEL]))
+            if kind == POD.kind:
+                self._publisher.request()
 
     def nodes_changed(self, changes: Iterable[tuple[str, str]]) -> None:
         """Nodes tell something new, as NodeStates.look returns it."""
@@ -63,6 +75,8 @@ class Wakes:
         for kind in (COLLECTION, MODEL):
             for obj in self._context.store.of_kind(kind):
                 self._context.queue.add(key_of(obj))
+        if self._pool.name:
+            self._context.queue.add(self._pool)
         self._publisher.request()
 
     def _wake_users(self, model: str) -> None:

@@ -335,7 +335,16 @@ RIGHT_MODELS: Final[dict[str, Spec]] = {
         model="text-embedding-3-small",
         authSecretRef={"name": "openai", "key": "api_key"},
         headers={"OpenAI-Organization": "org-1"},
+        weight=2,
+        alternatives=[{"url": "https://b.example.com/v1", "weight": 0.5}, {"url": "http://c:1"}],
+        prompts={"query": "query: ", "document": "passage: "},
+    )
+    | {"maxBatchTexts": 96, "hedgeAfterMs": 200},
+    "grpc in several places": elsewhere(
+        url="grpc://a:9301", protocol="grpc", alternatives=[{"url": "grpcs://b:443"}], prompts={}
     ),
+    "int8": served(precision="int8", backend="onnx"),
+    "int8 of the default backend": served(precision="int8"),
     "grpc": elsewhere(url="grpc://embedder.models:9301", protocol="grpc"),
     "tei": elsewhere(url="http://tei:8080", protocol="tei"),
     "several pods": served(replicas=3),
@@ -364,6 +373,29 @@ WRONG_MODELS: Final[dict[str, Wrong]] = {
     "a secret without a name": Wrong(elsewhere(authSecretRef={}), "endpoint.authSecretRef.name", "required"),
     "no model": Wrong({"dimensions": 3, "serve": {}}, "serve.model", "required"),
     "a model without a name": Wrong(served(model=""), "serve.model", "1"),
+    "alternatives of another protocol": Wrong(
+        elsewhere(alternatives=[{"url": "grpc://a:1"}]), "endpoint.alternatives", "same protocol"
+    ),
+    "an alternative twice": Wrong(
+        elsewhere(alternatives=[{"url": "http://a"}, {"url": "http://a"}]), "endpoint.alternatives", "once"
+    ),
+    "the URL again": Wrong(
+        elsewhere(alternatives=[{"url": "https://api.example.com/v1"}]), "endpoint.alternatives", "once"
+    ),
+    "too many alternatives": Wrong(
+        elsewhere(alternatives=[{"url": f"http://a{number}"} for number in range(17)]),
+        "endpoint.alternatives",
+        "16",
+    ),
+    "prompts of grpc": Wrong(
+        elsewhere(url="grpc://a:1", protocol="grpc", prompts={"query": "q"}),
+        "endpoint.prompts",
+        "not for grpc",
+    ),
+    "int8 of torch": Wrong(served(precision="int8", backend="torch"), "serve.precision", "onnx"),
+    "int8 on a GPU": Wrong(served(precision="int8", gpu={}), "serve.precision", "no gpu"),
+    "a hedge at once": Wrong(MODEL | {"hedgeAfterMs": 0}, "hedgeAfterMs", "1"),
+    "requests of no texts": Wrong(MODEL | {"maxBatchTexts": 0}, "maxBatchTexts", "1"),
     "a backend there is not": Wrong(served(backend="tensorflow"), "serve.backend", "torch"),
     "a device there is not": Wrong(served(device="tpu"), "serve.device", "cuda"),
     "cuda without a GPU": Wrong(served(device="cuda"), "serve.gpu", "expected gpu"),

@@ -27,6 +27,9 @@ from tests.contract.chart.rendering import (
     render_files,
 )
 
+# Of settings that the gateway gets next; a process ignores what it does not know.
+COMING = {"HANAX_REDIS_URL", "HANAX_SECRETS_DIR"}
+
 # What each process reads.
 SETTINGS: dict[str, tuple[type[BaseSettings], ...]] = {
     "gateway": (GatewaySettings,),
@@ -36,7 +39,10 @@ SETTINGS: dict[str, tuple[type[BaseSettings], ...]] = {
 
 
 def environment(manifests: list[Manifest], container: str) -> dict[str, str]:
-    """The variables of a container, those from fields of the pod as a pod would see them."""
+    """The variables of a container, those from fields of the pod as a pod would see them.
+
+    One from a Secret is told as `<secret>/<key>`.
+    """
     found = next(
         each
         for _, template in pod_templates(manifests)
@@ -44,12 +50,19 @@ def environment(manifests: list[Manifest], container: str) -> dict[str, str]:
         if each["name"] == container
     )
     fields = {"metadata.namespace": NAMESPACE, "metadata.name": f"{RELEASE}-pod-0"}
-    return {
-        variable["name"]: variable["value"]
-        if "value" in variable
-        else fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
-        for variable in found["env"]
-    }
+
+    def value(variable: Manifest) -> str:
+        match variable:
+            case {"value": str(plain)}:
+                return plain
+            case {"valueFrom": {"secretKeyRef": {"name": name, "key": key}}}:
+                return f"{name}/{key}"
+            case _:
+                return fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
+
+    names = [variable["name"] for variable in found["env"]]
+    assert len(names) == len(set(names))
+    return {variable["name"]: value(variable) for variable in found["env"]}
 
 
 def known(kinds: tuple[type[BaseSettings], ...]) -> set[str]:
@@ -61,7 +74,7 @@ def known(kinds: tuple[type[BaseSettings], ...]) -> set[str]:
 @pytest.mark.parametrize("container", SETTINGS)
 def test_processes_know_every_variable_that_the_chart_sets(container: str) -> None:
     set_here = environment(case_manifests("full"), container)
-    assert {name for name in set_here if name.startswith("HANAX_")} - known(SETTINGS[container]) == set()
+    assert {name for name in set_here if name.startswith("HANAX_")} - known(SETTINGS[container]) <= COMING
 
 
 @pytest.mark.parametrize("case", case_names())
@@ -76,7 +89,7 @@ def test_the_operator_reads_its_release(case: str, monkeypatch: pytest.MonkeyPat
     assert release.embedder_image.startswith(
         f"{registry}embedder@sha256:" if full else f"{registry}embedder:0.1.0"
     )
-    assert release.image_pull_secrets == (("registry-login",) if full else ())
+    assert release.image_pull_secrets == (("registry-login",) if case in {"full", "trial"} else ())
     assert release.pool_stateful_set == ("" if case == "small" else f"{RELEASE}-pool")
     assert (release.routing_config_map, release.aliases_config_map) == (
         f"{RELEASE}-routing",
@@ -140,6 +153,13 @@ def nested(path: str, value: object) -> dict[str, Any]:
         ("gateway.service.port", 70000),
         ("gateway.maxUnavailable", "many"),
         ("gateway.ingress.hosts", ["https://vectors.example.com"]),
+        ("gateway.ingress.grpc.host", "grpc.example.com:443"),
+        ("gateway.ingress.grpc.hosts", ["grpc.example.com"]),
+        ("gateway.grpc.enabled", "yes"),
+        ("gateway.grpc.port", 9000),
+        ("gateway.modelSecrets", ["../etc"]),
+        ("gateway.modelSecrets", ["openai", "openai"]),
+        ("gateway.modelSecrets", [{"name": "openai"}]),
         ("gateway.autoscaling.targetCPUPercent", 0),
         ("images.pullPolicy", "Sometimes"),
         ("images.server.digest", "sha256:abc"),
@@ -154,6 +174,20 @@ def nested(path: str, value: object) -> dict[str, Any]:
         ("operator.webhook.failurePolicy", "Maybe"),
         ("operator.webhook.certificate.source", "none"),
         ("operator.webhook.certificate.key", "LS0t"),
+        ("redis.url", "http://cache.example.com"),
+        ("redis.url", "redis://cache example"),
+        ("redis.password", "hunter2"),
+        ("redis.existingSecret.value", "hunter2"),
+        ("redis.existingSecret.key", "a key"),
+        ("redis.existingSecret.name", "Not A Name"),
+        ("redis.image.tag", ""),
+        ("redis.maxMemory", "half"),
+        ("redis.storage.size", "0"),
+        ("redis.replicas", 3),
+        ("postgresql.url", "mysql://db.example.com/vectors"),
+        ("postgresql.storage.persistent", "no"),
+        ("nats.url", "nats://a.example.com;nats://b.example.com"),
+        ("nats.enabled", 1),
         ("networkPolicy.gatewayFrom", [{"pods": {}}]),
         ("networkPolicy.egress.apiServerPorts", []),
         ("monitoring.interval", "often"),
@@ -171,6 +205,18 @@ def test_a_bad_value_is_refused_by_its_name(path: str, value: object) -> None:
     ("values", "message"),
     [
         (nested("gateway.ingress.enabled", True), "gateway.ingress.hosts"),
+        (
+            nested("gateway.ingress.grpc", {"enabled": True, "host": "grpc.example.com"}),
+            "gateway.ingress.grpc.enabled needs gateway.grpc.enabled",
+        ),
+        (
+            nested("gateway", {"grpc": {"enabled": True}, "ingress": {"grpc": {"enabled": True}}}),
+            "gateway.ingress.grpc.host",
+        ),
+        (
+            nested("gateway.settings.HANAX_REDIS_URL", "redis://cache"),
+            "settings.HANAX_REDIS_URL is set by the chart itself",
+        ),
         (
             nested("gateway.settings.HANAX_CATALOG", "folder"),
             "settings.HANAX_CATALOG is set by the chart itself",
@@ -214,13 +260,22 @@ def test_no_value_is_a_secret() -> None:
     """Secrets are named. Every object of the schema is closed, so that none can be slipped in."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     suspicious = re.compile(r"secret|password|token|credential|apikey|key$", re.IGNORECASE)
-    assert sorted({key for key in keys(values) if suspicious.search(key)}) == ["pullSecrets", "secretName"]
+    assert sorted({key for key in keys(values) if suspicious.search(key)}) == [
+        "existingSecret",
+        "key",
+        "modelSecrets",
+        "pullSecrets",
+        "secretName",
+    ]
+    assert {values[server]["existingSecret"]["key"] for server in ("redis", "postgresql", "nats")} == {"url"}
 
 
 @pytest.mark.parametrize("case", case_names())
-def test_the_only_secret_is_the_generated_certificate(case: str) -> None:
+def test_the_only_secrets_are_the_generated_ones(case: str) -> None:
     made = [found["metadata"]["name"] for found in case_manifests(case) if found["kind"] == "Secret"]
-    assert made == ([f"{RELEASE}-operator-webhook"] if case == "default" else [])
+    certificate, servers = ["operator-webhook"], ["nats", "postgresql", "redis"]
+    wanted = {"default": certificate, "trial": certificate + servers}.get(case, [])
+    assert made == [f"{RELEASE}-{part}" for part in wanted]
 
 
 def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from tests.e2e import points
 from tests.e2e.collections import collection, of
 from tests.e2e.gateway import Failed, Gateway
@@ -50,12 +48,36 @@ def test_a_suspended_collection_has_no_pods_and_goes_on_with_its_data(
         return bool(kubectl.get("vectorcollection", films)["status"].get("phase") == "Suspended")
 
     until(told, "its phase is Suspended")
-    with pytest.raises(Failed) as failed:
-        points.count(gateway, films)
-    assert failed.value.code == "collection_suspended"
+    until(lambda: _refusal(gateway, films) == "collection_suspended", "the gateway says so too")
     kubectl.merge("vectorcollection", films, {"spec": {"suspend": False}})
     until_ready(kubectl, "vectorcollection", films)
     points.check(gateway, films, points.FIRST)
+
+
+def test_an_autoscaler_decides_how_many_pods_a_model_has(model: str, kubectl: Kubectl) -> None:
+    """Also while the operator changes what else there is of them."""
+    deployment = f"xm-{model}"
+
+    def pods() -> int:
+        return int(kubectl.get("deployment", deployment)["spec"]["replicas"])
+
+    def has_limits() -> bool:
+        pod = kubectl.get("deployment", deployment)["spec"]["template"]["spec"]
+        return bool(pod["containers"][0]["resources"].get("limits"))
+
+    scaled = {"replicas": None, "autoscaling": {"min": 2, "max": 4}}
+    kubectl.merge("externalmodel", model, {"spec": {"serve": scaled}})
+    until(lambda: pods() == 2, "the autoscaler raises their number to its minimum")
+    kubectl.run("scale", "deployment", deployment, "--replicas=3")
+    kubectl.merge("externalmodel", model, {"spec": {"serve": {"resources": {"limits": {"memory": "1Gi"}}}}})
+    until(has_limits, "the change has reached the pods")
+    until_ready(kubectl, "externalmodel", model)
+    assert pods() == 3
+    fixed = {"replicas": 1, "autoscaling": None, "resources": None}
+    kubectl.merge("externalmodel", model, {"spec": {"serve": fixed}})
+    until(lambda: kubectl.find("hpa", deployment) is None, "the autoscaler is gone")
+    until_ready(kubectl, "externalmodel", model)
+    assert pods() == 1
 
 
 def test_nothing_is_written_when_nothing_changes(films: str, model: str, kubectl: Kubectl) -> None:
@@ -105,6 +127,15 @@ def test_another_setting_of_the_gateway_replaces_the_gateway_alone(films: str, r
     assert {part: _pods(release, part) for part in before} == before
     with release.gateway() as gateway:
         points.check(gateway, films, points.FIRST)
+
+
+def _refusal(gateway: Gateway, collection: str) -> str:
+    """The code with which the collection's points are not counted; empty where they are."""
+    try:
+        points.count(gateway, collection)
+    except Failed as failed:
+        return failed.code
+    return ""
 
 
 def _versions(kubectl: Kubectl) -> dict[tuple[str, str], str]:

@@ -20,16 +20,22 @@ from aiohttp import web
 
 from hanax.core.resources.crds import crd_documents
 from tests.operator.api import Api, Refused
-from tests.operator.control_plane import start_control_plane
+from tests.operator.control_plane import (
+    CONTROLLERS,
+    has_controllers,
+    start_control_plane,
+    start_controllers,
+)
 from tests.operator.emulator.server import ApiServer
 from tests.operator.kubeconfigs import Access, access
 from tests.operator.standins.faults import Faults
+from tests.operator.standins.provisioner import PROVISIONER
 from tests.operator.standins.run import StandIns
 from tests.operator.waiting import until
 
 T = TypeVar("T")
 
-START_S: Final = 90.0
+START_S: Final = 180.0
 GROWING: Final = "growing"
 FIXED: Final = "fixed"
 
@@ -85,6 +91,9 @@ class ClusterThread:
         kind, found, server = await self._find()
         api = await self._stack.enter_async_context(Api(found, "standin"))
         await install(api)
+        binaries = Path(os.environ.get("KUBEBUILDER_ASSETS", ""))
+        if kind == "envtest" and (binaries / CONTROLLERS).exists():
+            await self._stack.enter_async_context(start_controllers(binaries, self._folder, found))
         controllers = kind == "emulator" or not await has_controllers(api)
         faults = Faults()
         standins = StandIns(api, controllers=controllers, faults=faults)
@@ -125,7 +134,7 @@ async def install(api: Api) -> None:
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
             "metadata": {"name": name},
-            "provisioner": "hanax.test/standin",
+            "provisioner": PROVISIONER,
             "allowVolumeExpansion": grows,
         }
         await api.apply(body, manager="tests")
@@ -139,8 +148,3 @@ async def install(api: Api) -> None:
         return True
 
     await until(served, "the custom resources are served")
-
-
-async def has_controllers(api: Api) -> bool:
-    """Whether kube-controller-manager runs: it gives every namespace a service account."""
-    return await api.find("ServiceAccount", "default", "default") is not None

@@ -1,7 +1,7 @@
 """The cluster that these tests run against, and a namespace in it for each test.
 
 HANAX_TEST_KUBECONFIG   a control plane without nodes of its own
-KUBEBUILDER_ASSETS      a folder with etcd and kube-apiserver
+KUBEBUILDER_ASSETS      a folder with etcd and kube-apiserver, and perhaps kube-controller-manager
 neither                 the emulated API server
 
 HANAX_TEST_SCALE: how many collections test_many makes.
@@ -23,6 +23,9 @@ from tests.operator.standins.informers import TEST_NAMESPACES
 
 # Fixtures: pytest finds them here by name.
 from tests.operator.widgets import kind, widgets  # noqa: F401
+
+# The chart's, as the operator knows them by default.
+ACCOUNTS = ("hana-x-vector-shard", "hana-x-vector-embedder")
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +52,9 @@ async def namespace(api: Api) -> AsyncIterator[str]:
 async def new_namespace(api: Api) -> AsyncIterator[str]:
     name = f"{TEST_NAMESPACES}{secrets.token_hex(4)}"
     await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for account in ACCOUNTS:
+        # Where the API server minds accounts, pods need theirs.
+        await api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}}, name)
     try:
         yield name
     finally:

@@ -1,4 +1,4 @@
-"""A control plane from binaries: etcd and kube-apiserver; stand-ins play the controllers."""
+"""A control plane from binaries: etcd and kube-apiserver, and kube-controller-manager where there is one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from tests.operator.api import Api, Refused
-from tests.operator.kubeconfigs import Access
+from tests.operator.kubeconfigs import Access, kubeconfig
 from tests.operator.waiting import until
 
 READY_S: Final = 60.0
 STOP_S: Final = 20
+CONTROLLERS: Final = "kube-controller-manager"
+_ACCOUNTS_KEY: Final = "accounts.key"
 
 
 @asynccontextmanager
@@ -25,7 +27,7 @@ async def start_control_plane(binaries: Path, folder: Path) -> AsyncIterator[Acc
     """Its files lie in `folder`; it listens on loopback alone."""
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},admin,1,"system:masters"\n')
-    key = folder / "accounts.key"
+    key = folder / _ACCOUNTS_KEY
     command = ["openssl", "genrsa", "-out", str(key), "2048"]
     await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
     etcd, peer, port = _free_port(), _free_port(), _free_port()
@@ -63,10 +65,44 @@ async def start_control_plane(binaries: Path, folder: Path) -> AsyncIterator[Acc
         found = await _access(folder / "certificates" / "apiserver.crt", port, token)
         yield found
     finally:
+        # The API server ends by telling its store.
         for process in reversed(processes):
-            process.terminate()
-        for process in processes:
-            await asyncio.to_thread(process.wait, STOP_S)
+            await _stop(process)
+
+
+@asynccontextmanager
+async def start_controllers(binaries: Path, folder: Path, access: Access) -> AsyncIterator[None]:
+    """kube-controller-manager, for a control plane in the same folder.
+
+    To be started when custom resources are there: it looks for new kinds every 30 s.
+    """
+    config = folder / "controllers.kubeconfig"
+    config.write_text(kubeconfig(access.url, access.headers["Authorization"].removeprefix("Bearer ")))
+    command = [
+        str(binaries / CONTROLLERS),
+        f"--kubeconfig={config}",
+        f"--service-account-private-key-file={folder / _ACCOUNTS_KEY}",
+        "--leader-elect=false",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={_free_port()}",
+        f"--cert-dir={folder / 'controllers'}",
+    ]
+    process = _run(folder, command)
+    try:
+        async with Api(access) as api:
+
+            async def at_work() -> bool:
+                return await has_controllers(api)
+
+            await until(at_work, "the controllers are at work", READY_S)
+        yield
+    finally:
+        await _stop(process)
+
+
+async def has_controllers(api: Api) -> bool:
+    """Whether kube-controller-manager runs: it gives every namespace a service account."""
+    return await api.find("ServiceAccount", "default", "default") is not None
 
 
 async def _access(certificate: Path, port: int, token: str) -> Access:
@@ -89,6 +125,15 @@ async def _access(certificate: Path, port: int, token: str) -> Access:
 
     await until(ready, "the API server is ready", READY_S)
     return found
+
+
+async def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        await asyncio.to_thread(process.wait, STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        await asyncio.to_thread(process.wait)
 
 
 def _run(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:

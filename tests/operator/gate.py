@@ -1,4 +1,5 @@
-"""What stands between an operator and the API server: it counts writes, and can fall at one of them.
+"""What stands between an operator and the API server: it counts writes, and can fall at one of them, or let
+something happen before it.
 
 From the first write that it refuses on it forwards nothing more, whatever the operator still tries:
 to the cluster, the operator died there.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -46,6 +47,7 @@ class Gate:
         self._falls_at: int | None = None
         self._moment: Literal["before", "after"] = "before"
         self._refused: tuple[int, Callable[[str], bool]] | None = None
+        self._meanwhile: tuple[Callable[[Write], bool], Callable[[], Awaitable[object]]] | None = None
         self._blind = asyncio.Event()
         self.fallen = asyncio.Event()
         self.writes: list[Write] = []
@@ -97,6 +99,15 @@ class Gate:
     def accept(self) -> None:
         self._refused = None
 
+    def before(self, which: Callable[[Write], bool], happens: Callable[[], Awaitable[object]]) -> None:
+        """Hold the first write of these until something has happened that the operator could not see."""
+        self._meanwhile = which, happens
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what was to happen before a write has not happened yet."""
+        return self._meanwhile is not None
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.fallen.is_set():
             return _cut(request)
@@ -124,6 +135,9 @@ class Gate:
                 "code": self._refused[0],
             }
             return web.json_response(status, status=self._refused[0])
+        if self._meanwhile is not None and self._meanwhile[0](write):
+            happens, self._meanwhile = self._meanwhile[1], None
+            await happens()
         place = len(self.writes)
         self.writes.append(write)
         answer = await self._forward(request, body, hold=falls)

@@ -29,7 +29,8 @@ ALIASES: Final = f"{RELEASE}-aliases"
 POOL: Final = f"{RELEASE}-pool"
 # What the operator makes, and what the cluster makes of it.
 CHILDREN: Final = ("StatefulSet", "Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
-READY_S: Final = 30.0
+# Far longer than it takes: the machine may have much else to do.
+READY_S: Final = 60.0
 
 
 @dataclass
@@ -160,7 +161,7 @@ class Home:
     async def table(self) -> RoutingTable:
         return from_config_map(await self.get("ConfigMap", ROUTING))
 
-    async def quiet(self, gate: Gate, for_s: float = 1.5, within_s: float = 30.0) -> None:
+    async def quiet(self, gate: Gate, for_s: float = 1.5, within_s: float = READY_S) -> None:
         """Wait until the operator has written nothing for a while."""
         loop = asyncio.get_running_loop()
         ends, seen, since = loop.time() + within_s, -1, loop.time()
@@ -188,7 +189,7 @@ class Home:
         assert event is not None
         return event
 
-    async def pool(self, replicas: int) -> None:
+    async def pool(self, replicas: int, storage_class: str = GROWING) -> None:
         """The release's shard pool, as the chart makes it."""
         labels = {
             "app.kubernetes.io/name": "hana-x-vector",
@@ -221,10 +222,10 @@ class Home:
             ],
         }
         claim = {
-            "metadata": {"name": "data"},
+            "metadata": {"name": "data", "labels": {"app.kubernetes.io/name": "hana-x-vector"}},
             "spec": {
                 "accessModes": ["ReadWriteOnce"],
-                "storageClassName": GROWING,
+                "storageClassName": storage_class,
                 "resources": {"requests": {"storage": "1Gi"}},
             },
         }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.operator import api as client
-from tests.operator.api import Api, Refused
+from tests.operator.api import Api
 from tests.operator.widgets import (
     config_map,
     managers,
@@ -80,6 +78,43 @@ async def test_a_change_by_hand_takes_the_field_from_its_manager(api: Api, names
     assert managers(found)["hand"]["f:spec"] == {"f:replicas": {}}
 
 
+async def test_a_field_that_is_handed_over_keeps_its_value(api: Api, namespace: str) -> None:
+    """Kubernetes' documentation of server-side apply, "Transferring ownership"."""
+    await api.apply(stateful_set(), namespace, manager="one")
+    body = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "a"}}
+    found = await api.apply({**body, "spec": {"replicas": 0}}, namespace, manager="other", force=False)
+    assert managers(found)["other"] == {"f:spec": {"f:replicas": {}}}
+    less = stateful_set()
+    del less["spec"]["replicas"]
+    found = await api.apply(less, namespace, manager="one")
+    assert found["spec"]["replicas"] == 0
+    assert "f:replicas" not in managers(found)["one"]["f:spec"]
+    found = await api.apply({**body, "spec": {"serviceName": "a"}}, namespace, manager="other")
+    assert found["spec"]["replicas"] == 1, "nobody owns it any more: its default"
+
+
+async def test_who_scales_takes_the_number_from_those_who_applied_it(api: Api, namespace: str) -> None:
+    await api.apply(stateful_set(), namespace, manager="one")
+    at = client.path("StatefulSet", namespace, "a", "scale")
+    query = {"fieldManager": "scaler"}
+    scale = await api.request("GET", at)
+    older = {**scale, "metadata": {**scale["metadata"], "resourceVersion": "1"}, "spec": {"replicas": 1}}
+    await refused(api.request("PUT", at, older, query=query), 409, "the object has been modified")
+    del scale["metadata"]["resourceVersion"]
+    await api.request("PUT", at, scale, query=query)
+    found = await api.get("StatefulSet", "a", namespace)
+    assert "scaler" not in managers(found), "what stays as it is changes its owner neither"
+    await api.request("PUT", at, {**scale, "spec": {"replicas": 1}}, query=query)
+    found = await api.get("StatefulSet", "a", namespace)
+    assert "f:replicas" not in managers(found)["one"]["f:spec"]
+    entry = next(entry for entry in found["metadata"]["managedFields"] if entry["manager"] == "scaler")
+    assert (entry["operation"], entry["subresource"]) == ("Update", "scale")
+    assert entry["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
+    less = stateful_set()
+    del less["spec"]["replicas"]
+    assert (await api.apply(less, namespace, manager="one"))["spec"]["replicas"] == 1
+
+
 async def test_apply_makes_what_is_not_there_and_leaves_defaults_alone(api: Api, namespace: str) -> None:
     made = await api.apply(stateful_set(), namespace, manager="one")
     assert made["metadata"]["generation"] == 1
@@ -119,7 +154,15 @@ async def test_apply_refuses_what_no_schema_declares(api: Api, widgets: str, nam
 
 async def test_an_applied_object_can_be_pinned_to_one_identity(api: Api, namespace: str) -> None:
     pinned = config_map(uid="00000000-0000-0000-0000-000000000000")
-    with pytest.raises(Refused) as found:
-        await api.apply(pinned, namespace, manager="one")
-    assert found.value.code in (404, 409)
+    await refused(api.apply(pinned, namespace, manager="one"), 409, "uid mismatch")
     assert await api.find("ConfigMap", "a", namespace) is None
+
+
+async def test_an_applied_object_can_be_pinned_to_one_revision(api: Api, namespace: str) -> None:
+    made = await api.apply(config_map(), namespace, manager="one")
+    await api.merge("ConfigMap", "a", {"data": {"b": "2"}}, namespace)
+    pins = {name: made["metadata"][name] for name in ("uid", "resourceVersion")}
+    for other in ({}, {"uid": "00000000-0000-0000-0000-000000000000"}):
+        pinned = {**config_map(**(pins | other)), "data": {"a": "3"}}
+        await refused(api.apply(pinned, namespace, manager="one"), 409, "the object has been modified")
+    assert (await api.get("ConfigMap", "a", namespace))["data"]["a"] == "1"

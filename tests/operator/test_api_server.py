@@ -217,7 +217,8 @@ async def test_what_an_object_owns_goes_with_it(api: Api, widgets: str, namespac
         async def away() -> bool:
             return await api.find("ConfigMap", name, namespace) is None
 
-        await until(away, f"{name} is gone")
+        # Controllers look for new kinds every 30 s.
+        await until(away, f"{name} is gone", 90.0)
 
     await gone("orphan")
     assert await api.find("ConfigMap", "owned", namespace) is not None

@@ -113,7 +113,7 @@ async def same(home: Home, wanted: dict[str, Any], number: int) -> None:
         return not different
 
     try:
-        await home.until(equal, "the end is the same", 15.0)
+        await home.until(equal, "the end is the same")
     except AssertionError as error:
         raise AssertionError(f"killed after write {number}: {different}") from error
 

@@ -21,8 +21,14 @@ async def test_a_process_tells_its_health_and_ends_cleanly_on_sigterm(home: Home
         await home.ready("films")
         for path in ("/health", "/ready"):
             assert (await client.get(path)).status_code == 200
-        metrics = (await client.get("/metrics")).text
-        assert 'hanax_operator_reconciles_total{kind="VectorCollection",result="done"}' in metrics
+        done = 'hanax_operator_reconciles_total{kind="VectorCollection",result="done"}'
+
+        async def counted() -> str:
+            # Ready is told in the middle of a reconcile.
+            told = (await client.get("/metrics")).text
+            return told if done in told else ""
+
+        metrics = await home.until(counted, "reconciles are counted")
         assert "hanax_operator_reconcile_seconds_bucket" in metrics
         assert "hanax_operator_queue_length" in metrics
         assert "hanax_operator_leader 1.0" in metrics

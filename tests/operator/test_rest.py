@@ -34,6 +34,10 @@ async def test_a_steady_state_makes_no_writes(home: Home) -> None:
         await home.model("small", dimensions=4, endpoint={"url": "http://127.0.0.1:9", "protocol": "openai"})
         await home.ready("films")
         await home.ready("books")
+        # What is told last of each.
+        for name in ("films", "books"):
+            await home.told(name, "Ready")
+        await home.told("small", "EndpointUnhealthy", "ExternalModel")
         await home.quiet(gate)
         before = len(gate.changes)
         await resyncs(home, gate, 3)
@@ -44,6 +48,7 @@ async def test_another_operator_writes_nothing_and_restarts_nothing(home: Home) 
     async with home.operator() as gate:
         await home.collect("films")
         await home.ready("films")
+        await home.told("films", "Ready")
         await home.quiet(gate)
     pod = await home.get("Pod", "vc-films-0-0")
     async with home.operator(IDENTITY="operator-1", RESYNC_S=1) as gate:
@@ -56,6 +61,7 @@ async def test_a_new_shard_image_renews_the_pods(home: Home) -> None:
     async with home.operator() as gate:
         await home.collect("films")
         await home.ready("films")
+        await home.told("films", "Ready")
         await home.quiet(gate)
     async with home.operator(SHARD_IMAGE="localhost/server:2"):
 
@@ -71,6 +77,7 @@ async def test_labels_and_hands_of_others_are_left_alone(home: Home) -> None:
     async with home.operator(RESYNC_S=1) as gate:
         await home.collect("films")
         await home.ready("films")
+        await home.told("films", "Ready")
         await home.quiet(gate)
         patch = {"metadata": {"labels": {"team": "cinema"}, "annotations": {"note": "mine"}}}
         await home.api.merge("StatefulSet", "vc-films-0", patch, home.namespace)

@@ -2,10 +2,15 @@
 
 {{/* Pod security `restricted`; 10001 has a passwd entry in the images. */}}
 {{- define "hanax.podSecurity" -}}
+{{- include "hanax.podSecurityOf" 10001 -}}
+{{- end -}}
+
+{{/* 999: of user and group in the images of others, some of which ask for a passwd entry. */}}
+{{- define "hanax.podSecurityOf" -}}
 runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
 # Where the root of a volume is ours already, its files are not walked at every start.
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
@@ -28,13 +33,16 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* (list values owned): the chart's variables, then those of `settings`, none of them twice. */}}
+{{/* (list settings owned): the chart's variables, then those of `settings`, none of them twice.
+A variable of the chart that is null is written elsewhere, or not at all. */}}
 {{- define "hanax.env" -}}
 {{- $settings := index . 0 -}}
 {{- $owned := index . 1 -}}
 {{- range $name, $value := $owned }}
+{{- if not (kindIs "invalid" $value) }}
 - name: {{ $name }}
   value: {{ $value | toString | quote }}
+{{- end }}
 {{- end }}
 {{- range $name, $value := $settings }}
 {{- if hasKey $owned $name }}

@@ -7,18 +7,19 @@ release's image, account and Secrets. The number of pods, autoscaling, sizes and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from hanax.core.resources.models import Endpoint, Model, Protocol, Serve
+from hanax.core.model_declarations import external_route, served_route
+from hanax.core.model_routes import ModelRoute
+from hanax.core.resources.models import Model
 from hanax.core.resources.names import (
     ASKED_IMAGE,
     EMBEDDER_COMPONENT,
     EMBEDDER_METRICS_PORT,
     EMBEDDER_PORT,
 )
-from hanax.core.routing import ModelRoute
+from hanax.core.resources.serving import Serve
 from hanax_operator.build import metadata, names, pods, volumes
 from hanax_operator.build.limits import embedder_limits
 from hanax_operator.build.quantities import canonical
@@ -79,30 +80,24 @@ def children(
     )
 
 
-def route(model: Model, release: Release) -> ModelRoute | None:
-    """How gateways reach the model; None while nobody serves it, by intent."""
+def route(model: Model, release: Release, pods_ready: Sequence[str] = ()) -> ModelRoute | None:
+    """How gateways reach the model; None while nobody serves it, by intent.
+
+    pods_ready: IP addresses of its pods that take requests, over which gateways balance by themselves. While
+    there are none, they are told of the Service, behind which the first will be.
+    """
     spec = model.spec
-    if model.deleting or (spec.serve is not None and _most_pods(spec.serve) == 0):
+    if model.deleting:
         return None
     if spec.endpoint is not None:
-        protocol, address = spec.endpoint.protocol, _address(spec.endpoint)
-    else:
-        protocol = Protocol.GRPC
-        address = names.service_address(
-            names.model_object_name(model.name), model.namespace, release.cluster_domain, EMBEDDER_PORT
-        )
-    return ModelRoute(
-        name=model.name,
-        dimension=spec.dimensions,
-        max_tokens=spec.max_tokens,
-        endpoints=(address,),
-        protocol=protocol.value,
-        pattern=spec.pattern.value,
-        timeout_s=spec.timeout_seconds,
-        max_attempts=spec.retry_attempts + 1,
-        weight=spec.weight,
-        load_balancing=spec.load_balancing.value,
+        return external_route(model.name, spec, spec.endpoint)
+    if spec.serve is None or _most_pods(spec.serve) == 0:
+        return None
+    addresses = [f"[{ip}]:{EMBEDDER_PORT}" if ":" in ip else f"{ip}:{EMBEDDER_PORT}" for ip in pods_ready]
+    service_address = names.service_address(
+        names.model_object_name(model.name), model.namespace, release.cluster_domain, EMBEDDER_PORT
     )
+    return served_route(model.name, spec, spec.serve, addresses or [service_address])
 
 
 def deployment(model: Model, release: Release, existing: Manifest | None) -> Built | None:
@@ -114,8 +109,10 @@ def deployment(model: Model, release: Release, existing: Manifest | None) -> Bui
     labels = metadata.labelled(selector)
     manifest = metadata.child(DEPLOYMENT, names.model_object_name(model.name), model, labels)
     manifest["metadata"]["annotations"] = {ASKED_IMAGE: release.embedder_image}
+    # With autoscaling the number of pods is not ours to apply: see plan/replicas.py.
+    fixed = {} if serve.autoscaling is not None else {"replicas": serve.replicas}
     manifest["spec"] = {
-        "replicas": _replicas(serve, existing),
+        **fixed,
         "selector": {"matchLabels": selector},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": _surge(serve)},
         "progressDeadlineSeconds": _ROLLOUT_S,
@@ -220,15 +217,6 @@ def _most_pods(serve: Serve) -> int:
     return serve.autoscaling.max if serve.autoscaling is not None else serve.replicas
 
 
-def _replicas(serve: Serve, existing: Manifest | None) -> int:
-    """As asked; with autoscaling as they are, for the autoscaler decides."""
-    scaling = serve.autoscaling
-    if scaling is None:
-        return serve.replicas
-    now = scaling.min if existing is None else existing["spec"].get("replicas", scaling.min)
-    return min(max(now, scaling.min), scaling.max)
-
-
 def _surge(serve: Serve) -> Built:
     """A pod more during a rollout, unless it would wait for the GPU or the volume of the one it replaces."""
     if serve.on_gpu or (serve.cache is not None and _most_pods(serve) == 1):
@@ -240,12 +228,6 @@ def _asks_for_cpu(serve: Serve) -> bool:
     """Whether there is something that the CPU's use is a share of: a request, or the limit in its place."""
     asked = serve.resources
     return asked is not None and any("cpu" in (amounts or {}) for amounts in (asked.requests, asked.limits))
-
-
-def _address(endpoint: Endpoint) -> str:
-    """host:port for plain gRPC, the URL for all else: a scheme that is not spoken must not be left out."""
-    parts = urlsplit(endpoint.url)
-    return parts.netloc if parts.scheme == "grpc" else endpoint.url
 
 
 def _pod(model: Model, serve: Serve, release: Release, existing: Manifest | None) -> Built:
@@ -260,7 +242,8 @@ def _pod(model: Model, serve: Serve, release: Release, existing: Manifest | None
                 "HANAX_EMBEDDER_MODEL": serve.model,
                 # Gateways and collections know the model by the name of its object.
                 "HANAX_EMBEDDER_NAME": model.name,
-                "HANAX_EMBEDDER_BACKEND": serve.backend or "torch",
+                "HANAX_EMBEDDER_BACKEND": serve.backend or "auto",
+                "HANAX_EMBEDDER_PRECISION": serve.precision or "float32",
                 "HANAX_DRAIN_GRACE_S": str(_DRAIN_S),
                 "HF_HOME": f"{_CACHE_DIR}/huggingface",
                 "XDG_CACHE_HOME": _CACHE_DIR,

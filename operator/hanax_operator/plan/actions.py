@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from hanax.core.resources.names import FIELD_MANAGER
 from hanax_operator.objects import Manifest, ObjectKey
 
 
 @dataclass(frozen=True)
 class Apply:
-    """Make the object so, by server-side apply."""
+    """Make the object so, by server-side apply.
+
+    manager: who owns the fields then. force: also those that others have set otherwise, else a conflict.
+    """
 
     key: ObjectKey
     manifest: Manifest
     reason: str
+    manager: str = FIELD_MANAGER
+    force: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,20 @@ object is simply gone (someone took the finalizer off) leaves the table, but its
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from hanax.core.catalog import CatalogEntry
 from hanax.core.model_routes import ModelRoute
 from hanax.core.planning import Observation
 from hanax.core.resources.collections import Collection
 from hanax.core.resources.models import Model
-from hanax.core.resources.names import FINALIZER, SHARD_PORT
+from hanax.core.resources.names import FINALIZER, MODEL_LABEL, SHARD_PORT
 from hanax.core.routing import Aliases, NodeRoute, RoutingTable
 from hanax_operator.build.collections import node_names
 from hanax_operator.build.collections import nodes as nodes_of
 from hanax_operator.build.models import route as route_of
-from hanax_operator.objects import Manifest, name_of
+from hanax_operator.objects import Manifest, is_deleting, labels_of, name_of
 from hanax_operator.release import Release
 
 Entry = tuple[CatalogEntry, tuple[NodeRoute, ...]]
@@ -44,13 +44,31 @@ class _Pool:
 
 @dataclass(frozen=True)
 class Declared:
-    """What is declared, parsed. `unreadable`: objects of collections and models that can't be."""
+    """What is declared, parsed. `unreadable`: objects of collections and models that can't be.
+
+    pods_ready: IP addresses of the pods of each served model that take requests.
+    """
 
     collections: tuple[Collection, ...]
     models: tuple[Model, ...]
     unreadable_collections: tuple[Manifest, ...]
     unreadable_models: tuple[Manifest, ...]
     aliases: Aliases | None
+    pods_ready: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def pods_ready(pods: Iterable[Manifest]) -> dict[str, tuple[str, ...]]:
+    """IP addresses, in order, of the pods that take requests, by the model that they serve."""
+    found: dict[str, set[str]] = {}
+    for pod in pods:
+        model, status = labels_of(pod).get(MODEL_LABEL), pod.get("status") or {}
+        is_ready = any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in status.get("conditions") or ()
+        )
+        if model is not None and is_ready and status.get("podIP") and not is_deleting(pod):
+            found.setdefault(model, set()).add(status["podIP"])
+    return {model: tuple(sorted(addresses)) for model, addresses in found.items()}
 
 
 def pool_nodes(stateful_set: Manifest | None, release: Release) -> tuple[NodeRoute, ...]:
@@ -156,6 +174,7 @@ def _model_routes(previous: RoutingTable, declared: Declared, release: Release) 
     for model in declared.models:
         if model.paused:
             held.add(model.name)
-        elif not model.deleting and (found := route_of(model, release)) is not None:
-            routes.append(found)
+        elif not model.deleting:
+            found = route_of(model, release, declared.pods_ready.get(model.name, ()))
+            routes += [] if found is None else [found]
     return (*routes, *(route for route in previous.models if route.name in held))

@@ -15,7 +15,14 @@ from hanax_operator.context import Context
 from hanax_operator.model_status import ModelObserved, model_status
 from hanax_operator.objects import CLAIM, DEPLOYMENT, MODEL, POD, Manifest, key
 from hanax_operator.plan.children import plan_children
-from hanax_operator.problems import Problem, claim_problem, first_problem, pod_problem
+from hanax_operator.plan.replicas import plan_start
+from hanax_operator.problems import (
+    Problem,
+    claim_problem,
+    deployment_problem,
+    first_problem,
+    pod_problem,
+)
 from hanax_operator.status import conditions
 from hanax_operator.status_patch import StatusWriter
 
@@ -48,7 +55,8 @@ class ModelReconciler:
         if not model.paused:
             live = context.store.labelled(MODEL_LABEL, name)
             try:
-                await context.applier.run(plan_children(children(model, context.release, live), live))
+                wanted = children(model, context.release, live)
+                await context.applier.run([*plan_start(model, live), *plan_children(wanted, live)])
             except HanaxError as error:
                 if is_conflict(error):
                     raise
@@ -63,15 +71,17 @@ class ModelReconciler:
         context = self._context
         live = context.store.labelled(MODEL_LABEL, model.name)
         classes = context.surroundings.storage_classes
+        deployment = next((obj for found, obj in live.items() if found.kind == DEPLOYMENT.kind), None)
         seen = ModelObserved(
             health=context.probes.health(model),
-            deployment=next((obj for found, obj in live.items() if found.kind == DEPLOYMENT.kind), None),
+            deployment=deployment,
             problem=first_problem(
                 (
                     problem,
                     self._secret_problem(model),
                     *(claim_problem(obj, classes) for found, obj in live.items() if found.kind == CLAIM.kind),
                     *(pod_problem(obj) for found, obj in live.items() if found.kind == POD.kind),
+                    None if deployment is None else deployment_problem(deployment),
                 )
             ),
         )

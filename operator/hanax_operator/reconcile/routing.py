@@ -20,8 +20,8 @@ from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.routing_config_map import aliases_from_config_map, from_config_map, to_config_map_data
 from hanax_operator.context import Context
 from hanax_operator.metrics import REVISION, WRITES
-from hanax_operator.objects import COLLECTION, CONFIG_MAP, STATEFUL_SET, Manifest, key
-from hanax_operator.plan.routing import Declared, observation, pool_nodes, told_revision
+from hanax_operator.objects import COLLECTION, CONFIG_MAP, POD, STATEFUL_SET, Manifest, key
+from hanax_operator.plan.routing import Declared, observation, pods_ready, pool_nodes, told_revision
 from hanax_operator.problems import Problem
 from hanax_operator.queue import Backoff
 
@@ -122,6 +122,7 @@ class Publisher:
             unreadable_collections=tuple(declarations.collections.damaged()),
             unreadable_models=tuple(declarations.models.damaged()),
             aliases=self.declared_aliases(),
+            pods_ready=pods_ready(self._context.store.of_kind(POD)),
         )
 
     def declared_aliases(self) -> Aliases | None:

@@ -20,9 +20,10 @@ NAMESPACE: Final = "search"
 
 Manifest = dict[str, Any]
 
-# Made anew at every rendering without a cluster.
-_CERTIFICATE: Final = re.compile(
-    r"^( *(?:ca\.crt|tls\.crt|tls\.key|caBundle): )LS0t[A-Za-z0-9+/=]+$", re.MULTILINE
+# Made anew at every rendering without a cluster: certificates, passwords, and the URLs that hold them.
+_GENERATED: Final = re.compile(
+    r"^( *(?:(?:ca\.crt|tls\.crt|tls\.key|caBundle): )(?=LS0t)|  (?:password|url): )[A-Za-z0-9+/=]+$",
+    re.MULTILINE,
 )
 
 
@@ -65,12 +66,12 @@ def case_manifests(case: str) -> list[Manifest]:
 
 
 def golden_text(case: str) -> str:
-    """What a case renders to, certificates left out."""
+    """What a case renders to, without what is generated."""
     parts = [
         f"# {path.removeprefix('hana-x-vector/')}\n{text.strip()}\n"
         for path, text in render_files(case_values(case)).items()
     ]
-    return _CERTIFICATE.sub(r"\1(generated)", "---\n".join(parts))
+    return _GENERATED.sub(r"\1(generated)", "---\n".join(parts))
 
 
 def find(manifests: list[Manifest], kind: str, name: str) -> Manifest:

@@ -7,18 +7,20 @@ owners of fields, rules, webhooks, and then the store; a write that changes noth
 from __future__ import annotations
 
 import asyncio
-import datetime
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-from tests.operator.emulator import answers, defaults, ownership, rules, schemas, structural
+from tests.operator.emulator import answers, ownership
 from tests.operator.emulator.answers import Cause
+from tests.operator.emulator.deletion import Deletion, check_preconditions, marked, timestamp
 from tests.operator.emulator.kinds import Kind
 from tests.operator.emulator.ownership import Manager
 from tests.operator.emulator.store import Obj, ObjectName, Store
+from tests.operator.emulator.subresources import part_of, with_what_stays
+from tests.operator.emulator.validity import by_schema, check
 
 # Given back by an `edit` that is an apply: the object is then made by the owners of its fields.
 Edit = Callable[[Obj], Obj]
@@ -32,8 +34,6 @@ _SERVERS_OWN: Final = (
     "deletionGracePeriodSeconds",
     "generation",
 )
-_FOREGROUND: Final = "foregroundDeletion"
-_ORPHAN: Final = "orphan"
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,6 @@ class Admission:
     object: Obj | None
     old: Obj | None
     subresource: str
-
-
-@dataclass(frozen=True)
-class Deletion:
-    """The body of a DELETE: preconditions, what becomes of dependents, how long the object may take."""
-
-    uid: str = ""
-    revision: str = ""
-    propagation: str = "Background"
-    grace_s: int | None = None
 
 
 class Objects:
@@ -137,8 +127,8 @@ class Objects:
             raise answers.bad_request("the name of the object does not match the name on the URL")
         if "apiVersion" not in applied or "kind" not in applied:
             raise answers.bad_request("the body must have apiVersion and kind")
-        applied = _of_subresource(kind, applied, writer.subresource)
-        manager = Manager(writer.name, kind.api_version, _now(), writer.subresource)
+        applied = part_of(kind, applied, writer.subresource)
+        manager = Manager(writer.name, kind.api_version, timestamp(), writer.subresource)
         async with self._lock(kind, name):
             old = self.store.get(kind, name)
             if old is not None:
@@ -150,7 +140,10 @@ class Objects:
                     merged["metadata"]["resourceVersion"] = wanted["resourceVersion"]
                 merged["metadata"]["uid"] = wanted.get("uid", old["metadata"]["uid"])
                 return await self._replace(kind, name, old, merged, writer, applied=True), False
-            if writer.subresource or "uid" in wanted:
+            if "uid" in wanted:
+                why = f"uid mismatch: the provided object specified uid {wanted['uid']}, "
+                raise answers.conflict(kind.resource, name[1], why + "and no existing object was found")
+            if writer.subresource:
                 raise answers.not_found(kind.resource, name[1])
             empty: Obj = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}}
             fresh = ownership.apply(empty, applied, kind.schema, manager, force=force)
@@ -162,35 +155,14 @@ class Objects:
         """True where the object is gone; False where finalizers or its grace period keep it for now."""
         async with self._lock(kind, name):
             old = self.read(kind, name)
-            metadata = old["metadata"]
-            for word, asked, found, happened in (
-                ("UID", how.uid, metadata["uid"], "deleted and then recreated"),
-                ("ResourceVersion", how.revision, metadata["resourceVersion"], "modified"),
-            ):
-                if asked and asked != found:
-                    why = f"the {word} in the precondition ({asked}) does not match the {word} in record "
-                    why += f"({found}). The object might have been {happened}"
-                    raise answers.conflict(kind.kind, name[1], why)
+            check_preconditions(kind, old, how)
             await self._admit(Admission(kind, "DELETE", name, None, old, ""))
             if writer.dry_run:
                 return old, False
-            finalizers = list(metadata.get("finalizers", ()))
-            if how.propagation in ("Foreground", "Orphan"):
-                finalizers.append(_FOREGROUND if how.propagation == "Foreground" else _ORPHAN)
-            grace = _grace(old, how)
-            if not finalizers and not grace:
+            left = marked(old, how)
+            if left is None:
                 return self._end(kind, name, old), True
-            marked = dict(metadata)
-            if "deletionTimestamp" not in metadata:
-                marked |= {"deletionTimestamp": _now(grace), "deletionGracePeriodSeconds": grace}
-                if metadata.get("generation"):
-                    marked["generation"] = metadata["generation"] + 1
-            elif grace < marked.get("deletionGracePeriodSeconds", 0):
-                marked["deletionGracePeriodSeconds"] = grace
-            marked |= {"finalizers": list(dict.fromkeys(finalizers))} if finalizers else {}
-            if marked == metadata:
-                return old, False
-            return self.store.put(kind, name, {**old, "metadata": marked}), False
+            return (old if left == old else self.store.put(kind, name, left)), False
 
     def forget_namespace(self, kinds: list[Kind], namespace: Obj, kind: Kind) -> None:
         """Take a namespace away that is to go and holds nothing any more."""
@@ -205,19 +177,19 @@ class Objects:
             raise answers.already_exists(kind.resource, name[1])
         given = body["metadata"]
         metadata = {key: value for key, value in given.items() if key not in _SERVERS_OWN}
-        metadata |= {"name": name[1], "uid": str(uuid.uuid4()), "creationTimestamp": _now()}
+        metadata |= {"name": name[1], "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
         metadata |= {"namespace": name[0]} if kind.namespaced else {}
         if kind.counts:
             metadata["generation"] = 1
         obj = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
         if kind.status:
             obj.pop("status", None)
-        obj = self._by_schema(kind, obj, None, name)
+        obj = by_schema(kind, obj, name)
         if kind.kind == "Service" and obj["spec"]["type"] != "ExternalName":
             self._give_address(obj["spec"])
         if not applied:
             obj = ownership.update(None, obj, kind.schema, self._manager(kind, writer))
-        self._check(kind, obj, None, name)
+        check(kind, obj, None, name)
         await self._admit(Admission(kind, "CREATE", name, obj, None, ""))
         return obj if writer.dry_run else self.store.put(kind, name, obj)
 
@@ -238,13 +210,13 @@ class Objects:
         if not applied and metadata.get("managedFields") is None and "managedFields" in old["metadata"]:
             metadata["managedFields"] = old["metadata"]["managedFields"]
         obj = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
-        obj = _without_what_stays(kind, obj, old, writer.subresource)
-        obj = self._by_schema(kind, obj, old, name)
+        obj = with_what_stays(kind, obj, old, writer.subresource)
+        obj = by_schema(kind, obj, name)
         if kind.counts and writer.subresource != "status" and _wanted(obj) != _wanted(old):
             obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         if not applied:
             obj = ownership.update(old, obj, kind.schema, self._manager(kind, writer))
-        self._check(kind, obj, old, name)
+        check(kind, obj, old, name)
         if obj == old:
             return old
         await self._admit(Admission(kind, "UPDATE", name, obj, old, writer.subresource))
@@ -254,54 +226,6 @@ class Objects:
         if ends and not metadata.get("deletionGracePeriodSeconds"):
             return self._end(kind, name, obj)
         return self.store.put(kind, name, obj)
-
-    def _by_schema(self, kind: Kind, obj: Obj, old: Obj | None, name: ObjectName) -> Obj:
-        schema = schemas.resolve(kind.schema)
-        if kind.custom:
-            metadata = structural.typed(obj["metadata"], schemas.field(schema, "metadata") or {})
-            return {**structural.default(structural.prune(obj, schema), schema), "metadata": metadata}
-        causes = list(structural.problems({**obj, "metadata": {}}, schema))
-        types = [cause for cause in causes if cause.reason == "FieldValueTypeInvalid"]
-        if types:
-            raise answers.bad_request(
-                f"{kind.kind} in version {kind.version!r} cannot be handled: {types[0].message}"
-            )
-        required = [
-            cause for cause in causes if cause.reason == "FieldValueRequired" and "status" not in cause.field
-        ]
-        if required:
-            raise answers.invalid(kind.qualified, name[1], required)
-        try:
-            return defaults.filled(structural.typed(obj, schema), kind.kind)
-        except ValueError as error:
-            raise answers.bad_request(
-                f"{kind.kind} in version {kind.version!r} cannot be handled: {error}"
-            ) from error
-
-    def _check(self, kind: Kind, obj: Obj, old: Obj | None, name: ObjectName) -> None:
-        causes = []
-        if old is not None and "deletionTimestamp" in old["metadata"]:
-            added = set(obj["metadata"].get("finalizers", ())) - set(old["metadata"].get("finalizers", ()))
-            if added:
-                why = "Forbidden: no new finalizers can be added if the object is being deleted"
-                told = f"{why}, found new finalizers {sorted(added)}"
-                causes.append(Cause("metadata.finalizers", told, "FieldValueForbidden"))
-        if sum(owner.get("controller", False) for owner in obj["metadata"].get("ownerReferences", ())) > 1:
-            causes.append(
-                Cause(
-                    "metadata.ownerReferences",
-                    "Invalid value: Only one reference can have Controller set to true",
-                )
-            )
-        if kind.custom:
-            schema = schemas.resolve(kind.schema)
-            wrong = list(structural.problems(obj, schema))
-            # Rules judge only what the schema has found to be of the right shape.
-            causes += wrong or list(rules.problems(obj, old, schema))
-        else:
-            causes += defaults.problems(obj, old, kind.kind)
-        if causes:
-            raise answers.invalid(kind.qualified, name[1], causes)
 
     def _name(self, kind: Kind, namespace: str, metadata: Mapping[str, Any]) -> ObjectName:
         if not kind.namespaced:
@@ -332,52 +256,11 @@ class Objects:
         return self._locks.setdefault((kind.key, name), asyncio.Lock())
 
     def _manager(self, kind: Kind, writer: Writer) -> Manager:
-        return Manager(writer.name, kind.api_version, _now(), writer.subresource)
+        return Manager(writer.name, kind.api_version, timestamp(), writer.subresource)
 
 
 _NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 
 
-def _of_subresource(kind: Kind, applied: Obj, subresource: str) -> Obj:
-    """Of what is applied, the part that this endpoint takes."""
-    if subresource == "status":
-        kept = {key: value for key, value in applied.items() if key in ("apiVersion", "kind", "status")}
-        return {**kept, "metadata": {"name": applied["metadata"]["name"]}}
-    return {key: value for key, value in applied.items() if key != "status"} if kind.status else applied
-
-
-def _without_what_stays(kind: Kind, obj: Obj, old: Obj, subresource: str) -> Obj:
-    """The status endpoint changes status alone, the other one all but status."""
-    if subresource == "status":
-        fields = obj["metadata"].get("managedFields")
-        metadata = {**old["metadata"], **({"managedFields": fields} if fields else {})}
-        changed = {**old, "metadata": metadata}
-        if "status" in obj:
-            return {**changed, "status": obj["status"]}
-        changed.pop("status", None)
-        return changed
-    if not kind.status:
-        return obj
-    kept = {key: value for key, value in obj.items() if key != "status"}
-    return {**kept, "status": old["status"]} if "status" in old else kept
-
-
 def _wanted(obj: Obj) -> Obj:
     return {key: value for key, value in obj.items() if key not in ("metadata", "status")}
-
-
-def _grace(obj: Obj, how: Deletion) -> int:
-    """Only a pod that runs somewhere is given time; its kubelet ends it."""
-    if (
-        obj["kind"] != "Pod"
-        or not obj["spec"].get("nodeName")
-        or obj["status"].get("phase") in ("Failed", "Succeeded")
-    ):
-        return 0
-    grace = obj["spec"].get("terminationGracePeriodSeconds", 30) if how.grace_s is None else how.grace_s
-    return int(grace)
-
-
-def _now(later_s: int = 0) -> str:
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=later_s)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -40,6 +40,9 @@ class Kubelet:
             )
         await self.beat()
 
+    async def stop(self) -> None:
+        await self._api.remove("Node", NODE)
+
     async def beat(self) -> None:
         """Say that the node lives; without it, its pods would be taken away."""
         now = _now()
@@ -175,7 +178,7 @@ def _secrets(pod: Obj) -> set[str]:
 
 def _unplaced(pod: Obj, why: str) -> Obj:
     condition = _condition(pod, "PodScheduled", "False") | {"reason": "Unschedulable", "message": why}
-    return {"phase": "Pending", "conditions": [condition], "qosClass": "BestEffort"}
+    return {"phase": "Pending", "conditions": [condition]}
 
 
 def _running(pod: Obj, address: str, *, ready: bool, waiting: Obj | None = None, restarts: int = 0) -> Obj:

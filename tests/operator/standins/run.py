@@ -15,6 +15,7 @@ from tests.operator.standins.faults import Faults
 from tests.operator.standins.garbage import Garbage
 from tests.operator.standins.informers import Informers, Key
 from tests.operator.standins.kubelet import Kubelet
+from tests.operator.standins.provisioner import Provisioner
 from tests.operator.standins.shards import Shards
 from tests.operator.standins.volumes import Volumes
 from tests.operator.standins.workloads import Deployments, StatefulSets
@@ -28,16 +29,19 @@ RETRY_S: Final = 0.2
 
 
 class StandIns:
-    """`controllers`: also those of kube-controller-manager; without, only the node's part is played."""
+    """`controllers`: also those of kube-controller-manager; without, only the node's and the volumes'."""
 
     def __init__(self, api: Api, *, controllers: bool, faults: Faults) -> None:
-        kinds = tuple(dict.fromkeys((*garbage.KINDS, *OWNERS, "StorageClass", "Secret")))
-        self._seen = Informers(api, kinds, self._note)
+        kinds = dict.fromkeys((*garbage.KINDS, *OWNERS, "StorageClass", "Secret"))
+        if not controllers:
+            kinds["PersistentVolume"] = None
+        self._seen = Informers(api, tuple(kinds), self._note)
         self.shards = Shards(self._seen, faults)
         self._controllers = controllers
         self._kubelet = Kubelet(api, self._seen, self.shards, faults)
         self._garbage = Garbage(api, self._seen)
         self._volumes = Volumes(api, self._seen, faults)
+        self._provisioner = Provisioner(api, self._seen, faults)
         self._sets = StatefulSets(api, self._seen)
         self._deployments = Deployments(api, self._seen)
         self._queue: asyncio.Queue[tuple[str, Key]] = asyncio.Queue()
@@ -59,6 +63,8 @@ class StandIns:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._seen.stop()
+        await self._kubelet.stop()
+        await self._provisioner.stop()
         await self.shards.stop()
 
     def look_again(self) -> None:
@@ -159,6 +165,8 @@ class StandIns:
             await self._deployments.reconcile(obj)
         elif self._controllers and kind == "PersistentVolumeClaim":
             await self._volumes.reconcile(obj)
+        elif kind in ("PersistentVolumeClaim", "PersistentVolume"):
+            await self._provisioner.reconcile(obj)
         return None
 
     async def _beat(self) -> None:

@@ -7,6 +7,7 @@ import itertools
 from typing import Any, cast
 
 from hanax.core.errors import AlreadyExists, FailedPrecondition, HanaxError, NotFound
+from hanax.core.resources.names import FIELD_MANAGER
 from hanax_operator.api import Api, Listing
 from hanax_operator.objects import Kind, Manifest, ObjectKey, key_of
 
@@ -44,7 +45,9 @@ class MemoryApi:
     async def storage_classes(self) -> list[Manifest] | None:
         return None
 
-    async def apply(self, manifest: Manifest) -> Manifest:
+    async def apply(
+        self, manifest: Manifest, manager: str = FIELD_MANAGER, *, force: bool = True
+    ) -> Manifest:
         """Without the owners of fields."""
         self._fail()
         return self._store(merged(self.objects.get(key_of(manifest)), dict(manifest)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hanax.core.resources.conditions import Reason
-from hanax_operator.problems import claim_problem, pod_problem
+from hanax_operator.problems import claim_problem, deployment_problem, pod_problem
 from tests.unit.operator.samples import child
 
 
@@ -18,6 +18,16 @@ def pod(**status: Any) -> dict[str, Any]:
 def waiting(reason: str, message: str = "", **more: Any) -> dict[str, Any]:
     state = {"state": {"waiting": {"reason": reason, "message": message}}, **more}
     return pod(containerStatuses=[state])
+
+
+def test_pods_that_can_not_be_made_are_told() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    problem = deployment_problem(child("Deployment", "xm-mini", status={"conditions": [failure]}))
+    assert problem is not None
+    assert (problem.reason, problem.message) == (Reason.POD_FAILED, "Deployment xm-mini: exceeded quota")
+    healed = [{**failure, "status": "False"}, {"type": "Available", "status": "True"}]
+    for conditions in ([], healed):
+        assert deployment_problem(child("Deployment", "xm-mini", status={"conditions": conditions})) is None
 
 
 UNSCHEDULABLE = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hanax.core.errors import FailedPrecondition
 from hanax_operator.objects import COLLECTION, key
 from hanax_operator.status_patch import StatusWriter, merge_patch
 from hanax_operator.store import Store
@@ -78,3 +79,18 @@ async def test_what_matters_does_not_wait() -> None:
     await writing.write()
     assert await writing.write(ready=False, points=8) is None
     assert writing.api.writes == 2
+
+
+async def test_a_change_by_somebody_else_is_not_taken_for_known() -> None:
+    """It would come with the answer into the store, and wake nobody when it is heard of."""
+    writing = Writing()
+    await writing.write()
+    seen = writing.api.objects[NAME]
+    changed = {**seen["spec"], "targetRecall": 0.9}
+    await writing.api.merge_patch(NAME, {"spec": changed})
+    with pytest.raises(FailedPrecondition):
+        await writing.writer.write(seen, status(ready=False))
+    assert writing.store.get(NAME) == seen
+    assert writing.store.put(writing.api.objects[NAME]), "it is news"
+    await writing.write(ready=False)
+    assert writing.api.objects[NAME]["status"]["phase"] == "Degraded"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from hanax.core.errors import InvalidArgument
 from hanax.core.resources.collections import Collection
 from hanax.core.resources.conditions import Reason
-from hanax_operator.volumes import StorageClasses, plan_volumes
+from hanax.core.resources.names import STORAGE_SIZE
+from hanax_operator.volumes import StorageClasses, plan_pool_volumes, plan_volumes
 from tests.unit.operator.samples import child, collection, release
 
 NAME = "data-vc-docs-0-0"
@@ -49,6 +53,13 @@ def test_a_claim_grows_where_the_class_allows_it() -> None:
     assert planned(declared(), claim(), GROWS)[:2] == ("20Gi", [])
 
 
+def test_a_claim_that_waits_for_its_volume_is_not_asked_to_grow() -> None:
+    """The API server refuses that, class or not; when it is bound it is looked at again."""
+    pending = {**claim(), "status": {"phase": "Pending"}}
+    assert planned(declared(), pending, GROWS)[:2] == ("10Gi", [])
+    assert planned(declared(), pending, FIXED)[:2] == ("10Gi", [])
+
+
 def test_a_claim_that_can_not_grow_keeps_its_size_and_tells() -> None:
     size, reasons, _ = planned(declared(), claim(), FIXED)
     assert (size, reasons) == ("10Gi", [Reason.STORAGE_CLASS_CANNOT_GROW])
@@ -74,3 +85,54 @@ def test_a_claim_is_owned_under_delete_alone() -> None:
 def test_a_claim_of_an_earlier_collection_is_not_owned() -> None:
     older = claim(creationTimestamp="2025-12-31T23:59:59Z")
     assert planned(declared(policy="Delete"), older, GROWS)[2] is None
+
+
+def pool(size: str | None, replicas: int = 2) -> dict[str, Any]:
+    annotations = {} if size is None else {STORAGE_SIZE: size}
+    return child(
+        "StatefulSet",
+        "hx-pool",
+        "apps/v1",
+        metadata={"annotations": annotations},
+        spec={"replicas": replicas, "serviceName": "hx-pool"},
+    )
+
+
+def grown(of: dict[str, Any], classes: StorageClasses | None, *sizes: str) -> tuple[list[Any], list[Reason]]:
+    """The patches by name for claims of these sizes, and the problems."""
+    claims = {f"data-hx-pool-{number}": claim(size) for number, size in enumerate(sizes)}
+    actions, problems = plan_pool_volumes(of, claims, classes)
+    return [(found.key.name, found.patch) for found in actions], [problem.reason for problem in problems]
+
+
+def asked(size: str) -> dict[str, Any]:
+    return {"spec": {"resources": {"requests": {"storage": size}}}}
+
+
+def test_claims_of_the_pool_grow_to_the_size_of_its_annotation() -> None:
+    patches = [("data-hx-pool-0", asked("20Gi")), ("data-hx-pool-1", asked("20Gi"))]
+    assert grown(pool("20Gi"), GROWS, "10Gi", "10Gi") == (patches, [])
+    # Only what is smaller, however it is written, and only for pods that the pool has.
+    assert grown(pool("20Gi"), GROWS, "20480Mi", "10Gi") == (patches[1:], [])
+    assert grown(pool("20Gi", replicas=1), GROWS, "10Gi", "10Gi") == (patches[:1], [])
+    assert grown(pool("20Gi"), None, "10Gi") == (patches[:1], [])
+
+
+def test_claims_of_the_pool_never_shrink_and_need_an_annotation() -> None:
+    assert grown(pool("5Gi"), GROWS, "10Gi", "10Gi") == ([], [])
+    assert grown(pool(None), GROWS, "10Gi", "10Gi") == ([], [])
+
+
+def test_a_claim_of_the_pool_waits_for_its_volume() -> None:
+    pending = {**claim("10Gi"), "status": {"phase": "Pending"}}
+    assert plan_pool_volumes(pool("20Gi"), {"data-hx-pool-0": pending}, GROWS) == ([], [])
+
+
+def test_a_claim_of_the_pool_that_cannot_grow_is_left_and_told() -> None:
+    reasons = [Reason.STORAGE_CLASS_CANNOT_GROW, Reason.STORAGE_CLASS_CANNOT_GROW]
+    assert grown(pool("20Gi"), FIXED, "10Gi", "10Gi") == ([], reasons)
+
+
+def test_a_size_of_the_pool_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="plenty"):
+        grown(pool("plenty"), GROWS, "10Gi")

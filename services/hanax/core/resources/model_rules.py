@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 from hanax.core.resources.manifests import Rule, fixed_option
 
 if TYPE_CHECKING:
-    from hanax.core.resources.models import Autoscaling, Endpoint, ExternalModelSpec, Serve
+    from hanax.core.resources.model_endpoints import Endpoint
+    from hanax.core.resources.models import ExternalModelSpec
+    from hanax.core.resources.serving import Autoscaling, Serve
 
 # Reasons why a field is fixed.
 VECTORS_GO_BY_IT: Final = "vectors of collections go by it; create another model"
@@ -51,6 +53,30 @@ URL_OF_HTTP: Final = Rule(
     "url: this protocol expects http:// or https://; protocol grpc takes grpc://",
     ".url",
 )
+ALTERNATIVES_ALIKE: Final = Rule(
+    "!has(self.alternatives) || self.alternatives.all(other,"
+    " other.url.matches('^grpcs?://') == (self.protocol == 'grpc'))",
+    "alternatives: expected URLs of the same protocol as url",
+    ".alternatives",
+)
+ALTERNATIVES_DIFFER: Final = Rule(
+    "!has(self.alternatives) || self.alternatives.all(one, one.url != self.url"
+    " && self.alternatives.exists_one(other, other.url == one.url))",
+    "alternatives: expected each URL once",
+    ".alternatives",
+)
+NO_PROMPTS_OF_GRPC: Final = Rule(
+    "self.protocol != 'grpc' || !has(self.prompts)"
+    " || (self.prompts.query == '' && self.prompts.document == '')",
+    "prompts: not for grpc: an embedder knows its models' own",
+    ".prompts",
+)
+INT8_OF_ONNX: Final = Rule(
+    "!has(self.precision) || self.precision != 'int8'"
+    " || (!has(self.gpu) && (!has(self.backend) || self.backend == 'onnx'))",
+    "precision: int8 expects backend onnx, and no gpu",
+    ".precision",
+)
 _SECRET: Final = "(?i)^(authorization|proxy-authorization|api-key|x-api-key|cookie)$"
 NO_SECRETS: Final = Rule(
     f"self.all(name, !name.matches('{_SECRET}'))",
@@ -75,6 +101,8 @@ def problem_of_serving(serve: Serve) -> str:
         return NO_GPU_FOR_CPU.message
     if serve.autoscaling is not None and serve.replicas != 1:
         return REPLICAS_OR_AUTOSCALING.message
+    if serve.precision == "int8" and (serve.gpu is not None or serve.backend not in (None, "onnx")):
+        return INT8_OF_ONNX.message
     return ""
 
 
@@ -87,6 +115,13 @@ def problem_of_endpoint(endpoint: Endpoint) -> str:
         return URL_OF_GRPC.message
     if endpoint.protocol != "grpc" and not endpoint.url.startswith(("http://", "https://")):
         return URL_OF_HTTP.message
+    others = [other.url for other in endpoint.alternatives]
+    if any(url.startswith("grpc") != (endpoint.protocol == "grpc") for url in others):
+        return ALTERNATIVES_ALIKE.message
+    if len({endpoint.url, *others}) <= len(others):
+        return ALTERNATIVES_DIFFER.message
+    if endpoint.protocol == "grpc" and (endpoint.prompts.query or endpoint.prompts.document):
+        return NO_PROMPTS_OF_GRPC.message
     if any(re.search(_SECRET, name) for name in endpoint.headers):
         return NO_SECRETS.message
     if not all(_HEADER_NAME.fullmatch(name) for name in endpoint.headers):

@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from hanax.core.limits import MAX_DIMENSION
 from hanax.core.resources import model_rules as rules
-from hanax.core.resources.collections import StorageClassName
 from hanax.core.resources.conditions import Condition, Phase
 from hanax.core.resources.manifests import SpecPart, StatusPart, checked_by, fixed
+from hanax.core.resources.model_endpoints import Endpoint
 from hanax.core.resources.objects import Declared, metadata_of, spec_of, status_of
-from hanax.core.resources.quantities import StorageSize
-from hanax.core.resources.scheduling import Gpu, Resources
-
-MAX_HEADERS: Final = 32
-MAX_SERVING_REPLICAS: Final = 100
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", max_length=253)]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$", max_length=1_024)]
+from hanax.core.resources.serving import Serve
 
 
 class Pattern(StrEnum):
@@ -31,147 +24,11 @@ class Pattern(StrEnum):
     BULK_ONLY = "bulk_only"
 
 
-class Protocol(StrEnum):
-    GRPC = "grpc"
-    OPENAI = "openai"
-    TEI = "tei"
-    COHERE = "cohere"
-    OLLAMA = "ollama"
-
-
 class LoadBalancing(StrEnum):
     ROUND_ROBIN = "round_robin"
     LEAST_CONNECTIONS = "least_connections"
     WEIGHTED = "weighted"
     HEALTH_BASED = "health_based"
-
-
-class SecretKey(SpecPart):
-    """A value in a Secret of the same namespace."""
-
-    name: Name = Field(description="The Secret.")
-    key: str = Field(
-        "token",
-        pattern=r"^[-._a-zA-Z0-9]+$",
-        max_length=253,
-        description="The key of its value in the Secret.",
-    )
-
-
-class Endpoint(SpecPart):
-    """Where a model runs that is not run here."""
-
-    url: str = Field(
-        pattern=r"^(https?|grpcs?)://[^\s/?#@]+([/?#][^\s]*)?$",
-        max_length=2_048,
-        description="Base URL: https://host/v1 for openai, http://host:port for tei, cohere and ollama,"
-        " grpc://host:port for grpc. No user and password in it.",
-    )
-    protocol: Protocol = Field(
-        description="What is spoken there: grpc (this project's embedder), openai (and all that speak alike),"
-        " tei, cohere or ollama."
-    )
-    model: str | None = Field(
-        None,
-        min_length=1,
-        max_length=256,
-        description="What the model is called there. None given: as this object is called.",
-    )
-    auth_secret_ref: SecretKey | None = Field(
-        None, description="The Secret that holds the token or API key. None given: none is sent."
-    )
-    headers: dict[str, HeaderValue] = Field(
-        default_factory=dict,
-        max_length=MAX_HEADERS,
-        description="Headers of each request. No secrets: those are in authSecretRef.",
-        json_schema_extra=checked_by(rules.NO_SECRETS, rules.HEADER_NAMES),
-    )
-
-    model_config = ConfigDict(json_schema_extra=checked_by(rules.URL_OF_GRPC, rules.URL_OF_HTTP))
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        if problem := rules.problem_of_endpoint(self):
-            raise ValueError(problem)
-        return self
-
-
-class Autoscaling(SpecPart):
-    """As many pods as there is work for."""
-
-    min: int = Field(1, ge=1, le=MAX_SERVING_REPLICAS, description="Pods at least.")
-    max: int = Field(ge=1, le=MAX_SERVING_REPLICAS, description="Pods at most.")
-    target_queue: int = Field(
-        32, ge=1, le=100_000, description="Texts waiting in each pod, on average, past which pods are added."
-    )
-
-    model_config = ConfigDict(json_schema_extra=checked_by(rules.MIN_UP_TO_MAX))
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        if problem := rules.problem_of_scaling(self):
-            raise ValueError(problem)
-        return self
-
-
-class Cache(SpecPart):
-    """A volume that keeps the model's files, so that a new pod does not fetch them again."""
-
-    size: StorageSize = Field("10Gi", description="Size of the volume. It has to hold the model.")
-    storage_class_name: StorageClassName | None = Field(
-        None,
-        description="The volume's storage class. More pods than one on several nodes need one that can be"
-        " mounted by many. None given: what the operator is set to, or the cluster's default.",
-    )
-
-    model_config = ConfigDict(json_schema_extra=checked_by(rules.CACHE_GROWS, rules.CACHE_CLASS))
-
-
-class Serve(SpecPart):
-    """A model to run here, in embedder pods."""
-
-    model: str = Field(
-        min_length=1,
-        max_length=512,
-        pattern=r"^[^\s]+$",
-        description="The model, by its name on the hub or by its path in the image or the cache.",
-    )
-    backend: Literal["torch", "hash"] | None = Field(
-        None,
-        description="What computes: torch (sentence-transformers), or hash (deterministic and without"
-        " meaning, for trials). None given: torch.",
-    )
-    device: Literal["cpu", "cuda"] | None = Field(
-        None, description="What it computes on. None given: cuda where gpu is given, else cpu."
-    )
-    gpu: Gpu | None = Field(None, description="GPUs of each pod, and the nodes that have them.")
-    replicas: int = Field(
-        1,
-        ge=0,
-        le=MAX_SERVING_REPLICAS,
-        description="Pods. With 0 the model is not served. With autoscaling, leave it out.",
-    )
-    autoscaling: Autoscaling | None = Field(
-        None, description="As many pods as there is work for, in place of replicas."
-    )
-    cache: Cache | None = Field(
-        None, description="A volume for the model's files. None given: each pod fetches them anew."
-    )
-    resources: Resources | None = Field(None, description="CPU and memory of each pod.")
-
-    model_config = ConfigDict(
-        json_schema_extra=checked_by(rules.GPU_FOR_CUDA, rules.NO_GPU_FOR_CPU, rules.REPLICAS_OR_AUTOSCALING)
-    )
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        if problem := rules.problem_of_serving(self):
-            raise ValueError(problem)
-        return self
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.gpu is not None
 
 
 class CircuitBreaker(SpecPart):
@@ -220,7 +77,23 @@ class ExternalModelSpec(SpecPart):
         3, ge=0, le=10, description="How often a request that failed is tried again, within its deadline."
     )
     weight: float = Field(
-        1.0, ge=0.1, le=10, description="What it counts beside other endpoints, with loadBalancing weighted."
+        1.0,
+        ge=0.1,
+        le=10,
+        description="Its share beside other models: a gateway sends it as many more requests at once.",
+    )
+    max_batch_texts: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Texts in one request at most. None given: what servers of its protocol take.",
+    )
+    hedge_after_ms: int | None = Field(
+        None,
+        ge=1,
+        le=600_000,
+        description="Milliseconds without an answer after which another endpoint is asked too, and the first"
+        " answer counts. None given: never.",
     )
     health_check_path: str = Field(
         "/health",
@@ -230,8 +103,8 @@ class ExternalModelSpec(SpecPart):
     )
     load_balancing: LoadBalancing = Field(
         LoadBalancing.ROUND_ROBIN,
-        description="How requests are spread over pods: round_robin, least_connections, weighted (by weight)"
-        " or health_based (by latency and errors).",
+        description="How requests are spread over endpoints or pods: round_robin, least_connections, weighted"
+        " (by the endpoints' weights) or health_based (by latency and errors).",
     )
     circuit_breaker: CircuitBreaker = Field(
         CircuitBreaker(), description="When an endpoint that fails is left alone for a while."

@@ -36,6 +36,8 @@ FINALIZER: Final = f"{GROUP}/data"
 PAUSED: Final = f"{GROUP}/paused"
 # Annotation of a workload: the image that was asked for when its image was chosen.
 ASKED_IMAGE: Final = f"{GROUP}/asked-image"
+# Annotation of the shard pool's StatefulSet: the size that each of its volumes is to have at least.
+STORAGE_SIZE: Final = f"{GROUP}/storage-size"
 
 # Labels of children. Selectors use those of GROUP and the component alone. None tells a version: an
 # upgrade would change pod templates and restart every shard.
@@ -45,6 +47,8 @@ COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 COLLECTION_LABEL: Final = f"{GROUP}/collection"
 SHARD_LABEL: Final = f"{GROUP}/shard"
 MODEL_LABEL: Final = f"{GROUP}/model"
+# Of the pods of the shard pool and their claims: the StatefulSet.
+POOL_LABEL: Final = f"{GROUP}/pool"
 # Label of a VectorCollection; "api": declared by a gateway.
 CREATED_BY_LABEL: Final = f"{GROUP}/created-by"
 

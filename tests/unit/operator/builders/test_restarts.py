@@ -11,7 +11,8 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from hanax.core.resources.collections import Storage, VectorCollectionSpec
-from hanax.core.resources.models import ExternalModelSpec, Serve
+from hanax.core.resources.models import ExternalModelSpec
+from hanax.core.resources.serving import Serve
 from hanax_operator.build import collections, models
 from hanax_operator.build.restarts import restart_reasons
 from hanax_operator.objects import DEPLOYMENT, STATEFUL_SET, key
@@ -76,8 +77,11 @@ OF_A_MODEL: list[tuple[str, Any, tuple[str, ...]]] = [
     ("loadBalancing", "weighted", NOTHING),
     ("circuitBreaker", {"failures": 2}, NOTHING),
     ("rateLimit", {"requestsPerSecond": 5}, NOTHING),
+    ("maxBatchTexts", 16, NOTHING),
+    ("hedgeAfterMs", 50, NOTHING),
     ("serve.model", "BAAI/bge-m3", ("spec.containers.embedder.env.HANAX_EMBEDDER_MODEL.value",)),
     ("serve.backend", "hash", ("spec.containers.embedder.env.HANAX_EMBEDDER_BACKEND.value",)),
+    ("serve.precision", "int8", ("spec.containers.embedder.env.HANAX_EMBEDDER_PRECISION.value",)),
     ("serve.device", "cpu", NOTHING),
     ("serve.gpu", {"count": 2}, ("spec.containers.embedder.resources",)),
     ("serve.replicas", 3, NOTHING),
