@@ -87,9 +87,13 @@ gen: setup ## Write the generated files: protos/python, crds and their reference
 
 # --- measure ---------------------------------------------------------------------------------
 
-.PHONY: bench-service bench-index bench-filter bench-collections bench-embedder
+.PHONY: bench-service bench-index bench-filter bench-cache bench-collections bench-embedder
 bench-service: setup ## Measure the whole service; writes RESULTS/service.json (benchmarks/results)
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.service
+
+bench-cache: setup ## Measure the gateway's cache, balancing and failover; writes RESULTS/cache.json
+	@scripts/install_program.sh redis-server redis-server
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.cache
 
 bench-collections: setup ## Measure many small collections on one index-shard; writes RESULTS/collections.json
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.collections
