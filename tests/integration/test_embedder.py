@@ -2,123 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from citadel.vector.v1 import embedder_pb2, embedder_pb2_grpc
-from hanax.core.errors import HanaxError
+from citadel.vector.v1 import embedder_pb2
 from hanax.core.limits import MAX_TEXT_BYTES
 from hanax.rpc.errors import error_from_call
+from tests.integration.embedder_process import CALL_S, MODEL, EmbedderProcess, error_of, vectors
+from tests.integration.waiting import wait_until
 
-MODEL = "all-MiniLM-L6-v2"
-START_S = 60.0
-CALL_S = 60.0
-
-# 16,384 tokens: a second of work for two cores.
+# 16,384 tokens: half a second of work for two cores.
 LONG_TEXTS = ["the quick brown fox jumps over the lazy dog " * 40] * 64
-
-
-class EmbedderProcess:
-    """`python -m hanax.embedder` on free ports; its log is read as it is written."""
-
-    def __init__(self, **settings: str) -> None:
-        variables = {
-            "HANAX_EMBEDDER_PORT": "0",
-            "HANAX_EMBEDDER_METRICS_PORT": "0",
-            # On a GPU nothing would take long enough to be interrupted.
-            "CUDA_VISIBLE_DEVICES": "",
-            **{f"HANAX_{name.upper()}": value for name, value in settings.items()},
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "hanax.embedder"],
-            env={**os.environ, **variables},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines: list[dict[str, Any]] = []
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        listening = self.logged("listening")
-        self.address: str = listening["address"]
-        self.metrics_port: int = listening["metrics_port"]
-        self.channel = grpc.insecure_channel(self.address)
-        self.stub = embedder_pb2_grpc.EmbedderServiceStub(self.channel)
-        self.health = health_pb2_grpc.HealthStub(self.channel)
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._changed:
-                self.lines.append(json.loads(line))
-                self._changed.notify_all()
-
-    def logged(self, event: str) -> dict[str, Any]:
-        """The log line of this event, once it is there."""
-
-        def found() -> dict[str, Any] | None:
-            return next((line for line in self.lines if line["event"] == event), None)
-
-        with self._changed:
-            line = self._changed.wait_for(found, START_S)
-        assert line is not None, f"no {event!r} in {self.lines}"
-        return line
-
-    def is_serving(self) -> bool:
-        answer = self.health.Check(health_pb2.HealthCheckRequest(), timeout=CALL_S)
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-    def lists_models(self) -> bool:
-        try:
-            self.stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=CALL_S)
-        except grpc.RpcError as failure:
-            return error_from_call(failure).code != "unavailable"
-        return True
-
-    def embed(self, *texts: str, model: str = MODEL, timeout_s: float = CALL_S) -> Any:
-        request = embedder_pb2.EmbedRequest(model=model, texts=texts, normalize=True)
-        return self.stub.Embed(request, timeout=timeout_s)
-
-    def http(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}{path}") as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def metric(self, name: str) -> float:
-        """Sum of the samples of this name, over all labels."""
-        _, text = self.http("/metrics")
-        lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
-        return sum(float(value) for series, value in lines if series.split("{")[0] == name)
-
-    def end(self) -> int:
-        """Exit status; ended by force if it still runs."""
-        self.channel.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        status = self.process.wait()
-        self._reader.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return status
 
 
 @pytest.fixture
@@ -150,25 +53,8 @@ def hashing() -> Iterator[EmbedderProcess]:
     embedder.end()
 
 
-def error_of(call: Callable[[], Any]) -> HanaxError:
-    with pytest.raises(grpc.RpcError) as found:
-        call()
-    return error_from_call(found.value)
-
-
-def vectors(answer: Any) -> npt.NDArray[np.float32]:
-    return np.frombuffer(answer.float32_le, "<f4").reshape(-1, answer.dimension)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + CALL_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_the_life_of_an_embedder(launch: Callable[..., EmbedderProcess]) -> None:
-    embedder = launch(drain_grace_s="60")
+    embedder = launch(drain_grace_s="240")
     # It listens before the model is loaded, and says so.
     assert not embedder.is_serving()
     assert embedder.http("/health")[0] == 200
@@ -177,11 +63,13 @@ def test_the_life_of_an_embedder(launch: Callable[..., EmbedderProcess]) -> None
     assert not embedder.lists_models()
 
     embedder.logged("ready")
-    wait_until(embedder.is_serving)
+    wait_until("serving", embedder.is_serving)
     assert embedder.http("/ready")[0] == 200
     (model,) = embedder.stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=CALL_S).models
     assert (model.name, model.dimension, model.max_tokens) == (MODEL, 384, 256)
-    assert (model.backend, model.semantic) == ("torch", True)
+    assert (model.backend, model.semantic, model.loaded) == ("onnx", True, True)
+    assert model.version
+    assert model.memory_bytes > 50_000_000
 
     answer = embedder.embed("how do I hash a file", "word " * 300, "Return a digest of a file.")
     assert (answer.model, answer.dimension) == (MODEL, 384)
@@ -193,15 +81,16 @@ def test_the_life_of_an_embedder(launch: Callable[..., EmbedderProcess]) -> None
 
     # Told to stop, it ends what it is at and takes nothing new.
     batches = embedder.metric("vector_db_embedding_batch_texts_count")
-    with ThreadPoolExecutor(1) as callers:
-        running = callers.submit(embedder.embed, *LONG_TEXTS, *LONG_TEXTS)
-        wait_until(lambda: embedder.metric("vector_db_embedding_batch_texts_count") > batches)
+    with ThreadPoolExecutor(2) as callers:
+        running = [callers.submit(embedder.embed, *LONG_TEXTS, *LONG_TEXTS) for _ in range(2)]
+        wait_until("a batch", lambda: embedder.metric("vector_db_embedding_batch_texts_count") > batches)
         embedder.process.send_signal(signal.SIGTERM)
         embedder.logged("draining")
-        wait_until(lambda: not embedder.lists_models())
+        wait_until("refusing", lambda: not embedder.lists_models())
         assert error_of(lambda: embedder.embed("one more")).code == "unavailable"
-        assert not running.done()
-        assert vectors(running.result(CALL_S)).shape == (128, 384)
+        assert not all(call.done() for call in running)
+        for call in running:
+            assert vectors(call.result(CALL_S)).shape == (128, 384)
     embedder.logged("stopped")
     assert embedder.process.wait(CALL_S) == 0
 
@@ -210,8 +99,8 @@ def test_a_drain_is_cut_at_its_grace(launch: Callable[..., EmbedderProcess]) -> 
     embedder = launch(drain_grace_s="0.1")
     embedder.logged("ready")
     with ThreadPoolExecutor(4) as callers:
-        running = [callers.submit(embedder.embed, *LONG_TEXTS) for _ in range(4)]
-        wait_until(lambda: embedder.metric("vector_db_embedding_batch_texts_count") > 0)
+        running = [callers.submit(embedder.embed, *LONG_TEXTS, *LONG_TEXTS) for _ in range(4)]
+        wait_until("a batch", lambda: embedder.metric("vector_db_embedding_batch_texts_count") > 0)
         embedder.process.send_signal(signal.SIGTERM)
         failures = [call.exception(CALL_S) for call in running]
     assert any(isinstance(failure, grpc.RpcError) for failure in failures)
@@ -228,17 +117,18 @@ def test_a_full_queue_refuses_at_once_and_cancelling_empties_it(thinking: Embedd
     request = embedder_pb2.EmbedRequest(model=MODEL, texts=LONG_TEXTS)
     calls = [thinking.stub.Embed.future(request) for _ in range(20)]
     # 20 * 64 texts are more than may wait, and far more than is computed meanwhile.
-    wait_until(lambda: any(call.done() for call in calls))
+    wait_until("a refusal", lambda: any(call.done() for call in calls))
     (refused, *_) = (call for call in calls if call.done())
     assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     error = error_of(refused.result)
     assert error.code == "overloaded"
     assert error.details["limit"] == 1_024
+    assert error.details["retry_after_s"] > 0
     assert thinking.metric("vector_db_embedding_queue_texts") > 512
 
     for call in calls:
         call.cancel()
-    wait_until(lambda: thinking.metric("vector_db_embedding_queue_texts") == 0)
+    wait_until("empty", lambda: thinking.metric("vector_db_embedding_queue_texts") == 0)
     assert thinking.metric("vector_db_embedding_texts_total") < 20 * len(LONG_TEXTS)
     assert vectors(thinking.embed("still here")).shape == (1, 384)
 
@@ -246,7 +136,7 @@ def test_a_full_queue_refuses_at_once_and_cancelling_empties_it(thinking: Embedd
 def test_a_passed_deadline_empties_the_queue(thinking: EmbedderProcess) -> None:
     error = error_of(lambda: thinking.embed(*LONG_TEXTS, timeout_s=0.1))
     assert error.code == "deadline_exceeded"
-    wait_until(lambda: thinking.metric("vector_db_embedding_queue_texts") == 0)
+    wait_until("empty", lambda: thinking.metric("vector_db_embedding_queue_texts") == 0)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +209,10 @@ def test_metrics_count_what_happened(hashing: EmbedderProcess) -> None:
         'vector_db_embedding_duration_seconds_count{model="hash-384"}',
         'vector_db_embedding_batch_tokens_count{model="hash-384"}',
         'vector_db_embedding_truncated_total{model="hash-384"}',
+        'vector_db_embedding_padding_tokens_total{model="hash-384"}',
+        'vector_db_embedding_model_queue_texts{model="hash-384"}',
+        'vector_db_embedding_loads_total{model="hash-384",status="ok"}',
+        'vector_db_embedding_model_loaded{model="hash-384"}',
         "vector_db_embedding_queue_texts",
     ):
         assert any(line.startswith(series) for line in text.splitlines()), series

@@ -1,6 +1,7 @@
 """The embedding service: texts in, vectors out, over gRPC.
 
-A call is checked (`service`), its texts wait in a bounded queue (`text_queue`), are put into
-batches with those of other calls (`batching`), and run through the model (`backends`) on one
-worker thread.
+A call is checked (`service`) and takes a lease of its model (`model_store`), which is loaded when
+it is not there (`model_loader`). Its texts are read into rows (`readings`), wait in the model's
+bounded queue (`text_queue`), are put into batches with those of other calls (`batching`), and run
+through the model (`backends`) on threads that all models share (`workers`).
 """

@@ -1,41 +1,54 @@
 """The embedder process.
 
-The ports open first, so that a supervisor sees the process live and not yet ready; then the
-worker thread loads and warms the model, says ready, and works on the queue. It is the same
-thread throughout, because torch keeps a pool of threads for each thread that computes.
+The ports open first, so that a supervisor sees the process live and not yet ready; then a thread
+loads and warms what shall be there from the start, says ready, and goes on loading what is asked
+for. The workers compute.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
-from dataclasses import replace
 from typing import Final
 
+import orjson
 import structlog
 
 from citadel.vector.v1 import embedder_pb2_grpc
 from hanax.core.errors import HanaxError
 from hanax.core.settings import EmbedderSettings
-from hanax.embedder.backends import Backend
+from hanax.embedder.backends.opening import describe, estimate_bytes, open_backend
+from hanax.embedder.declarations import declared_models
+from hanax.embedder.gpu_metrics import add_gpu_metrics
 from hanax.embedder.metrics import EmbedderMetrics
+from hanax.embedder.model_loader import Opener
+from hanax.embedder.model_store import ModelStore, StoreLimits
 from hanax.embedder.service import EmbedderServicer
-from hanax.embedder.text_queue import QueueLimits, TextQueue
+from hanax.embedder.text_queue import QueueLimits
+from hanax.embedder.workers import Workers
 from hanax.rpc.servers import CallObserver, RpcServer
 from hanax.runtime.lifecycle import Shutdown
 from hanax.runtime.logs import configure_logs
+from hanax.runtime.memory import usable_memory_bytes
 from hanax.runtime.metrics_port import MetricsPort
 
 log = structlog.get_logger()
 
-# A request that waits holds a thread, which costs little; more are refused.
+# A request that waits holds a thread, which costs little; more are refused. Each model has threads
+# of its own, so that none can take those of another.
 _REQUESTS: Final = 256
+_REQUESTS_OF_MANY: Final = 512
+_FEWEST_REQUESTS: Final = 32
 # Threads that are never held by waiting requests: refusals, health checks and ListModels.
 _SPARE_THREADS: Final = 16
 
-# After the drain the worker is at most in one batch that nobody waits for.
-_LAST_BATCH_S: Final = 5.0
+# A loader that loads nothing ends at once.
+_LOADER_END_S: Final = 0.5
+
+# Of what the process may use, or of the GPU; the rest is for texts, batches and the libraries themselves.
+_MODELS_SHARE: Final = 0.75
 
 
 def main() -> int:
@@ -48,96 +61,100 @@ def main() -> int:
     except OSError as error:
         log.error("cannot listen", error=str(error))
         return 1
+    except HanaxError as error:
+        log.error("cannot serve these models", error=error.message)
+        return 1
     embedder.start()
     shutdown.wait()
     embedder.stop()
-    return 1 if embedder.failed else 0
+    status = 1 if embedder.failed else 0
+    if embedder.is_loading:
+        # The interpreter's end would take the ground from under a library that loads a model.
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 class Embedder:
-    """Ports, worker thread and queue of one process."""
+    """Ports, models and threads of one process."""
 
     def __init__(self, settings: EmbedderSettings, shutdown: Shutdown) -> None:
-        """Raises OSError when a port is taken."""
+        """Raises OSError when a port is taken, InvalidArgument for models that cannot be."""
         self.failed = False
         self._settings = settings
         self._shutdown = shutdown
-        self._metrics = EmbedderMetrics()
-        self._servicer = EmbedderServicer()
-        self._queue: TextQueue | None = None
+        declared = declared_models(settings, settings.embedder_threads or _usable_cores())
+        requests = _requests_of_each(len(declared))
+        metrics = EmbedderMetrics()
+        memory_bytes = add_gpu_metrics(metrics.registry) or usable_memory_bytes()
+        budget_bytes = settings.embedder_memory_bytes or int(memory_bytes * _MODELS_SHARE)
+        queues = QueueLimits(settings.embedder_queue_texts, requests, settings.embedder_batch_tokens)
+        self._workers = Workers(time.monotonic)
+        self._store = ModelStore(
+            declared,
+            Opener(open_backend, estimate_bytes, describe),
+            self._workers,
+            StoreLimits(budget_bytes, queues),
+            metrics,
+            time.monotonic,
+        )
+        self._servicer = EmbedderServicer(self._store)
         host = settings.embedder_host
         self._server = RpcServer(
             f"{host}:{settings.embedder_port}",
-            _REQUESTS + _SPARE_THREADS,
+            requests * len(declared) + _SPARE_THREADS,
             time.perf_counter,
-            CallObserver(self._metrics.answered),
+            CallObserver(metrics.answered),
         )
         embedder_pb2_grpc.add_EmbedderServiceServicer_to_server(self._servicer, self._server.registry)
         self._metrics_port = MetricsPort(
             host,
             settings.embedder_metrics_port,
-            self._metrics.registry,
+            metrics.registry,
             lambda: self._servicer.is_ready,
+            lambda: orjson.dumps(self._store.state()),
         )
-        self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._loader = threading.Thread(target=self._load, name="loader", daemon=True)
         self._address = f"{host}:{self._server.port}"
+
+    @property
+    def is_loading(self) -> bool:
+        """A model is being loaded, which nothing can interrupt."""
+        return self._loader.is_alive()
 
     def start(self) -> None:
         self._server.start()
         self._metrics_port.start()
         log.info("listening", address=self._address, metrics_port=self._metrics_port.port)
-        self._worker.start()
+        self._workers.start()
+        self._loader.start()
 
     def stop(self) -> None:
         """Refuse new calls, let running ones end within drain_grace_s, then stop."""
         log.info("draining", grace_s=self._settings.drain_grace_s)
         self._server.drain(self._settings.drain_grace_s)
-        if self._queue is not None:
-            self._queue.close()
-            self._worker.join(_LAST_BATCH_S)
+        self._store.close()
+        self._workers.close()
+        self._loader.join(_LOADER_END_S)
         self._metrics_port.stop()
         log.info("stopped")
 
-    def _work(self) -> None:
+    def _load(self) -> None:
         started = time.monotonic()
-        try:
-            backend = open_backend(self._settings)
-            backend.warm()
-        except Exception as error:
-            # A HanaxError says what was expected; anything else needs its traceback in the log.
-            log.error(
-                "the model could not be loaded",
-                model=self._settings.embedder_model,
-                error=str(error),
-                exc_info=not isinstance(error, HanaxError),
-            )
-            self.failed = True
+        if not self._store.load_at_start():
+            self.failed = not self._shutdown.due()
             self._shutdown.request()
             return
-        limits = QueueLimits(
-            self._settings.embedder_queue_texts, _REQUESTS, self._settings.embedder_batch_tokens
-        )
-        queue = TextQueue(backend, limits, self._metrics, time.monotonic)
-        self._queue = queue
-        model = replace(backend.info, name=self._settings.embedder_name or backend.info.name)
-        self._servicer.serve(model, queue)
+        self._servicer.serve()
         self._server.set_ready(True)
-        log.info("ready", model=model.name, seconds=round(time.monotonic() - started, 3))
-        queue.run()
-        backend.close()
+        loaded = [model.name for model in self._store.models() if model.leased is not None]
+        log.info("ready", models=loaded, seconds=round(time.monotonic() - started, 3))
+        self._store.load_what_is_asked_for()
 
 
-def open_backend(settings: EmbedderSettings) -> Backend:
-    """Load what the settings name. Takes seconds; only torch is asked for when it is needed."""
-    if settings.embedder_backend == "hash":
-        from hanax.embedder.backends.hash_backend import HashBackend
-
-        return HashBackend()
-    from hanax.embedder.backends.model_files import find_model
-    from hanax.embedder.backends.torch_backend import TorchBackend
-
-    threads = settings.embedder_threads or _usable_cores()
-    return TorchBackend(find_model(settings.embedder_model), threads)
+def _requests_of_each(models: int) -> int:
+    """Requests of one model that may be in progress at once."""
+    return _REQUESTS if models == 1 else max(_FEWEST_REQUESTS, min(_REQUESTS, _REQUESTS_OF_MANY // models))
 
 
 def _usable_cores() -> int:

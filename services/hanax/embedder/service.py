@@ -2,88 +2,73 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
 import grpc
-import numpy as np
 
 from citadel.vector.v1 import embedder_pb2, embedder_pb2_grpc
-from hanax.core.errors import (
-    Cancelled,
-    InvalidArgument,
-    InvalidText,
-    ModelNotFound,
-    TextTooLong,
-    Unavailable,
-)
+from hanax.core.errors import Cancelled, InvalidArgument, InvalidText, TextTooLong, Unavailable
 from hanax.core.limits import MAX_EMBED_TEXTS, MAX_TEXT_BYTES
-from hanax.embedder.backends import ModelInfo, Vectors
-from hanax.embedder.text_queue import TextQueue
+from hanax.embedder.backends import Purpose
+from hanax.embedder.model_store import Caller, ModelStore
+from hanax.embedder.readings import LongTexts, Reading, Wish, check_dimensions, read_texts
+from hanax.embedder.stored_models import Leased, StoredModel
+from hanax.embedder.text_queue import Waiting
 
-# A vector shorter than this is kept as it is: dividing by its length would only magnify noise.
-_SMALLEST_NORM: Final = 1e-12
+# The longest that anyone waits, with a deadline or without: the longest embed_timeout_s.
+_LONGEST_WAIT_S: Final = 600.0
+
+_PURPOSES: Final = {
+    embedder_pb2.PURPOSE_UNSPECIFIED: Purpose.NONE,
+    embedder_pb2.PURPOSE_QUERY: Purpose.QUERY,
+    embedder_pb2.PURPOSE_DOCUMENT: Purpose.DOCUMENT,
+}
+_LONG_TEXTS: Final = {
+    embedder_pb2.LONG_TEXTS_UNSPECIFIED: LongTexts.TRUNCATE,
+    embedder_pb2.LONG_TEXTS_TRUNCATE: LongTexts.TRUNCATE,
+    embedder_pb2.LONG_TEXTS_REFUSE: LongTexts.REFUSE,
+    embedder_pb2.LONG_TEXTS_SPLIT: LongTexts.SPLIT,
+}
 
 
 class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
-    """Answers Unavailable until `serve` hands it the loaded model."""
+    """Answers Unavailable until `serve` says that what shall be there from the start is loaded."""
 
-    def __init__(self) -> None:
-        self._served: tuple[ModelInfo, TextQueue] | None = None
+    def __init__(self, store: ModelStore) -> None:
+        self._store = store
+        self._ready = False
 
     @property
     def is_ready(self) -> bool:
-        return self._served is not None
+        return self._ready
 
-    def serve(self, model: ModelInfo, queue: TextQueue) -> None:
-        self._served = model, queue
+    def serve(self) -> None:
+        self._ready = True
 
     def Embed(
         self, request: embedder_pb2.EmbedRequest, context: grpc.ServicerContext
     ) -> embedder_pb2.EmbedResponse:
-        model, queue = self._loaded()
-        if request.model != model.name:
-            raise ModelNotFound(
-                f"no model {request.model!r} is served here; served: {model.name}",
-                model=request.model,
-                served=[model.name],
-            )
+        self._check_ready()
+        # The queues' and the store's clock.
+        deadline = time.monotonic() + min(context.time_remaining(), _LONGEST_WAIT_S)
+        self._store.find(request.model)
         check_texts(request.texts)
-        submitted = queue.submit(request.texts, context.time_remaining())
-        # Called when the call ends in whatever way, and not at all when it has ended already.
-        if not context.add_callback(lambda: queue.abandon(submitted)):
-            queue.abandon(submitted)
-            raise Cancelled("the caller went away")
-        embedded = queue.wait(submitted)
-        vectors = unit_vectors(embedded.vectors) if request.normalize else embedded.vectors
-        return embedder_pb2.EmbedResponse(
-            model=model.name,
-            dimension=model.dimension,
-            float32_le=vectors.astype("<f4", copy=False).tobytes(),
-            tokens=[tokens.count for tokens in embedded.tokens],
-            truncated=[at for at, tokens in enumerate(embedded.tokens) if tokens.truncated],
-        )
+        with self._store.lease(request.model, Caller(deadline, context.add_callback)) as model:
+            wish = wish_of(request, model)
+            return _embed(request, wish, model, Waiting(deadline, request.urgent), context)
 
     def ListModels(
         self, request: embedder_pb2.ListModelsRequest, context: grpc.ServicerContext
     ) -> embedder_pb2.ListModelsResponse:
-        model, _ = self._loaded()
-        return embedder_pb2.ListModelsResponse(
-            models=[
-                embedder_pb2.ServedModel(
-                    name=model.name,
-                    dimension=model.dimension,
-                    max_tokens=model.max_tokens,
-                    backend=model.backend,
-                    semantic=model.semantic,
-                )
-            ]
-        )
+        self._check_ready()
+        models = [_listed(model) for model in self._store.models()]
+        return embedder_pb2.ListModelsResponse(models=models)
 
-    def _loaded(self) -> tuple[ModelInfo, TextQueue]:
-        if self._served is None:
+    def _check_ready(self) -> None:
+        if not self._ready:
             raise Unavailable("the model is being loaded")
-        return self._served
 
 
 def check_texts(texts: Sequence[str]) -> None:
@@ -107,8 +92,67 @@ def check_texts(texts: Sequence[str]) -> None:
             )
 
 
-def unit_vectors(vectors: Vectors) -> Vectors:
-    """Each row of float32 (n, dimension) divided by its Euclidean length."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units: Vectors = vectors / np.maximum(norms, np.float32(_SMALLEST_NORM))
-    return units
+def wish_of(request: embedder_pb2.EmbedRequest, model: Leased) -> Wish:
+    """Raises InvalidArgument for a purpose, a treatment or dimensions that there are not."""
+    purpose, long_texts = _PURPOSES.get(request.purpose), _LONG_TEXTS.get(request.long_texts)
+    if purpose is None:
+        raise InvalidArgument(
+            f"there is no purpose {request.purpose}: expected one of {sorted(_PURPOSES)}", field="purpose"
+        )
+    if long_texts is None:
+        raise InvalidArgument(
+            f"there is no treatment {request.long_texts} of long texts: "
+            f"expected one of {sorted(_LONG_TEXTS)}",
+            field="long_texts",
+        )
+    return Wish(purpose, long_texts, request.normalize, check_dimensions(model.info, request.dimensions))
+
+
+def _embed(
+    request: embedder_pb2.EmbedRequest,
+    wish: Wish,
+    model: Leased,
+    waits: Waiting,
+    context: grpc.ServicerContext,
+) -> embedder_pb2.EmbedResponse:
+    queue, texts = model.queue, request.texts
+
+    def read() -> Reading:
+        return read_texts(model.backend, texts, wish, queue.limits.texts)
+
+    submitted = queue.submit(len(texts), read, waits)
+    # Called when the call ends in whatever way, and not at all when it has ended already.
+    if not context.add_callback(lambda: queue.abandon(submitted)):
+        queue.abandon(submitted)
+        raise Cancelled("the caller went away")
+    reading = submitted.reading
+    vectors = reading.vectors(queue.wait(submitted), wish)
+    split = reading.split
+    if split:
+        queue.metrics.split(len(split))
+    return embedder_pb2.EmbedResponse(
+        model=model.info.name,
+        dimension=vectors.shape[1],
+        float32_le=vectors.astype("<f4", copy=False).tobytes(),
+        tokens=reading.tokens,
+        truncated=reading.truncated,
+        split=split,
+    )
+
+
+def _listed(model: StoredModel) -> embedder_pb2.ServedModel:
+    leased, info = model.leased, model.info
+    if info is None:
+        # Never loaded yet: what it is like is told by its files when they are read.
+        return embedder_pb2.ServedModel(name=model.name, loaded=False)
+    return embedder_pb2.ServedModel(
+        name=model.name,
+        dimension=info.dimension,
+        max_tokens=info.max_tokens,
+        backend=info.backend,
+        semantic=info.semantic,
+        version=info.version,
+        loaded=leased is not None,
+        dimensions=info.dimensions,
+        memory_bytes=model.memory_bytes if leased is not None else 0,
+    )

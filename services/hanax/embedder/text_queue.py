@@ -1,42 +1,58 @@
-"""Texts that wait for the model: a bounded queue between the threads of callers and one worker.
+"""Texts that wait for one model: a bounded queue between the threads of callers and the workers.
 
-A caller's thread submits a request and waits for it; the worker takes batches across requests.
-Invariants, under one lock: `_waiting` is the number of texts that were admitted and are in no
-batch yet, never more than the limit; a request is in `_requests` while some of its texts wait,
-oldest first; a request ends once, with vectors or with an error, and its waiting texts go then.
+A caller's thread submits a request and waits for it; workers take batches across requests.
+Invariants, under the workers' lock: `_waiting` is the number of texts that were admitted and are
+in no batch yet, never more than the limit; a request is in `_requests` while some of its texts
+wait, in the order of turns; a request ends once, with vectors or with an error, and its waiting
+texts go then.
+
+An urgent request goes before all that came at most `URGENT_HEAD_START_S` before it. None starves:
+after that time a request is before every urgent one that comes.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from bisect import insort
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import structlog
 
 from hanax.core.errors import (
     Cancelled,
     DeadlineExceeded,
     HanaxError,
-    Internal,
     Overloaded,
     Unavailable,
 )
 from hanax.embedder.backends import Backend, Tokens, Vectors
-from hanax.embedder.batching import next_batch
-from hanax.embedder.metrics import EmbedderMetrics
+from hanax.embedder.batching import BatchShape, next_batch
+from hanax.embedder.readings import Reading
+from hanax.embedder.speed import Speed
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from hanax.embedder.metrics import ModelMetrics
 
-# The longest that anyone waits, with a deadline or without: the longest embed_timeout_s.
-_LONGEST_WAIT_S: Final = 600.0
+URGENT_HEAD_START_S: Final = 2.0
+
+# No batch is meant to take longer, so that a slow model does not hold up its neighbours and what
+# is urgent; but batches below this are not worth what they save.
+_LONGEST_BATCH_S: Final = 0.25
+_SMALLEST_BUDGET_TOKENS: Final = 256
+
+# The callers that were refused come back after what waits was worked off, within these bounds.
+_SOONEST_RETRY_S: Final = 0.1
+_LATEST_RETRY_S: Final = 30.0
 
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """`texts` may wait and `requests` be in progress at once; `batch_tokens` count padding."""
+    """`texts` may wait and `requests` be in progress at once.
+
+    `batch_tokens`: the most in one batch, padding counted; 0: what the model's backend says.
+    """
 
     texts: int
     requests: int
@@ -44,20 +60,24 @@ class QueueLimits:
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """The answer to a request: float32 (texts, dimension), and what was read of each text."""
+class Waiting:
+    """How a caller waits. `deadline`: by the queue's clock."""
 
-    vectors: Vectors
-    tokens: Sequence[Tokens]
+    deadline: float
+    urgent: bool = False
 
 
 class EmbedRequest:
-    """The texts of one call. Made by `TextQueue.submit`; all fields are the queue's own."""
+    """The rows of one call. Made by `TextQueue.submit`; all fields are the queue's own."""
 
-    def __init__(self, tokens: list[Tokens], dimension: int, deadline: float) -> None:
-        self.tokens = tokens
-        self.deadline = deadline
-        # Positions of the texts that are in no batch yet, the longest first.
+    def __init__(self, reading: Reading, dimension: int, waits: Waiting, came_at: float) -> None:
+        self.reading = reading
+        tokens = self.tokens = reading.rows
+        self.deadline = waits.deadline
+        self.urgent = waits.urgent
+        self.came_at = came_at
+        self.turn = came_at if waits.urgent else came_at + URGENT_HEAD_START_S
+        # Positions of the rows that are in no batch yet, the longest first.
         self.waiting = sorted(range(len(tokens)), key=lambda at: -tokens[at].count)
         self.vectors: Vectors = np.empty((len(tokens), dimension), np.float32)
         self.unfinished = len(tokens)
@@ -65,167 +85,240 @@ class EmbedRequest:
         self.ended = threading.Event()
 
 
-# Rows of a batch: a request and the positions of its texts, in the batch's order.
-_Part = tuple[EmbedRequest, list[int]]
+@dataclass(frozen=True)
+class Batch:
+    """Rows that go through the model together, as a request and positions in it, in order."""
+
+    queue: TextQueue
+    backend: Backend
+    parts: list[tuple[EmbedRequest, list[int]]]
+    rows: list[Tokens]
+    cost_tokens: int
+    # What the workers charged the model for it, before they knew.
+    expected_s: float
+
+    @property
+    def wanted(self) -> bool:
+        """Someone still waits for a part of it."""
+        return any(not request.ended.is_set() for request, _ in self.parts)
+
+    def give(self, vectors: Vectors) -> None:
+        """Put the rows where they belong. No lock is needed: nobody reads them before the end."""
+        row = 0
+        for request, positions in self.parts:
+            request.vectors[positions] = vectors[row : row + len(positions)]
+            row += len(positions)
 
 
 class TextQueue:
-    """One model's queue. `run` it on the worker thread until `close`."""
+    """One model's queue. Calls marked so are made by workers, under their lock."""
 
     def __init__(
         self,
-        backend: Backend,
         limits: QueueLimits,
-        metrics: EmbedderMetrics,
+        lock: threading.Condition,
+        wake: Callable[[TextQueue], None],
+        metrics: ModelMetrics,
         clock: Callable[[], float],
     ) -> None:
-        """`clock`: monotonic seconds."""
-        self._backend = backend
-        self._limits = limits
-        self._metrics = metrics
+        """`wake` is called under `lock` when more waits. `clock`: monotonic seconds."""
+        self.limits = limits
+        self.metrics = metrics
+        self.in_flight = 0
+        # Compute time that the model has had, for the workers' fairness among models.
+        self.served_s = 0.0
+        self._lock = lock
+        self._wake = wake
         self._clock = clock
-        self._changed = threading.Condition()
+        self._speed = Speed()
+        self._shape = BatchShape(_SMALLEST_BUDGET_TOKENS, 0)
+        self._backend: Backend | None = None
         self._requests: list[EmbedRequest] = []
         self._in_progress = 0
         self._waiting = 0
+        self._waiting_tokens = 0
         self._closed = False
         metrics.count_waiting(lambda: self._waiting)
 
     # --- on the threads of callers ---------------------------------------------------------
 
-    def submit(self, texts: Sequence[str], timeout_s: float) -> EmbedRequest:
-        """Admit 1 or more texts, tokenize them and let them wait. `timeout_s`: the caller's time.
+    def submit(self, texts: int, read: Callable[[], Reading], waits: Waiting) -> EmbedRequest:
+        """Admit 1 or more texts, `read` them into rows, at least as many, and let those wait.
 
         Every request must be waited for. Raises Overloaded at once, before any work, when they do
-        not fit; Unavailable when closed.
+        not fit (and after reading when their parts do not); Unavailable when closed. The model
+        stays served until the request has ended.
         """
-        deadline = self._clock() + min(timeout_s, _LONGEST_WAIT_S)
-        self._admit(len(texts))
+        self._admit(texts)
+        admitted = texts
         try:
-            tokens = self._backend.tokenize(texts)
-            request = EmbedRequest(tokens, self._backend.info.dimension, deadline)
+            reading = read()
+            dimension = self._served().info.dimension
+            request = EmbedRequest(reading, dimension, waits, self._clock())
+            if len(request.tokens) > texts:
+                self._admit_parts(len(request.tokens) - texts)
+                admitted = len(request.tokens)
         except BaseException:
-            with self._changed:
-                self._waiting -= len(texts)
+            with self._lock:
+                self._waiting -= admitted
                 self._in_progress -= 1
             raise
-        with self._changed:
+        with self._lock:
+            self._waiting_tokens += sum(row.count for row in request.tokens)
             if self._closed:
                 self._end(request, _closed())
             else:
-                self._requests.append(request)
-                self._changed.notify()
+                insort(self._requests, request, key=lambda other: other.turn)
+                self._wake(self)
         return request
 
-    def wait(self, request: EmbedRequest) -> Embedded:
-        """The vectors, once they are there. Raises the error that the request ended with."""
+    def wait(self, request: EmbedRequest) -> Vectors:
+        """float32 (rows, dimension), once they are there. Raises what the request ended with."""
         if not request.ended.wait(max(0.0, request.deadline - self._clock())):
-            with self._changed:
+            with self._lock:
                 self._end(request, _too_late())
         if request.error is not None:
             raise request.error
-        return Embedded(request.vectors, request.tokens)
+        return request.vectors
 
     def abandon(self, request: EmbedRequest) -> None:
         """Nobody wants the answer: what is in no batch yet is dropped. An ended one stays so."""
-        with self._changed:
+        with self._lock:
             self._end(request, Cancelled("the caller went away"))
 
-    # --- on the worker thread --------------------------------------------------------------
+    def retry_after_s(self) -> float:
+        """How long what waits now will take, as fast as the model was lately."""
+        seconds = self._speed.seconds_for(self._waiting_tokens)
+        return round(min(max(seconds, _SOONEST_RETRY_S), _LATEST_RETRY_S), 3)
 
-    def run(self) -> None:
-        """Embed what comes until `close`; then fail what still waits."""
-        while parts := self._take():
-            self._embed(parts)
-        with self._changed:
-            for request in tuple(self._requests):
-                self._end(request, _closed())
+    # --- the model comes and goes ----------------------------------------------------------
+
+    def serve(self, backend: Backend) -> None:
+        budget = self.limits.batch_tokens or backend.batch_tokens
+        with self._lock:
+            self._shape = BatchShape(budget, backend.batch_overhead_tokens, backend.pads)
+            self._backend = backend
+
+    def rest(self) -> None:
+        """No request is in progress: the model is let go."""
+        with self._lock:
+            self._backend = None
+
+    # --- on the workers, under the lock ----------------------------------------------------
+
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._requests)
+
+    @property
+    def began(self) -> bool:
+        """The first request after a time without any."""
+        return len(self._requests) == 1 and self.in_flight == 0
+
+    @property
+    def urgent_waits(self) -> bool:
+        return bool(self._requests) and self._requests[0].urgent
+
+    @property
+    def fills_a_batch(self) -> bool:
+        """What waits is as much as one batch takes: it gains nothing by waiting for more."""
+        return self._waiting_tokens >= self._budget()
+
+    def drop_late(self, now: float) -> None:
+        for request in tuple(self._requests):
+            if request.deadline <= now:
+                self._end(request, _too_late())
+
+    def pick(self, now: float) -> Batch:
+        """The next batch. Something waits."""
+        counts = [[request.tokens[at].count for at in request.waiting] for request in self._requests]
+        shape = self._shape._replace(budget_tokens=self._budget())
+        parts: list[tuple[EmbedRequest, list[int]]] = []
+        rows: list[Tokens] = []
+        for number, first, last in next_batch(counts, shape):
+            request = self._requests[number]
+            positions = request.waiting[first:last]
+            parts.append((request, positions))
+            rows += [request.tokens[at] for at in positions]
+            if len(request.waiting) == len(request.tokens):
+                self.metrics.waited(now - request.came_at)
+            del request.waiting[first:last]
+        self._waiting -= len(rows)
+        self._waiting_tokens -= sum(row.count for row in rows)
+        self._requests = [request for request in self._requests if request.waiting]
+        self.in_flight += 1
+        backend = self._served()
+        cost = backend.padded_tokens([row.count for row in rows])
+        expected_s = self._speed.seconds_for(cost + shape.overhead_tokens)
+        self.served_s += expected_s
+        return Batch(self, backend, parts, rows, cost, expected_s)
+
+    def computed(self, batch: Batch, seconds: float | None) -> None:
+        """The model took so long for a batch; None: it did not compute it, or failed."""
+        if seconds is not None:
+            self._speed.observe(batch.cost_tokens + self._shape.overhead_tokens, seconds)
+        self.served_s += (seconds or 0.0) - batch.expected_s
+
+    def finish(self, batch: Batch, error: HanaxError | None) -> None:
+        """Answer the requests of a batch that are complete, and all of a failed one."""
+        self.in_flight -= 1
+        for request, positions in batch.parts:
+            request.unfinished -= len(positions)
+            if error is not None or request.unfinished == 0:
+                self._end(request, error)
 
     def close(self) -> None:
-        """Admit nothing more; `run` returns after the batch it is at."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        """Admit nothing more, and fail what waits."""
+        self._closed = True
+        for request in tuple(self._requests):
+            self._end(request, _closed())
 
     # --- inside ----------------------------------------------------------------------------
 
+    def _served(self) -> Backend:
+        assert self._backend is not None, "a request is in progress, so its model is served"
+        return self._backend
+
+    def _budget(self) -> int:
+        in_time = int(self._speed.tokens_in(_LONGEST_BATCH_S))
+        return min(self._shape.budget_tokens, max(in_time, _SMALLEST_BUDGET_TOKENS))
+
     def _admit(self, texts: int) -> None:
-        limits = self._limits
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise _closed()
-            if self._waiting + texts > limits.texts:
+            self._check_room(texts)
+            if self._in_progress >= self.limits.requests:
                 raise Overloaded(
-                    f"{self._waiting} texts wait and at most {limits.texts} may: "
-                    f"no room for {texts} more now",
-                    waiting=self._waiting,
-                    limit=limits.texts,
-                )
-            if self._in_progress >= limits.requests:
-                raise Overloaded(
-                    f"{limits.requests} requests are in progress, as many as may be",
-                    limit=limits.requests,
+                    f"{self.limits.requests} requests are in progress, as many as may be",
+                    limit=self.limits.requests,
+                    retry_after_s=self.retry_after_s(),
                 )
             self._waiting += texts
             self._in_progress += 1
 
-    def _take(self) -> list[_Part]:
-        """The next batch, as soon as there is one; empty when closed."""
-        with self._changed:
-            while True:
-                if self._closed:
-                    return []
-                now = self._clock()
-                for request in tuple(self._requests):
-                    if request.deadline <= now:
-                        self._end(request, _too_late())
-                if self._requests:
-                    return self._pick()
-                self._changed.wait()
+    def _admit_parts(self, parts: int) -> None:
+        with self._lock:
+            self._check_room(parts)
+            self._waiting += parts
 
-    def _pick(self) -> list[_Part]:
-        counts = [[request.tokens[at].count for at in request.waiting] for request in self._requests]
-        parts: list[_Part] = []
-        for number, first, last in next_batch(counts, self._limits.batch_tokens):
-            request = self._requests[number]
-            parts.append((request, request.waiting[first:last]))
-            del request.waiting[first:last]
-            self._waiting -= last - first
-        self._requests = [request for request in self._requests if request.waiting]
-        return parts
-
-    def _embed(self, parts: list[_Part]) -> None:
-        batch = [request.tokens[at] for request, positions in parts for at in positions]
-        padded = len(batch) * max(tokens.count for tokens in batch)
-        model = self._backend.info.name
-        started = self._clock()
-        error: HanaxError | None = None
-        try:
-            vectors = self._backend.embed(batch)
-            if not np.isfinite(vectors).all():
-                error = Internal(f"{model} gave a vector that is not finite")
-        except Exception as failure:
-            log.exception("batch failed", model=model, texts=len(batch), tokens=padded)
-            error = Internal(f"{type(failure).__name__} in {model}; see the embedder's log")
-        self._metrics.batch_ended(model, len(batch), padded, self._clock() - started)
-        if error is None:
-            self._metrics.embedded(model, len(batch), sum(tokens.truncated for tokens in batch))
-        row = 0
-        for request, positions in parts:
-            if error is None:
-                request.vectors[positions] = vectors[row : row + len(positions)]
-            row += len(positions)
-            with self._changed:
-                request.unfinished -= len(positions)
-                if error is not None or request.unfinished == 0:
-                    self._end(request, error)
+    def _check_room(self, texts: int) -> None:
+        if self._waiting + texts > self.limits.texts:
+            raise Overloaded(
+                f"{self._waiting} texts wait and at most {self.limits.texts} may: "
+                f"no room for {texts} more now",
+                waiting=self._waiting,
+                limit=self.limits.texts,
+                retry_after_s=self.retry_after_s(),
+            )
 
     def _end(self, request: EmbedRequest, error: HanaxError | None) -> None:
-        """Under the lock. The first end counts."""
+        """The first end counts."""
         if request.ended.is_set():
             return
         if request.waiting:
             self._waiting -= len(request.waiting)
+            self._waiting_tokens -= sum(request.tokens[at].count for at in request.waiting)
             request.waiting = []
             self._requests = [other for other in self._requests if other is not request]
         self._in_progress -= 1

@@ -1,13 +1,12 @@
-"""What a request must be, and what normalising does."""
+"""What the texts of a request must be."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from hanax.core.errors import InvalidArgument, InvalidText, TextTooLong
 from hanax.core.limits import MAX_EMBED_TEXTS, MAX_TEXT_BYTES
-from hanax.embedder.service import check_texts, unit_vectors
+from hanax.embedder.service import check_texts
 
 
 @pytest.mark.parametrize(
@@ -29,10 +28,3 @@ def test_texts_that_are_refused(texts: list[str], error: type[InvalidArgument], 
 @pytest.mark.parametrize("texts", [["a"] * MAX_EMBED_TEXTS, ["x" * MAX_TEXT_BYTES], [" é "]])
 def test_texts_at_the_limit(texts: list[str]) -> None:
     check_texts(texts)
-
-
-def test_unit_vectors() -> None:
-    vectors = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
-    units = unit_vectors(vectors)
-    assert units.dtype == np.float32
-    np.testing.assert_allclose(units, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)

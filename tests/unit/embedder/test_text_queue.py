@@ -1,16 +1,23 @@
-"""The queue between callers and the worker: order, turns, refusals, and what is dropped."""
+"""The queue between callers and the workers: order, turns, refusals, and what is dropped."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from hanax.core.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
 from hanax.embedder.metrics import EmbedderMetrics
-from hanax.embedder.text_queue import EmbedRequest, QueueLimits, TextQueue
-from tests.unit.embedder.gated_backend import BROKEN, NOT_FINITE, GatedBackend
+from hanax.embedder.readings import Reading
+from hanax.embedder.text_queue import (
+    URGENT_HEAD_START_S,
+    EmbedRequest,
+    QueueLimits,
+    TextQueue,
+    Waiting,
+)
+from hanax.embedder.workers import Workers
+from tests.unit.embedder.gated_backend import BROKEN, NOT_FINITE, UNPREPARABLE, GatedBackend
 
 LIMITS = QueueLimits(texts=10, requests=4, batch_tokens=400)
 PATIENCE_S = 20.0
@@ -29,11 +36,16 @@ class Rig:
         self.backend = GatedBackend()
         self.clock = Clock()
         self.metrics = EmbedderMetrics()
-        self.queue = TextQueue(self.backend, LIMITS, self.metrics, self.clock)
-        self.worker = threading.Thread(target=self.queue.run)
+        self.workers = Workers(self.clock)
+        self.queue = TextQueue(
+            LIMITS, self.workers.lock, self.workers.wake, self.metrics.of("gated"), self.clock
+        )
+        self.queue.serve(self.backend)
+        self.workers.add(self.queue)
 
-    def submit(self, *lengths: int) -> EmbedRequest:
-        return self.queue.submit([str(length) for length in lengths], PATIENCE_S)
+    def submit(self, *lengths: int, urgent: bool = False, within_s: float = PATIENCE_S) -> EmbedRequest:
+        waits = Waiting(self.clock.now + within_s, urgent)
+        return self.queue.submit(len(lengths), lambda: self.backend.read(lengths), waits)
 
     def occupy(self) -> EmbedRequest:
         """A request whose one text is in the model, where it stays until a gate opens."""
@@ -45,19 +57,17 @@ class Rig:
         return self.metrics.registry.get_sample_value("vector_db_embedding_queue_texts")
 
     def lengths(self, request: EmbedRequest) -> list[float]:
-        lengths: list[float] = self.queue.wait(request).vectors[:, 0].tolist()
+        lengths: list[float] = self.queue.wait(request)[:, 0].tolist()
         return lengths
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
     rig = Rig()
-    rig.worker.start()
+    rig.workers.start()
     yield rig
-    rig.queue.close()
     rig.backend.let_all_run()
-    rig.worker.join(PATIENCE_S)
-    assert not rig.worker.is_alive()
+    rig.workers.close()
 
 
 def test_an_answer_is_in_the_order_of_its_texts(rig: Rig) -> None:
@@ -113,8 +123,8 @@ def test_requests_in_progress_are_bounded(rig: Rig) -> None:
 def test_a_text_that_cannot_be_tokenized_takes_no_room(rig: Rig) -> None:
     rig.occupy()
     for _ in range(12):
-        with pytest.raises(ValueError, match="no number"):
-            rig.queue.submit(["no number"] * 10, PATIENCE_S)
+        with pytest.raises(ValueError, match="invalid literal"):
+            rig.queue.submit(10, lambda: Reading([rig.backend.tokenize(["no number"])]), Waiting(9.0))
     assert rig.waiting() == 0
 
 
@@ -144,8 +154,8 @@ def test_abandoning_a_request_in_the_model_leaves_its_neighbours(rig: Rig) -> No
 
 def test_an_expired_request_is_not_computed(rig: Rig) -> None:
     rig.occupy()
-    late = rig.queue.submit(["50"], 5.0)
-    stays = rig.queue.submit(["51"], 15.0)
+    late = rig.submit(50, within_s=5.0)
+    stays = rig.submit(51, within_s=15.0)
     rig.clock.now = 6.0
     rig.backend.let_all_run()
     assert rig.lengths(stays) == [51]
@@ -156,13 +166,20 @@ def test_an_expired_request_is_not_computed(rig: Rig) -> None:
 
 def test_waiting_ends_with_the_deadline(rig: Rig) -> None:
     rig.occupy()
-    late = rig.queue.submit(["50"], 0.05)
+    late = rig.submit(50, within_s=0.05)
     with pytest.raises(DeadlineExceeded):
         rig.queue.wait(late)
     assert rig.waiting() == 0
 
 
-@pytest.mark.parametrize(("poison", "message"), [(BROKEN, "ValueError in gated"), (NOT_FINITE, "not finite")])
+@pytest.mark.parametrize(
+    ("poison", "message"),
+    [
+        (BROKEN, "ValueError in gated"),
+        (NOT_FINITE, "not finite"),
+        (UNPREPARABLE, "ValueError in gated"),
+    ],
+)
 def test_a_failed_batch_fails_its_requests_alone(rig: Rig, poison: int, message: str) -> None:
     rig.occupy()
     # The first is dearer than the budget, so it is a batch alone; 3 would be the next one.
@@ -171,19 +188,97 @@ def test_a_failed_batch_fails_its_requests_alone(rig: Rig, poison: int, message:
     with pytest.raises(Internal, match=message):
         rig.queue.wait(broken)
     assert rig.lengths(whole) == [200]
-    assert rig.backend.batches == [[7], [poison], [200]]
+    prepared = [] if poison == UNPREPARABLE else [[poison]]
+    assert rig.backend.batches == [[7], *prepared, [200]]
     assert rig.waiting() == 0
 
 
 def test_a_closed_queue_fails_what_waits_and_admits_nothing(rig: Rig) -> None:
     running, waiting = rig.occupy(), rig.submit(5)
-    rig.queue.close()
-    rig.backend.let_all_run()
+    rig.backend.gate.release()
+    rig.workers.close()
     with pytest.raises(Unavailable):
         rig.queue.wait(waiting)
     assert rig.lengths(running) == [7]
     with pytest.raises(Unavailable):
         rig.submit(5)
+
+
+def test_an_urgent_request_goes_first(rig: Rig) -> None:
+    rig.occupy()
+    first, second, urgent = rig.submit(100), rig.submit(101), rig.submit(30, urgent=True)
+    rig.backend.let_all_run()
+    for request in (first, second, urgent):
+        rig.lengths(request)
+    assert rig.backend.batches[1] == [30]
+
+
+def test_urgent_requests_starve_nobody(rig: Rig) -> None:
+    rig.occupy()
+    patient = rig.submit(100)
+    rig.clock.now = URGENT_HEAD_START_S + 0.1
+    urgent = rig.submit(30, urgent=True)
+    rig.backend.let_all_run()
+    rig.lengths(urgent)
+    assert rig.lengths(patient) == [100]
+    assert rig.backend.batches[1] == [100]
+
+
+def test_a_batch_is_prepared_while_one_runs(rig: Rig) -> None:
+    running = rig.occupy()
+    assert rig.backend.ready.acquire(timeout=PATIENCE_S)
+    waiting = rig.submit(200, 200)
+    # As much as a batch takes: there is nothing to wait for. The model is still at the first.
+    assert rig.backend.ready.acquire(timeout=PATIENCE_S)
+    assert rig.backend.prepared == [[7], [200, 200]]
+    assert rig.backend.batches == [[7]]
+    assert not running.ended.is_set()
+    rig.backend.let_all_run()
+    assert rig.lengths(waiting) == [200, 200]
+
+
+def test_a_batch_that_may_grow_is_not_prepared_ahead(rig: Rig) -> None:
+    rig.occupy()
+    first, second = rig.submit(50), rig.submit(51)
+    rig.backend.let_all_run()
+    assert (rig.lengths(first), rig.lengths(second)) == ([50], [51])
+    assert rig.backend.prepared == [[7], [50, 51]]
+
+
+def test_a_prepared_batch_that_nobody_wants_is_not_computed(rig: Rig) -> None:
+    rig.occupy()
+    assert rig.backend.ready.acquire(timeout=PATIENCE_S)
+    gone = rig.submit(200, 200)
+    assert rig.backend.ready.acquire(timeout=PATIENCE_S)
+    rig.queue.abandon(gone)
+    stays = rig.submit(5)
+    rig.backend.let_all_run()
+    assert rig.lengths(stays) == [5]
+    assert rig.backend.batches == [[7], [5]]
+
+
+def test_parts_need_room_too(rig: Rig) -> None:
+    rig.occupy()
+    rig.submit(*[5] * 8)
+    parts = Reading([rig.backend.tokenize(["5"] * 3)])
+    with pytest.raises(Overloaded, match="9 texts wait and at most 10 may: no room for 2 more"):
+        rig.queue.submit(1, lambda: parts, Waiting(PATIENCE_S))
+    assert rig.waiting() == 8
+
+
+def test_a_refusal_says_when_to_come_back(rig: Rig) -> None:
+    first = rig.submit(68)
+    assert rig.backend.entered.acquire(timeout=PATIENCE_S)
+    # 100 tokens a second, with what a batch costs beside its texts.
+    rig.clock.now = 1.0
+    rig.backend.gate.release()
+    rig.lengths(first)
+    rig.submit(7)
+    assert rig.backend.entered.acquire(timeout=PATIENCE_S)
+    rig.submit(*[30] * 10)
+    with pytest.raises(Overloaded) as refused:
+        rig.submit(5)
+    assert refused.value.details["retry_after_s"] == pytest.approx(3.0)
 
 
 def test_metrics(rig: Rig) -> None:
@@ -198,3 +293,6 @@ def test_metrics(rig: Rig) -> None:
     assert value("batch_tokens_sum") == 60
     assert value("texts_total") == 2
     assert value("truncated_total") == 0
+    assert value("padding_tokens_total") == 10
+    assert value("queue_seconds_count") == 1
+    assert value("model_queue_texts") == 0

@@ -1,13 +1,16 @@
-"""What the service asks of a model, free of any framework: tokenize, embed, warm, close.
+"""What the service asks of a model, free of any framework: tokenize, prepare, embed, warm, close.
 
-`tokenize` runs on the threads of callers, several at once. `warm`, `embed` and `close` run on
-the one worker thread, because frameworks keep a pool of threads for each thread that computes.
+`tokenize`, `split` and `prepare` run on any thread, several at once. What `prepare` gave (which
+`embed` calls) runs on one of two worker threads, never on both at a time. A model is opened, warmed
+and closed on a third, warmed beside no computation of any model, and closed after the last one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,15 +19,41 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 
+class Purpose(StrEnum):
+    """What texts are for: a model may want another prompt before each kind."""
+
+    NONE = "none"
+    QUERY = "query"
+    DOCUMENT = "document"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Cosines between the vectors of a lower precision and of float32, over `texts` samples."""
+
+    mean: float
+    least: float
+    texts: int
+
+
 @dataclass(frozen=True)
 class ModelInfo:
-    """`max_tokens` counts special tokens too. `semantic`: near vectors mean near in meaning."""
+    """`max_tokens` counts special tokens too. `semantic`: near vectors mean near in meaning.
+
+    `version` changes when the vectors may: with the files, the backend or the precision.
+    `dimensions`: what vectors may be cut to, ascending, without the whole; empty: the model was
+    not trained for that. `agreement`: of int8, else None.
+    """
 
     name: str
     dimension: int
     max_tokens: int
     backend: str
     semantic: bool
+    version: str = ""
+    dimensions: tuple[int, ...] = ()
+    precision: str = "float32"
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +61,74 @@ class Tokens:
     """What the model reads of one text.
 
     `ids` mean something to the backend alone. `count` is the tokens read, 1 or more: the cost of
-    the text. `truncated`: the text was longer than that and its tail is left out.
+    the text. `truncated`: the text was longer than that and its tail is left out; `total` are
+    then the tokens of all of it, else 0.
     """
 
     ids: npt.NDArray[Any]
     count: int
     truncated: bool
+    total: int = 0
 
 
 class Backend(Protocol):
     """One loaded model."""
 
     @property
+    @abstractmethod
     def info(self) -> ModelInfo: ...
 
-    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """One entry per text, in order. A text has at least one character that is not a space."""
+    @property
+    @abstractmethod
+    def memory_bytes(self) -> int:
+        """What the model keeps, in the memory of the device that computes. An estimate."""
+
+    @property
+    @abstractmethod
+    def batch_tokens(self) -> int:
+        """The budget of a batch, padding counted, that computes the most texts a second here."""
+
+    @property
+    def batch_overhead_tokens(self) -> int:
+        """What a batch costs beside its tokens, as so many of them."""
+        return 32
+
+    @property
+    def pads(self) -> bool:
+        """Whether the rows of a batch cost as much as its longest."""
+        return True
+
+    def padded_tokens(self, counts: Sequence[int]) -> int:
+        """What is computed for rows of so many tokens, with padding."""
+        return len(counts) * max(counts) if self.pads else sum(counts)
+
+    @abstractmethod
+    def tokenize(self, texts: Sequence[str], purpose: Purpose = Purpose.NONE) -> list[Tokens]:
+        """One entry per text, in order, the prompt for `purpose` put before each.
+
+        A text has at least one character that is not a space.
+        """
+
+    @abstractmethod
+    def split(self, text: str, purpose: Purpose = Purpose.NONE) -> list[Tokens]:
+        """All of a text in parts that the model can read, each after the prompt. None is truncated."""
+
+    @abstractmethod
+    def prepare(self, batch: Sequence[Tokens]) -> Callable[[], Vectors]:
+        """Lay out what a batch needs; on a GPU, start it. The answer is called once, by a worker:
+
+        it computes, or waits for what was started, and gives float32 (len(batch), dimension), in
+        order, as the model gives them. No row is zero. A batch that was prepared may be dropped.
+        """
 
     def embed(self, batch: Sequence[Tokens]) -> Vectors:
-        """float32 (len(batch), dimension), in order, as the model gives them. No row is zero."""
+        """Prepare and compute."""
+        return self.prepare(batch)()
 
+    @abstractmethod
     def warm(self) -> None:
         """Pay now what the first batch would pay."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the model. Nothing is called afterwards."""

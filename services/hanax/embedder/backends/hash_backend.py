@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import xxhash
 
-from hanax.embedder.backends import ModelInfo, Tokens, Vectors
+from hanax.embedder.backends import Backend, ModelInfo, Purpose, Tokens, Vectors
 
 # A name of its own: vectors of a collection declared for a real model never come from here.
 NAME: Final = "hash-384"
@@ -30,16 +31,24 @@ _WORD: Final = re.compile(r"\w+")
 _NGRAM: Final = 3
 
 
-class HashBackend:
+class HashBackend(Backend):
     """Unit vectors of 384 dimensions; a token is a word."""
 
-    info: Final = ModelInfo(NAME, _DIMENSION, _MAX_WORDS, "hash", semantic=False)
+    info = ModelInfo(NAME, _DIMENSION, _MAX_WORDS, "hash", semantic=False, version="hash-1")
+    memory_bytes = 0
+    batch_tokens = 2_048
+    # A row costs what it has.
+    pads = False
 
-    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+    def tokenize(self, texts: Sequence[str], purpose: Purpose = Purpose.NONE) -> list[Tokens]:
         return [_tokens(text) for text in texts]
 
-    def embed(self, batch: Sequence[Tokens]) -> Vectors:
-        return np.stack([_vector(tokens) for tokens in batch])
+    def split(self, text: str, purpose: Purpose = Purpose.NONE) -> list[Tokens]:
+        words = _words(text)
+        return [_read(words[start : start + _MAX_WORDS]) for start in range(0, len(words), _MAX_WORDS)]
+
+    def prepare(self, batch: Sequence[Tokens]) -> Callable[[], Vectors]:
+        return lambda: np.stack([_vector(tokens) for tokens in batch])
 
     def warm(self) -> None:
         """Nothing is lazy here."""
@@ -49,13 +58,21 @@ class HashBackend:
 
 
 def _tokens(text: str) -> Tokens:
+    words = _words(text)
+    if len(words) <= _MAX_WORDS:
+        return _read(words)
+    return replace(_read(words[:_MAX_WORDS]), truncated=True, total=len(words))
+
+
+def _words(text: str) -> list[str]:
     folded = unicodedata.normalize("NFKC", text).casefold()
     # A text of punctuation alone is one word, so that it has features too.
-    found = (match.group() for match in _WORD.finditer(folded))
-    words = list(islice(found, _MAX_WORDS + 1)) or [folded.strip() or text]
-    read = words[:_MAX_WORDS]
-    hashes = [xxhash.xxh3_64_intdigest(feature.encode()) for feature in _features(read)]
-    return Tokens(np.array(hashes, np.uint64), len(read), truncated=len(words) > len(read))
+    return _WORD.findall(folded) or [folded.strip() or text]
+
+
+def _read(words: Sequence[str]) -> Tokens:
+    hashes = [xxhash.xxh3_64_intdigest(feature.encode()) for feature in _features(words)]
+    return Tokens(np.array(hashes, np.uint64), len(words), truncated=False)
 
 
 def _features(words: Sequence[str]) -> Iterator[str]:

@@ -1,0 +1,67 @@
+"""What is said to the process that makes an ONNX file, and what it answers, as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import orjson
+
+from hanax.embedder.backends import Agreement
+
+# Exit status for a model that cannot be exported; the last line of stdout is the reason.
+REFUSED: Final = 3
+
+
+@dataclass(frozen=True)
+class ExportOrder:
+    """Make `target`/model.onnx and export.json of the model in `folder`.
+
+    `quantize_from`: the float32 file to make an int8 one of. `reduce_range`: weights of 7 bits,
+    for processors that saturate sums of products of 8-bit numbers.
+    """
+
+    folder: Path
+    target: Path
+    quantize_from: Path | None = None
+    reduce_range: bool = False
+
+    def to_json(self) -> str:
+        return orjson.dumps(
+            {
+                "folder": str(self.folder),
+                "target": str(self.target),
+                "quantize_from": str(self.quantize_from) if self.quantize_from else None,
+                "reduce_range": self.reduce_range,
+            }
+        ).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        fields = orjson.loads(text)
+        source = fields["quantize_from"]
+        return cls(
+            Path(fields["folder"]),
+            Path(fields["target"]),
+            Path(source) if source else None,
+            fields["reduce_range"],
+        )
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """`agreement`: with the float32 file; None for that itself."""
+
+    dimension: int
+    agreement: Agreement | None = None
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(self, option=orjson.OPT_INDENT_2)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """Raises ValueError, KeyError or TypeError for what `to_json` did not write."""
+        fields = orjson.loads(text)
+        found = fields["agreement"]
+        return cls(int(fields["dimension"]), Agreement(**found) if found else None)

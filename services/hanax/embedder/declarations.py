@@ -1,0 +1,123 @@
+"""Which models a process serves: HANAX_EMBEDDER_MODELS, or the one that HANAX_EMBEDDER_MODEL names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hanax.core.errors import InvalidArgument
+from hanax.core.faults import explain
+from hanax.core.settings import EmbedderSettings
+from hanax.embedder.backends.hash_backend import NAME as HASH_NAME
+from hanax.embedder.backends.opening import BackendChoice
+
+# Each has a queue, threads and series of its own, loaded or not.
+MAX_MODELS: Final = 64
+
+# Of an entry "name=path;backend;precision;lazy", after the path.
+_BACKENDS: Final = ("auto", "onnx", "torch", "hash")
+_PRECISIONS: Final = ("float32", "int8")
+_LAZY: Final = "lazy"
+
+
+@dataclass(frozen=True)
+class DeclaredModel:
+    """`lazy`: loaded when it is first asked for; else at start, where the memory allows."""
+
+    name: str
+    choice: BackendChoice
+    lazy: bool
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    path: Annotated[str, Field(min_length=1, max_length=1_024)]
+    backend: Literal["auto", "onnx", "torch", "hash"] = "auto"
+    precision: Literal["float32", "int8"] = "float32"
+    lazy: bool = False
+
+
+def declared_models(settings: EmbedderSettings, threads: int) -> list[DeclaredModel]:
+    """1 or more, of different names. `threads`: what a batch computes on.
+
+    Raises InvalidArgument for what HANAX_EMBEDDER_MODELS may not be.
+    """
+
+    def choice(entry: _Entry) -> BackendChoice:
+        return BackendChoice(entry.path, entry.backend, entry.precision, threads, settings.model_cache_dir)
+
+    text = settings.embedder_models.strip()
+    entries = _from_text(text) if text else [_single(settings)]
+    names = [entry.name for entry in entries]
+    if len(entries) > MAX_MODELS:
+        raise InvalidArgument(
+            f"HANAX_EMBEDDER_MODELS: expected at most {MAX_MODELS} models, got {len(entries)}"
+        )
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidArgument(f"HANAX_EMBEDDER_MODELS: several models are called {', '.join(twice)}")
+    return [DeclaredModel(entry.name, choice(entry), entry.lazy) for entry in entries]
+
+
+def _single(settings: EmbedderSettings) -> _Entry:
+    model, backend = settings.embedder_model, settings.embedder_backend
+    folder = Path(model).expanduser()
+    own = HASH_NAME if backend == "hash" else folder.resolve().name if folder.is_dir() else model
+    return _Entry(
+        name=settings.embedder_name or own,
+        path=model,
+        backend=backend,
+        precision=settings.embedder_precision,
+    )
+
+
+def _from_text(text: str) -> list[_Entry]:
+    if not text.startswith("["):
+        return [_entry(_from_words(words)) for words in text.split(",")]
+    try:
+        listed = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidArgument(f"HANAX_EMBEDDER_MODELS is no JSON: {error}") from None
+    if not listed:
+        raise InvalidArgument("HANAX_EMBEDDER_MODELS: expected at least one model")
+    return [_entry(fields) for fields in listed]
+
+
+def _entry(fields: Any) -> _Entry:
+    try:
+        return _Entry.model_validate(fields)
+    except ValidationError as error:
+        fault = explain(_Entry, error.errors()[0])
+        place = f"{fault['field']} of " if fault["field"] else ""
+        raise InvalidArgument(
+            f"HANAX_EMBEDDER_MODELS: {place}{orjson.dumps(fields).decode()[:200]}: {fault['message']}"
+        ) from None
+
+
+def _from_words(entry: str) -> dict[str, str | bool]:
+    name, equals, rest = entry.strip().partition("=")
+    path, *words = (word.strip() for word in rest.split(";"))
+    if not equals or not name:
+        raise InvalidArgument(
+            "HANAX_EMBEDDER_MODELS: expected name=path;backend;precision;lazy separated by commas, "
+            f"got {entry.strip()!r}"
+        )
+    fields: dict[str, str | bool] = {"name": name.strip(), "path": path}
+    for word in words:
+        if word in _BACKENDS:
+            fields["backend"] = word
+        elif word in _PRECISIONS:
+            fields["precision"] = word
+        elif word == _LAZY:
+            fields["lazy"] = True
+        else:
+            expected = ", ".join((*_BACKENDS, *_PRECISIONS, _LAZY))
+            raise InvalidArgument(
+                f"HANAX_EMBEDDER_MODELS: {word!r} of model {name}: expected one of {expected}"
+            )
+    return fields

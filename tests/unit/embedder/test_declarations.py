@@ -1,0 +1,80 @@
+"""What HANAX_EMBEDDER_MODELS may say, and what is served without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from hanax.core.errors import InvalidArgument
+from hanax.core.settings import EmbedderSettings
+from hanax.embedder.declarations import MAX_MODELS, DeclaredModel, declared_models
+
+
+def declared(text: str = "", **settings: Any) -> list[DeclaredModel]:
+    return declared_models(EmbedderSettings(embedder_models=text, **settings), threads=2)
+
+
+def as_tuple(model: DeclaredModel) -> tuple[str, str, str, str, bool]:
+    choice = model.choice
+    return model.name, choice.model, choice.backend, choice.precision, model.lazy
+
+
+def test_words() -> None:
+    models = declared("mini=all-MiniLM-L6-v2, big=/models/big;onnx;int8;lazy,h=x;hash")
+    assert [as_tuple(model) for model in models] == [
+        ("mini", "all-MiniLM-L6-v2", "auto", "float32", False),
+        ("big", "/models/big", "onnx", "int8", True),
+        ("h", "x", "hash", "float32", False),
+    ]
+
+
+def test_json() -> None:
+    text = '[{"name": "a", "path": "b"}, {"name": "c", "path": "d", "backend": "hash", "lazy": true}]'
+    assert [as_tuple(model) for model in declared(text)] == [
+        ("a", "b", "auto", "float32", False),
+        ("c", "d", "hash", "float32", True),
+    ]
+
+
+def test_the_single_form(tmp_path: Path) -> None:
+    folder = tmp_path / "own-model"
+    folder.mkdir()
+
+    def name(**settings: Any) -> str:
+        (model,) = declared(**settings)
+        return model.name
+
+    assert name() == "all-MiniLM-L6-v2"
+    assert name(embedder_backend="hash") == "hash-384"
+    assert name(embedder_backend="hash", embedder_name="x") == "x"
+    assert name(embedder_model=str(folder)) == "own-model"
+    assert name(embedder_model="/no/such/model") == "/no/such/model"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no-equals", "expected name=path;backend;precision;lazy"),
+        ("=path", "expected name=path"),
+        ("a=", "at least 1 character"),
+        ("a=b;cuda", "'cuda' of model a: expected one of auto, onnx"),
+        ("a=b,a=c", "several models are called a"),
+        ("[]", "expected at least one model"),
+        ("[{", "is no JSON"),
+        ('[{"name": "a"}]', "field required"),
+        ('[{"name": "a", "path": "b", "backend": "tpu"}]', "'auto', 'onnx', 'torch' or 'hash'"),
+        ('[{"name": "a", "path": "b", "lazi": true}]', "there is no such field"),
+        ('["a"]', "expected an object"),
+        (
+            orjson.dumps([{"name": f"m{i}", "path": "p"} for i in range(MAX_MODELS + 1)]).decode(),
+            "at most 64",
+        ),
+    ],
+)
+def test_what_it_may_not_say(text: str, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message) as refused:
+        declared(text)
+    assert refused.value.message.startswith("HANAX_EMBEDDER_MODELS")
