@@ -25,7 +25,14 @@ from tests.unit.runtime.cluster.api_server import ApiServer
 ROUTING, ALIASES = "release-routing", "release-aliases"
 KIND = "vectorcollections"
 ELSEWHERE = ModelRoute(
-    name="elsewhere", dimension=3, max_tokens=8, endpoints=("https://models/v1",), protocol="openai"
+    name="elsewhere",
+    dimension=3,
+    max_tokens=8,
+    # Nobody listens there.
+    endpoints=("http://127.0.0.1:1/v1",),
+    protocol="openai",
+    max_attempts=1,
+    external=True,
 )
 
 
@@ -216,10 +223,10 @@ def test_a_suspended_collection_says_so_and_comes_back_whole(cluster: Cluster) -
     assert cluster.count("resting") == 5
 
 
-def test_a_model_that_others_serve_is_refused_by_name(cluster: Cluster) -> None:
+def test_a_model_that_others_serve_is_asked_where_it_is(cluster: Cluster) -> None:
     answer = cluster.post("embeddings/generate", {"text": "a", "model": "elsewhere"})
-    assert cluster.refused(answer) == (409, "failed_precondition")
-    assert "over openai" in answer.json()["error"]["message"]
+    assert cluster.refused(answer) == (503, "unavailable")
+    assert "'elsewhere'" in answer.json()["error"]["message"]
 
 
 def test_what_the_cluster_refuses_is_told(cluster: Cluster) -> None:

@@ -13,6 +13,9 @@ MAX_ID_BYTES = 128
 # A point's metadata is read whole when it is returned; documents belong in a document store.
 MAX_METADATA_BYTES = 65_536
 
+# What is kept beside them of a vector that was embedded here; a model's name may be a path.
+MAX_PROVENANCE_BYTES = 8_192
+
 # Metadata and filters are walked recursively.
 MAX_METADATA_DEPTH = 16
 

@@ -67,6 +67,7 @@ class ModelRoute(Spec):
     timeout_s, max_attempts: of one request; None: what the caller's deadline leaves.
     weight: its share beside other models, 1 is even.
     max_batch_texts: texts of one request to an endpoint; None: what the protocol's servers take.
+    external: somebody else runs it: nothing here waits for it to be well.
     """
 
     name: str
@@ -89,6 +90,7 @@ class ModelRoute(Spec):
     health_path: str = "/health"
     max_batch_texts: int | None = Field(None, ge=1)
     hedge_after_s: float | None = Field(None, gt=0)
+    external: bool = False
 
     @property
     def addresses(self) -> tuple[str, ...]:

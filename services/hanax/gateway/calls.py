@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from hanax.gateway.cache.control import ANY, CacheControl
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +23,41 @@ class Call:
     """Times are seconds on `clock`. `deadline` is `started` until a service object grants time.
 
     `engine_s` is the longest time inside a shard, as the shards tell it; part of the wait for them.
+    `cached_age_s`: how old the answer is, where it is one that was kept; `cache_missed`: none was found.
+    `answer_until_us`: when the answer ends by itself, microseconds since 1970 UTC; infinity for never.
     """
 
     request_id: str
     clock: Callable[[], float]
+    control: CacheControl = ANY
     started: float = field(init=False)
     deadline: float = field(init=False)
     waited_s: dict[str, float] = field(init=False, default_factory=dict)
     engine_s: float = field(init=False, default=0.0)
+    cached_age_s: float | None = field(init=False, default=None)
+    cache_missed: bool = field(init=False, default=False)
+    answer_until_us: float = field(init=False, default=math.inf)
+    _latest: float = field(init=False, default=math.inf)
 
     def __post_init__(self) -> None:
         self.started = self.deadline = self.clock()
 
     def grant(self, seconds: float) -> None:
         """Set the deadline, counted from now: reading a large body does not use it up."""
-        self.deadline = self.clock() + seconds
+        self.deadline = min(self.clock() + seconds, self._latest)
+
+    def limit(self, seconds: float) -> None:
+        """Whatever is granted later ends within these seconds."""
+        self._latest = min(self._latest, self.clock() + seconds)
+
+    def hit(self, age_s: float) -> None:
+        """The answer is one that was kept."""
+        self.cached_age_s = age_s
+
+    def ends_at(self, instant_us: int | None) -> None:
+        """The answer holds until then at most; None or 0: this does not end it."""
+        if instant_us:
+            self.answer_until_us = min(self.answer_until_us, instant_us)
 
     def elapsed_s(self) -> float:
         return self.clock() - self.started

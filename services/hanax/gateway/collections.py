@@ -18,8 +18,8 @@ from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, 
 from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.specs import CollectionChange, CollectionSpec
 from hanax.gateway.calls import Call
-from hanax.gateway.embedding import check_dimension
 from hanax.gateway.metrics import Metrics
+from hanax.gateway.models.registry import check_dimension
 from hanax.gateway.requests import change_spec
 from hanax.gateway.routing import Routing
 from hanax.gateway.shards import Shards, for_each_shard

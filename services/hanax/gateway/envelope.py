@@ -39,7 +39,7 @@ def _render(call: Call, protocol: str, success: bool, data: object, error: dict[
             "request_id": call.request_id,
             "processing_time_ms": round(call.elapsed_s() * 1e3, 3),
             "protocol": protocol,
-            "cached": False,
+            "cached": call.cached_age_s is not None,
         },
         option=_OPTIONS,
         default=str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_EXAMPLES
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import CollectionSpec
+from hanax.gateway.cache.keys import model_part
 from hanax.gateway.calls import Call
+from hanax.gateway.models.patterns import check_answers_now
+from hanax.gateway.models.wanted import Purpose, Wanted
 from hanax.gateway.queries import point_not_found
 from hanax.gateway.query_requests import RecommendRequest
 from hanax.gateway.records import RecordColumns
@@ -24,7 +27,34 @@ from hanax.gateway.requests import Sought
 from hanax.gateway.shards import refer, rows_by_shard
 from hanax.gateway.texts import check_text
 from hanax.gateway.upstreams import Upstreams
-from hanax.gateway.vectors import Matrix, find_fault, parse_vector
+from hanax.gateway.vectors import Matrix, find_fault, float32_le, parse_vector
+
+# Someone waits for the answer.
+_SEARCHED: Final = Wanted(Purpose.QUERY, urgent=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is searched for, checked, before anybody is asked for vectors.
+
+    matrix: float32[n, d], filled where a vector was sent. texts and points, encoded ids: by their rows.
+    places: what messages call the rows.
+    """
+
+    matrix: Matrix
+    texts: dict[int, str]
+    points: dict[int, bytes]
+    places: Sequence[str]
+
+    def parts(self) -> Iterator[bytes]:
+        """What tells these from others that a collection's model reads."""
+        for row, vector in enumerate(self.matrix):
+            if row in self.texts:
+                yield b"text " + self.texts[row].encode("utf-8", "surrogatepass")
+            elif row in self.points:
+                yield b"id " + self.points[row]
+            else:
+                yield b"vector " + float32_le(vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +84,19 @@ class Examples:
     def __init__(self, upstreams: Upstreams) -> None:
         self._via = upstreams
 
-    async def query(self, call: Call, route: CollectionRoute, sought: Sought) -> Queries:
-        """The one vector of a request."""
-        return await self._queries(call, route, [sought], [""])
+    def read(self, route: CollectionRoute, sought: Sought) -> Given:
+        """The one query of a request."""
+        return self._read(route, [sought], [""])
 
-    async def queries(self, call: Call, route: CollectionRoute, sought: Sequence[Sought]) -> Queries:
-        """A vector for each query of a batch."""
-        return await self._queries(
-            call, route, sought, [f"queries[{number}]." for number in range(len(sought))]
-        )
+    def read_batch(self, route: CollectionRoute, sought: Sequence[Sought]) -> Given:
+        return self._read(route, sought, [f"queries[{number}]." for number in range(len(sought))])
 
-    async def _queries(
-        self, call: Call, route: CollectionRoute, sought: Sequence[Sought], places: Sequence[str]
-    ) -> Queries:
+    def _read(self, route: CollectionRoute, sought: Sequence[Sought], places: Sequence[str]) -> Given:
         """places: what stands before a field's name in messages."""
         spec = route.spec
         matrix = np.empty((len(sought), spec.dimension), np.float32)
         texts: dict[int, str] = {}
-        points: list[bytes | None] = [None] * len(sought)
+        points: dict[int, bytes] = {}
         for row, (one, place) in enumerate(zip(sought, places, strict=True)):
             _check_one_is_given(one, place)
             if one.vector is not None:
@@ -80,22 +105,36 @@ class Examples:
                 texts[row] = check_text(one.text, f"{place}text")
             else:
                 points[row] = parse_id(one.id, f"{place}id")
-        timeouts = self._via.timeouts
-        call.grant(timeouts.embed_s if texts else timeouts.request_s)
-        truncated = [False] * len(sought)
+        return Given(matrix, texts, points, [f"{place}id" for place in places])
+
+    async def find(self, call: Call, route: CollectionRoute, given: Given) -> Queries:
+        """The vectors of texts and of points beside those that were sent."""
+        matrix, texts, points = given.matrix, given.texts, given.points
+        call.grant(self.limit_s(given))
+        truncated = [False] * len(matrix)
         if texts:
             rows = list(texts)
-            embedded = await self._via.embedding.embed_for(call, spec, list(texts.values()))
+            model = self._via.embedding.model_of(route.spec)
+            check_answers_now(model.route, "a search by text")
+            embedded = await self._via.embedding.embed(call, model, list(texts.values()), _SEARCHED)
             matrix[rows] = embedded.vectors
             for number in embedded.truncated:
                 truncated[rows[number]] = True
-        named = {row: f"{places[row]}id" for row, point in enumerate(points) if point is not None}
-        if named:
-            wanted = [point for point in points if point is not None]
-            matrix[list(named)] = await self._vectors_of(call, route, wanted, list(named.values()))
-        return Queries(matrix, points, truncated)
+        await self._fill(call, route, given)
+        return Queries(matrix, [points.get(row) for row in range(len(matrix))], truncated)
 
-    async def sets(self, call: Call, route: CollectionRoute, request: RecommendRequest) -> ExampleSets:
+    def parts(self, route: CollectionRoute, given: Given) -> Iterator[bytes]:
+        """What tells this search from any other: the model that reads the texts is part of it."""
+        if given.texts:
+            yield model_part(self._via.embedding.model_of(route.spec).route)
+        yield from given.parts()
+
+    def limit_s(self, given: Given) -> float:
+        """How long a request for these may take."""
+        return self._via.timeouts.embed_s if given.texts else self._via.timeouts.request_s
+
+    def read_sets(self, route: CollectionRoute, request: RecommendRequest) -> Given:
+        """The positive examples, and behind them the negative ones."""
         given = list(_placed(request.positive, "positive"))
         split = len(given)
         given += _placed(request.negative, "negative")
@@ -112,17 +151,22 @@ class Examples:
                 matrix[row] = parse_vector(one, route.spec, place)[0]
             else:
                 points[row] = parse_id(one, place)
-        call.grant(self._via.timeouts.request_s)
-        if points:
-            names = [given[row][0] for row in points]
-            matrix[list(points)] = await self._vectors_of(call, route, list(points.values()), names)
-        return ExampleSets(matrix[:split], matrix[split:], frozenset(points.values()))
+        return Given(matrix, {}, points, [place for place, _ in given])
 
-    async def _vectors_of(
-        self, call: Call, route: CollectionRoute, points: list[bytes], places: list[str]
-    ) -> Matrix:
-        """The vectors of these points, float32[n, d]. places: what messages call them."""
-        ids = list(dict.fromkeys(points))
+    async def find_sets(
+        self, call: Call, route: CollectionRoute, request: RecommendRequest, given: Given
+    ) -> ExampleSets:
+        call.grant(self._via.timeouts.request_s)
+        await self._fill(call, route, given)
+        split = len(request.positive)
+        return ExampleSets(given.matrix[:split], given.matrix[split:], frozenset(given.points.values()))
+
+    async def _fill(self, call: Call, route: CollectionRoute, given: Given) -> None:
+        """Fill the rows of points with their vectors. An answer to them ends when one of them expires."""
+        points = given.points
+        if not points:
+            return
+        ids = list(dict.fromkeys(points.values()))
         questions = {
             shard: pb.GetRequest(
                 ref=refer(route, shard),
@@ -136,12 +180,14 @@ class Examples:
         for answer in answers:
             columns = RecordColumns(answer.points)
             for row, encoded in enumerate(answer.points.ids):
-                vectors[encoded] = columns.record(row).vector
-        for point, place in zip(points, places, strict=True):
+                record = columns.record(row)
+                vectors[encoded] = record.vector
+                call.ends_at(record.expires_at_us)
+        for row, point in points.items():
             if point not in vectors:
                 missing = point_not_found(route.spec.name, decode_id(point))
-                raise PointNotFound(f"{place}: {missing.message}", **missing.details)
-        return np.array([vectors[point] for point in points], np.float32)
+                raise PointNotFound(f"{given.places[row]}: {missing.message}", **missing.details)
+            given.matrix[row] = vectors[point]
 
 
 def _check_one_is_given(one: Sought, place: str) -> None:

@@ -7,13 +7,14 @@ shards, not by the merge. `grouping` tells why two rounds of questions are enoug
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.routing import CollectionRoute
+from hanax.gateway.cache.answers import Keeping, asked_of
+from hanax.gateway.cache.results import GROUPS
 from hanax.gateway.calls import Call
 from hanax.gateway.examples import Examples
-from hanax.gateway.grouping import Group, best_groups, values_to_ask
+from hanax.gateway.grouping import Group, GroupedResult, best_groups, values_to_ask
 from hanax.gateway.hits import Scale
 from hanax.gateway.points_filters import without_points
 from hanax.gateway.query_requests import GroupSearchRequest
@@ -21,14 +22,6 @@ from hanax.gateway.shards import refer
 from hanax.gateway.upstreams import Upstreams
 from hanax.gateway.vectors import float32_le
 from hanax.gateway.wishes import question_of
-
-
-@dataclass(frozen=True, slots=True)
-class GroupedResult:
-    """Groups by the falling score of their best hit. truncated: the model read the text in part."""
-
-    groups: list[Group]
-    truncated: bool
 
 
 class GroupSearches:
@@ -47,22 +40,35 @@ class GroupSearches:
             route = self._via.routing.collection(request.collection)
             question = question_of(request, route)
             question.limit = request.group_size
-            query = await self._examples.query(call, route, request)
-            question.filter_json = without_points(
-                request.filter, [point for point in query.points if point is not None]
-            )
-            question.queries_float32_le = float32_le(query.matrix)
-            asked = pb.SearchGroupsRequest(search=question, field=request.group_by, groups=request.limit)
-            answers = await self._ask(call, route, asked, {shard.shard: () for shard in route.shards})
-            scale = Scale(route.spec.metric, request.score_threshold)
-            found = best_groups(list(answers.values()), request.limit, request.group_size, scale)
-            missing = values_to_ask(answers, found, request.limit)
-            if missing:
-                more = await self._ask(call, route, asked, missing)
-                parts = [*answers.values(), *more.values()]
-                chosen = frozenset(group.value for group in found)
-                found = best_groups(parts, request.limit, request.group_size, scale, chosen)
-            return GroupedResult(found, query.truncated[0])
+            given = self._examples.read(route, request)
+            parts = self._examples.parts(route, given)
+            keeping = Keeping(GROUPS, "searches", self._examples.limit_s(given))
+            asked = asked_of("search_groups", route, request, question.filter_json, keeping, parts)
+
+            async def ask() -> GroupedResult:
+                query = await self._examples.find(call, route, given)
+                question.filter_json = without_points(
+                    request.filter, [point for point in query.points if point is not None]
+                )
+                question.queries_float32_le = float32_le(query.matrix)
+                return GroupedResult(await self._find(call, route, request, question), query.truncated[0])
+
+            return await self._via.answers.answer(call, asked, ask)
+
+    async def _find(
+        self, call: Call, route: CollectionRoute, request: GroupSearchRequest, question: pb.SearchRequest
+    ) -> list[Group]:
+        asked = pb.SearchGroupsRequest(search=question, field=request.group_by, groups=request.limit)
+        answers = await self._ask(call, route, asked, {shard.shard: () for shard in route.shards})
+        scale = Scale(route.spec.metric, request.score_threshold)
+        found = best_groups(list(answers.values()), request.limit, request.group_size, scale)
+        missing = values_to_ask(answers, found, request.limit)
+        if missing:
+            more = await self._ask(call, route, asked, missing)
+            parts = [*answers.values(), *more.values()]
+            chosen = frozenset(group.value for group in found)
+            found = best_groups(parts, request.limit, request.group_size, scale, chosen)
+        return found
 
     async def _ask(
         self,

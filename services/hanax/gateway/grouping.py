@@ -22,6 +22,14 @@ class Group:
     hits: list[Hit]
 
 
+@dataclass(frozen=True, slots=True)
+class GroupedResult:
+    """Groups by the falling score of their best hit. truncated: the model read the text in part."""
+
+    groups: list[Group]
+    truncated: bool
+
+
 def best_groups(
     answers: Sequence[pb.SearchGroupsResponse],
     limit: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.distances import Metric, score_of
@@ -15,6 +16,23 @@ from hanax.gateway.records import Record, RecordColumns
 class Hit:
     score: float
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Hits by falling score, or in the order in which they were taken for being diverse.
+
+    truncated: the model left out the tail of the text searched for. has_more: whether hits follow; None where
+    no offset was given. total: points that match the filter; None where not asked. explanation: of each
+    shard, how it searched its segments; None where not asked.
+    """
+
+    hits: list[Hit]
+    truncated: bool = False
+    has_more: bool | None = None
+    total: int | None = None
+    total_is_exact: bool = True
+    explanation: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import orjson
 from hanax.core.errors import InvalidMetadata, MetadataTooLarge
 from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_METADATA_BYTES, MAX_METADATA_DEPTH
+from hanax.core.provenance import PROVENANCE, is_reserved
 
 
 def encode_metadata(value: object, where: str) -> bytes:
@@ -20,6 +21,9 @@ def encode_metadata(value: object, where: str) -> bytes:
     if not isinstance(value, dict):
         raise InvalidMetadata(f"{where}: expected an object, got {kind_of(value)}")
     _check(value, where, MAX_METADATA_DEPTH)
+    for name in value:
+        if name.startswith(PROVENANCE):
+            check_own(name, where)
     try:
         encoded = orjson.dumps(value)
     except TypeError as error:
@@ -31,6 +35,15 @@ def encode_metadata(value: object, where: str) -> bytes:
             got_bytes=len(encoded),
         )
     return encoded
+
+
+def check_own(field: str, where: str) -> None:
+    """Raises InvalidMetadata for a field that is not for users to write or to remove."""
+    if is_reserved(field):
+        raise InvalidMetadata(
+            f"{where}: {field[:60]!r} is kept for the provenance of vectors that are embedded here",
+            field=field[:60],
+        )
 
 
 def _check(value: dict[str, object] | list[object], where: str, levels: int) -> None:

@@ -16,7 +16,7 @@ from hanax.core.versions import version_conflict
 from hanax.gateway.calls import Call
 from hanax.gateway.change_requests import MetadataRequest
 from hanax.gateway.expiries import read_new_expiry
-from hanax.gateway.metadata import encode_metadata
+from hanax.gateway.metadata import check_own, encode_metadata
 from hanax.gateway.outcomes import (
     Conditional,
     conflicts_of,
@@ -89,7 +89,7 @@ class MetadataChanges:
                 if_versions=point.if_versions,
             )
             call.grant(self._via.timeouts.request_s)
-            (answer,) = await self._via.shards.ask(
+            answer = await self._via.writes.tell_one(
                 call, route, lambda stub: stub.UpdateMetadata, {shard: order}
             )
             if answer.missing:
@@ -121,7 +121,7 @@ class MetadataChanges:
             for shard, shard_rows in rows.items()
         }
         call.grant(self._via.timeouts.request_s)
-        ended = await self._via.shards.tell(call, route, lambda stub: stub.ChangeMetadata, orders)
+        ended = await self._via.writes.tell(call, route, lambda stub: stub.ChangeMetadata, orders)
         answers, failures = split(ended)
         done = _sum(answers)
         if failures:
@@ -150,7 +150,7 @@ class MetadataChanges:
     ) -> MetadataChanged:
         orders = for_each_shard(route, lambda ref: _addressed(order, ref, []))
         call.grant(self._via.timeouts.request_s)
-        ended = await self._via.shards.tell(call, route, lambda stub: stub.ChangeMetadata, orders)
+        ended = await self._via.writes.tell(call, route, lambda stub: stub.ChangeMetadata, orders)
         answers, failures = split(ended)
         done = _sum(answers)
         if failures:
@@ -183,6 +183,8 @@ def _order(request: MetadataRequest) -> pb.ChangeMetadataRequest:
     expires = "expires_at" in request.model_fields_set
     if request.merge is None and request.delete is None and not expires:
         raise InvalidArgument("expected merge, delete, replace or expires_at")
+    for field in request.delete or ():
+        check_own(field, "delete")
     return pb.ChangeMetadataRequest(
         mode=pb.METADATA_MODE_MERGE,
         metadata=encode_metadata({} if request.merge is None else request.merge, "merge"),

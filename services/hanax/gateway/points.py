@@ -9,20 +9,27 @@ points have other versions than the request says, the answer is VersionConflict,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final
 
 from citadel.vector.v1 import shard_pb2 as pb
-from hanax.core.errors import HanaxError, InvalidArgument, PartialWrite
-from hanax.core.ids import PointId, decode_id, encode_id
+from hanax.core.errors import CollectionNotFound, InvalidArgument, PartialWrite, TextTooLong
+from hanax.core.ids import decode_id, encode_id
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
-from hanax.core.versions import version_conflict
 from hanax.gateway.batches import Batch, parse_batch
 from hanax.gateway.calls import Call
+from hanax.gateway.inserted import Inserted, ToldOfTexts, inserted
+from hanax.gateway.jobs.orders import insert_order
+from hanax.gateway.jobs.port import Job
 from hanax.gateway.metadata_changes import OnePoint, check_conflict
-from hanax.gateway.outcomes import all_conflicts, failed_shards, points_of, refused, split
+from hanax.gateway.models.embedding import Embedded
+from hanax.gateway.models.patterns import is_queued
+from hanax.gateway.models.registry import Model
+from hanax.gateway.models.wanted import LongTexts, Purpose, Wanted
+from hanax.gateway.outcomes import failed_shards, points_of, refused, split
+from hanax.gateway.provenance import add_provenance
 from hanax.gateway.queries import point_not_found
 from hanax.gateway.requests import (
     DeleteRequest,
@@ -45,19 +52,8 @@ _MODES: Final[dict[WriteMode, pb.WriteMode.ValueType]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Inserted:
-    """`ids` in the order of the batch; `truncated`: those whose text the model did not read whole.
-
-    skipped: those that the mode left alone. versions: of each of `ids`, None where nothing was written.
-    """
-
-    inserted: int
-    updated: int
-    ids: list[PointId]
-    truncated: list[PointId]
-    skipped: list[PointId]
-    versions: list[int | None]
+# Embeds texts by a model, however long that takes.
+Embed = Callable[[Model, Sequence[str]], Awaitable[Embedded]]
 
 
 class Points:
@@ -70,35 +66,89 @@ class Points:
         self._via = upstreams
         self._now_us = now_us
 
-    async def insert(self, call: Call, request: InsertRequest) -> Inserted:
-        """Store points, durable on return. Raises VersionConflict."""
+    async def insert(self, call: Call, request: InsertRequest) -> Inserted | Job:
+        """Store points, durable on return, or queue them where the collection's model queues their texts.
+
+        Raises VersionConflict.
+        """
         with self._via.metrics.operation("insert", request.collection):
             route = self._via.routing.collection(request.collection)
-            batch = await self._parse(request.vectors, route)
-            if batch.if_versions and request.mode == "insert":
-                raise InvalidArgument(
-                    "if_version: goes with the modes upsert and update; insert writes none that are there"
-                )
-            call.grant(self._via.timeouts.embed_s if batch.texts else self._via.timeouts.request_s)
-            vectors, truncated = batch.given, list[PointId]()
-            if batch.texts:
-                embedded = await self._via.embedding.embed_for(call, route.spec, batch.texts)
-                vectors = batch.with_embeddings(embedded.vectors)
-                truncated = [decode_id(batch.ids[batch.text_rows[row]]) for row in embedded.truncated]
-            rows = rows_by_shard(route, batch.ids)
-            orders = {
-                shard: _upsert(route, shard, batch, vectors, shard_rows) for shard, shard_rows in rows.items()
-            }
-            for order in orders.values():
-                order.mode = _MODES[request.mode]
-            ended = await self._via.shards.tell(call, route, lambda stub: stub.Upsert, orders)
-            return _inserted(refused(ended), rows, batch.ids, truncated)
+            batch = await self._parse(request, route)
+            if not batch.texts:
+                call.grant(self._via.timeouts.request_s)
+                return await self._store(call, request, route, batch)
+            model = self._via.embedding.model_of(route.spec)
+            if is_queued(model.route, len(batch.texts), request.urgent):
+                ids = [decode_id(encoded) for encoded in batch.ids]
+                order = insert_order(model.route.name, route, request, ids, len(batch.texts))
+                return await self._via.jobs.submit(order)
+            call.grant(self._via.timeouts.embed_s)
+            try:
+                embedded = await self._via.embedding.embed(call, model, batch.texts, wanted_of(request))
+            except TextTooLong as error:
+                raise _located(error, batch) from None
+            return await self._store(call, request, route, self._embedded(batch, embedded), embedded)
 
-    async def _parse(self, points: object, route: CollectionRoute) -> Batch:
+    async def insert_later(self, call: Call, request: InsertRequest, uid: str, embed: Embed) -> Inserted:
+        """What a job does with points that were queued. uid: of the collection that was meant.
+
+        Raises what `insert` raises.
+        """
+        with self._via.metrics.operation("insert", request.collection):
+            route = self._via.routing.collection(request.collection)
+            if route.uid != uid:
+                raise CollectionNotFound(
+                    f"the collection {request.collection!r} that was meant is gone; another has its name",
+                    collection=request.collection,
+                )
+            batch = await self._parse(request, route)
+            embedded = await embed(self._via.embedding.model_of(route.spec), batch.texts)
+            call.grant(self._via.timeouts.request_s)
+            return await self._store(call, request, route, self._embedded(batch, embedded), embedded)
+
+    def _embedded(self, batch: Batch, embedded: Embedded) -> Batch:
+        """The batch with all its vectors, and with the provenance of those that were embedded."""
+        metadata = list(batch.metadata)
+        own = [metadata[row] for row in batch.text_rows]
+        stored = add_provenance(own, batch.texts, embedded.model, self._now_us())
+        for row, raw in zip(batch.text_rows, stored, strict=True):
+            metadata[row] = raw
+        return replace(batch, metadata=metadata, given=batch.with_embeddings(embedded.vectors))
+
+    async def _store(
+        self,
+        call: Call,
+        request: InsertRequest,
+        route: CollectionRoute,
+        batch: Batch,
+        embedded: Embedded | None = None,
+    ) -> Inserted:
+        """batch: with a vector of each point in `given`."""
+        rows = rows_by_shard(route, batch.ids)
+        orders = {
+            shard: _upsert(route, shard, batch, batch.given, shard_rows) for shard, shard_rows in rows.items()
+        }
+        for order in orders.values():
+            order.mode = _MODES[request.mode]
+        ended = await self._via.writes.tell(call, route, lambda stub: stub.Upsert, orders)
+        told: ToldOfTexts = {"truncated": [], "split": []}
+        if embedded is not None:
+            for kind, places in (("truncated", embedded.truncated), ("split", embedded.split)):
+                told[kind] = [decode_id(batch.ids[batch.text_rows[place]]) for place in places]
+        return inserted(refused(ended), rows, batch.ids, told)
+
+    async def _parse(self, request: InsertRequest, route: CollectionRoute) -> Batch:
+        points: object = request.vectors
         count = len(points) if isinstance(points, list) else 0
         if count * route.spec.dimension <= _PARSE_HERE_UP_TO:
-            return parse_batch(points, route.spec, self._now_us())
-        return await asyncio.to_thread(parse_batch, points, route.spec, self._now_us())
+            batch = parse_batch(points, route.spec, self._now_us())
+        else:
+            batch = await asyncio.to_thread(parse_batch, points, route.spec, self._now_us())
+        if batch.if_versions and request.mode == "insert":
+            raise InvalidArgument(
+                "if_version: goes with the modes upsert and update; insert writes none that are there"
+            )
+        return batch
 
     async def delete_one(self, call: Call, point: OnePoint) -> None:
         """Remove one point. Raises VersionConflict, or PointNotFound; also when a first attempt had
@@ -110,7 +160,7 @@ class Points:
             (shard,) = rows_by_shard(route, [encoded])
             order = pb.DeleteRequest(ref=refer(route, shard), ids=[encoded], if_versions=point.if_versions)
             call.grant(self._via.timeouts.request_s)
-            (answer,) = await self._via.shards.ask(call, route, lambda stub: stub.Delete, {shard: order})
+            answer = await self._via.writes.tell_one(call, route, lambda stub: stub.Delete, {shard: order})
             check_conflict(answer, point)
             if answer.deleted == 0:
                 raise point_not_found(point.collection, point.id)
@@ -133,7 +183,7 @@ class Points:
             for shard, shard_rows in rows.items()
         }
         call.grant(self._via.timeouts.request_s)
-        ended = await self._via.shards.tell(call, route, lambda stub: stub.Delete, orders)
+        ended = await self._via.writes.tell(call, route, lambda stub: stub.Delete, orders)
         answers, failures = split(ended)
         deleted = sum(answer.deleted for answer in answers.values())
         if failures:
@@ -148,7 +198,7 @@ class Points:
     async def _delete_matching(self, call: Call, route: CollectionRoute, filter_json: bytes) -> int:
         orders = for_each_shard(route, lambda ref: pb.DeleteRequest(ref=ref, filter_json=filter_json))
         call.grant(self._via.timeouts.request_s)
-        ended = await self._via.shards.tell(call, route, lambda stub: stub.Delete, orders)
+        ended = await self._via.writes.tell(call, route, lambda stub: stub.Delete, orders)
         answers, failures = split(ended)
         deleted = sum(answer.deleted for answer in answers.values())
         if failures:
@@ -159,6 +209,18 @@ class Points:
                 failed_shards=failed_shards(failures),
             )
         return deleted
+
+
+def wanted_of(request: InsertRequest) -> Wanted:
+    """How the texts of an insert are embedded."""
+    return Wanted(Purpose.DOCUMENT, long_texts=LongTexts(request.long_texts), urgent=request.urgent)
+
+
+def _located(error: TextTooLong, batch: Batch) -> TextTooLong:
+    """Of texts by their place among texts: the same by the places of their points."""
+    rows = [batch.text_rows[place] for place in error.details.get("indexes", ())]
+    where = f"vectors[{rows[0]}].text: " if rows else ""
+    return TextTooLong(f"{where}{error.message}", **{**error.details, "indexes": rows})
 
 
 def _upsert(
@@ -178,52 +240,4 @@ def _upsert(
         metadata=[batch.metadata[row] for row in rows],
         if_versions=[batch.if_versions[row] for row in rows] if batch.if_versions else (),
         expires_at_us=[batch.expires_at_us[row] for row in rows] if batch.expires_at_us else (),
-    )
-
-
-def _inserted(
-    ended: Mapping[int, pb.UpsertResponse | HanaxError],
-    rows: Mapping[int, list[int]],
-    encoded_ids: list[bytes],
-    truncated: list[PointId],
-) -> Inserted:
-    """What a batch came to. Raises VersionConflict, PartialWrite, or why nothing was stored."""
-    failures = {shard: end for shard, end in ended.items() if isinstance(end, HanaxError)}
-    conflicts = all_conflicts(failures)
-    answers = {shard: end for shard, end in ended.items() if not isinstance(end, HanaxError)}
-    if not answers and not conflicts:
-        raise next(iter(failures.values()))
-    ids = [decode_id(encoded) for encoded in encoded_ids]
-    skipped = {encoded for answer in answers.values() for encoded in answer.skipped}
-    versions: list[int | None] = [None] * len(ids)
-    for shard, answer in answers.items():
-        for row in rows[shard]:
-            if encoded_ids[row] not in skipped:
-                versions[row] = answer.sequence
-    done = Inserted(
-        inserted=sum(answer.inserted for answer in answers.values()),
-        updated=sum(answer.updated for answer in answers.values()),
-        ids=ids,
-        truncated=truncated,
-        skipped=[id_ for id_, encoded in zip(ids, encoded_ids, strict=True) if encoded in skipped],
-        versions=versions,
-    )
-    if not failures:
-        return done
-    failed = points_of(failures, rows, ids)
-    stored = done.inserted + done.updated
-    told: dict[str, Any] = {
-        "stored": stored,
-        "inserted": done.inserted,
-        "updated": done.updated,
-        "failed": failed,
-        "ids": ids,
-        "versions": versions,
-    }
-    if conflicts:
-        raise version_conflict(conflicts, f"{stored} of {len(ids)} points are stored", **told)
-    raise PartialWrite(
-        f"{stored} of {len(ids)} points are stored; send the failed "
-        "ones again, or the whole batch with these ids",
-        **told,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import PointNotFound
 from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.routing import CollectionRoute
+from hanax.gateway.cache.answers import Keeping, asked_of
+from hanax.gateway.cache.codecs import Codec
 from hanax.gateway.calls import Call
 from hanax.gateway.cursors import OrderedStart, decode_cursor, decode_ordered, encode_cursor, encode_ordered
 from hanax.gateway.merge import Place, merge_by_key, merge_in_scroll_order
@@ -23,6 +26,8 @@ from hanax.gateway.requests import (
 from hanax.gateway.shards import for_each_shard, refer, rows_by_shard
 from hanax.gateway.upstreams import Upstreams
 from hanax.gateway.wishes import encode_projection
+
+_COUNT: Final[Codec[int]] = Codec(lambda count, blobs: count, lambda data, blobs: int(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +132,20 @@ class Queries:
         with self._via.metrics.operation("count", request.collection):
             route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
-            call.grant(self._via.timeouts.request_s)
-            questions = for_each_shard(route, lambda ref: pb.CountRequest(ref=ref, filter_json=filter_json))
-            answers = await self._via.shards.ask(call, route, lambda stub: stub.Count, questions)
-            return sum(answer.count for answer in answers)
+
+            async def ask() -> int:
+                call.grant(self._via.timeouts.request_s)
+                questions = for_each_shard(
+                    route, lambda ref: pb.CountRequest(ref=ref, filter_json=filter_json)
+                )
+                answers = await self._via.shards.ask(call, route, lambda stub: stub.Count, questions)
+                for answer in answers:
+                    call.ends_at(answer.next_expiry_us)
+                return sum(answer.count for answer in answers)
+
+            keeping = Keeping(_COUNT, "metadata", self._via.timeouts.request_s)
+            asked = asked_of("count", route, request, filter_json, keeping)
+            return await self._via.answers.answer(call, asked, ask)
 
 
 def point_not_found(collection: str, point_id: PointId) -> PointNotFound:

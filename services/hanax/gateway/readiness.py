@@ -68,7 +68,7 @@ class Readiness:
         places += [
             ("model", model.name, endpoint)
             for model in table.models
-            if model.protocol == "grpc"
+            if not model.external
             for endpoint in model.addresses
         ]
         states = await asyncio.gather(*(self._probe(address) for _, _, address in places))

@@ -18,11 +18,11 @@ from hanax.core.index_specs import SearchParameters
 from hanax.core.json_values import kind_of
 from hanax.core.limits import (
     MAX_BATCH_POINTS,
-    MAX_EMBED_TEXTS,
     MAX_FILTER_BYTES,
     MAX_SEARCH_LIMIT,
     MAX_TTL_SECONDS,
 )
+from hanax.core.model_routes import HYBRID_TEXTS
 from hanax.core.specs import CHANGEABLE, CollectionChange, CollectionSpec
 from hanax.gateway.faults import error_from_validation
 from hanax.gateway.query_fields import (
@@ -60,6 +60,17 @@ FilterField = Annotated[
 VectorField = Annotated[
     SkipValidation[list[float] | None],
     Field(description="as many numbers as the collection's dimension", examples=[[0.1, 0.2, 0.3]]),
+]
+UrgentField = Annotated[
+    bool,
+    Field(description=f"do not queue texts: a model may queue more than {HYBRID_TEXTS} that are not urgent"),
+]
+LongTextsField = Annotated[
+    Literal["truncate", "refuse", "split"],
+    Field(
+        description="a text that is longer than the model reads: truncate leaves out its tail, refuse "
+        "answers text_too_long, split takes the mean of its parts"
+    ),
 ]
 LimitField = Annotated[int, Field(ge=1, le=MAX_SEARCH_LIMIT)]
 
@@ -102,6 +113,8 @@ class InsertRequest(Request):
         Field(description="insert: only points that are not there yet; update: only those that are"),
     ] = "upsert"
     vectors: Annotated[SkipValidation[list[Point]], Field(description=f"1 to {MAX_BATCH_POINTS} points")]
+    long_texts: LongTextsField = "truncate"
+    urgent: UrgentField = False
 
 
 class Sought(BaseModel):
@@ -176,23 +189,6 @@ class CountRequest(Request):
 
     collection: CollectionField
     filter: FilterField = None
-
-
-class EmbeddingRequest(Request):
-    """Texts to embed."""
-
-    text: Annotated[
-        SkipValidation[str | list[str]],
-        Field(
-            description=f"one text, or 1 to {MAX_BATCH_POINTS}",
-            examples=["how do I compute a checksum?"],
-        ),
-    ]
-    model: Annotated[str, Field(description="name of a served model; auto: the first")] = "auto"
-    normalize: Annotated[bool, Field(description="scale every vector to length 1")] = True
-    batch_size: Annotated[
-        int, Field(ge=1, le=MAX_EMBED_TEXTS, description="texts in one call to the model")
-    ] = 32
 
 
 MetadataMode = Literal["merge", "replace"]

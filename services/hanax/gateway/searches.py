@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -18,10 +17,12 @@ from hanax.core.distances import Metric
 from hanax.core.errors import InvalidArgument
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
+from hanax.gateway.cache.answers import Keeping, asked_of
+from hanax.gateway.cache.results import BATCH, SEARCH
 from hanax.gateway.calls import Call
 from hanax.gateway.diversity import candidates_of, diverse_hits
 from hanax.gateway.examples import Examples, ExampleSets, average
-from hanax.gateway.hits import Hit, Scale, best_hits
+from hanax.gateway.hits import Hit, Scale, SearchResult, best_hits
 from hanax.gateway.pages import Page, page_of
 from hanax.gateway.points_filters import only_points
 from hanax.gateway.query_requests import BatchSearchRequest, RecommendRequest
@@ -30,23 +31,6 @@ from hanax.gateway.shards import for_each_shard
 from hanax.gateway.upstreams import Upstreams
 from hanax.gateway.vectors import Matrix, float32_le
 from hanax.gateway.wishes import distance_bound, question_of
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Hits by falling score, or in the order in which they were taken for being diverse.
-
-    truncated: the model left out the tail of the text searched for. has_more: whether hits follow; None where
-    no offset was given. total: points that match the filter; None where not asked. explanation: of each
-    shard, how it searched its segments; None where not asked.
-    """
-
-    hits: list[Hit]
-    truncated: bool = False
-    has_more: bool | None = None
-    total: int | None = None
-    total_is_exact: bool = True
-    explanation: list[dict[str, Any]] | None = None
 
 
 class Searches:
@@ -64,11 +48,20 @@ class Searches:
             page = page_of(request)
             question = question_of(request, route)
             question.count_matches, question.explain = request.include_total, request.explain
-            query = await self._examples.query(call, route, request)
-            own = frozenset(point for point in query.points if point is not None)
-            return await self._one(
-                call, route, _Asked(request, question, page, own, query.truncated[0]), query.matrix
-            )
+            given = self._examples.read(route, request)
+
+            async def ask() -> SearchResult:
+                query = await self._examples.find(call, route, given)
+                own = frozenset(point for point in query.points if point is not None)
+                asked = _Asked(request, question, page, own, query.truncated[0])
+                return await self._one(call, route, asked, query.matrix)
+
+            if request.explain:
+                return await ask()
+            parts = self._examples.parts(route, given)
+            keeping = Keeping(SEARCH, "searches", self._examples.limit_s(given))
+            asked = asked_of("search", route, request, question.filter_json, keeping, parts)
+            return await self._via.answers.answer(call, asked, ask)
 
     async def search_batch(self, call: Call, request: BatchSearchRequest) -> list[SearchResult]:
         """The result of each query, in order."""
@@ -76,16 +69,24 @@ class Searches:
             route = self._via.routing.collection(request.collection)
             page = page_of(request)
             question = question_of(request, route)
-            queries = await self._examples.queries(call, route, request.queries)
-            question.limit = page.window + any(point is not None for point in queries.points)
-            answers = await self._ask(call, route, question, queries.matrix)
-            scale = Scale(route.spec.metric, request.score_threshold)
-            results = []
-            for row, (point, truncated) in enumerate(zip(queries.points, queries.truncated, strict=True)):
-                parts = [answer.results[row] for answer in answers]
-                hits = best_hits(parts, page.window, scale, () if point is None else (point,))
-                results.append(SearchResult(page.cut(hits), truncated, page.has_more(hits)))
-            return results
+            given = self._examples.read_batch(route, request.queries)
+
+            async def ask() -> list[SearchResult]:
+                queries = await self._examples.find(call, route, given)
+                question.limit = page.window + any(point is not None for point in queries.points)
+                answers = await self._ask(call, route, question, queries.matrix)
+                scale = Scale(route.spec.metric, request.score_threshold)
+                results = []
+                for row, (point, truncated) in enumerate(zip(queries.points, queries.truncated, strict=True)):
+                    found = [answer.results[row] for answer in answers]
+                    hits = best_hits(found, page.window, scale, () if point is None else (point,))
+                    results.append(SearchResult(page.cut(hits), truncated, page.has_more(hits)))
+                return results
+
+            parts = self._examples.parts(route, given)
+            keeping = Keeping(BATCH, "searches", self._examples.limit_s(given))
+            asked = asked_of("search_batch", route, request, question.filter_json, keeping, parts)
+            return await self._via.answers.answer(call, asked, ask)
 
     async def recommend(self, call: Call, request: RecommendRequest) -> SearchResult:
         """Points like the positive and unlike the negative examples."""
@@ -96,11 +97,20 @@ class Searches:
             question.count_matches = request.include_total
             if request.strategy == "best_score" and request.mmr is not None:
                 raise InvalidArgument("mmr: goes with average_vector, which has a query to be near to")
-            sets = await self._examples.sets(call, route, request)
-            asked = _Asked(request, question, page, sets.points)
-            if request.strategy == "average_vector":
-                return await self._one(call, route, asked, average(sets, route.spec))
-            return await self._by_best_score(call, route, asked, sets)
+            given = self._examples.read_sets(route, request)
+
+            async def ask() -> SearchResult:
+                sets = await self._examples.find_sets(call, route, request, given)
+                asked = _Asked(request, question, page, sets.points)
+                if request.strategy == "average_vector":
+                    return await self._one(call, route, asked, average(sets, route.spec))
+                return await self._by_best_score(call, route, asked, sets)
+
+            # The same examples on other sides are another question.
+            parts = (str(len(request.positive)).encode(), *self._examples.parts(route, given))
+            keeping = Keeping(SEARCH, "searches", self._examples.limit_s(given))
+            asked = asked_of("recommend", route, request, question.filter_json, keeping, parts)
+            return await self._via.answers.answer(call, asked, ask)
 
     async def _one(self, call: Call, route: CollectionRoute, asked: _Asked, matrix: Matrix) -> SearchResult:
         """The page of one query, float32[1, d]."""
@@ -158,6 +168,8 @@ class Searches:
         if asked.question.count_matches:
             total = sum(answer.matches for answer in answers)
             total -= await self._matching_among(call, route, request.filter, asked.own)
+            for answer in answers:
+                call.ends_at(answer.next_expiry_us)
         explanation = None
         if asked.question.explain:
             explanation = [

@@ -1,8 +1,9 @@
 """Client of the shards: one question to several of them, one deadline, no partial answers.
 
 `ask` is for reads: all shards answer, or the first failure is the answer and the other calls are
-cancelled. `tell` is for writes: every shard gets its chance, and the caller learns how each ended.
-A shard that is restarting answers UNAVAILABLE, or nothing: that is retried until the deadline.
+cancelled. Of a shard with several replicas any may answer. `tell` is for writes, which go to a shard's
+first replica: every shard gets its chance, and the caller learns how each ended. A shard that is
+restarting answers UNAVAILABLE, or nothing: that is retried until the deadline.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import grpc
+
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import ShardServiceStub
 from hanax.core.errors import DeadlineExceeded, HanaxError, Unavailable
 from hanax.core.ids import slot_of
 from hanax.core.routing import CollectionRoute, RoutingTable
 from hanax.gateway.calls import Call
+from hanax.gateway.replicas import Replicas
 from hanax.gateway.routing import Routing
 from hanax.gateway.stubs import Stubs
 from hanax.rpc.channels import Channels, call_with_retry
+from hanax.rpc.errors import error_from_call
 
 if TYPE_CHECKING:
     from grpc import aio
@@ -33,13 +38,15 @@ Method = Callable[["ShardServiceAsyncStub"], "aio.UnaryUnaryMultiCallable[Questi
 
 
 class Shards:
-    def __init__(self, routing: Routing, channels: Channels) -> None:
+    def __init__(self, routing: Routing, channels: Channels, replicas: Replicas) -> None:
         self._routing = routing
+        self._replicas = replicas
         self._stubs: Stubs[ShardServiceAsyncStub] = Stubs(channels, ShardServiceStub)
 
     def follow(self, table: RoutingTable) -> None:
         """Forget the shards that a newer table no longer names."""
         self._stubs.retain(set(table.address_by_node.values()))
+        self._replicas.follow(table)
 
     async def ask(
         self,
@@ -54,8 +61,20 @@ class Shards:
         """
         with call.waiting("shard"):
             return await gather_all(
-                [self._reach(call, route, shard, method, question) for shard, question in questions.items()]
+                [self._read(call, route, shard, method, question) for shard, question in questions.items()]
             )
+
+    async def tell_one(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        method: Method[Question, Answer],
+        orders: Mapping[int, Question],
+    ) -> Answer:
+        """Give the one shard of `orders` its order. Raises as `ask`."""
+        ((shard, order),) = orders.items()
+        with call.waiting("shard"):
+            return await self._write(call, route, shard, method, order)
 
     async def tell(
         self,
@@ -67,7 +86,7 @@ class Shards:
         """Give each shard number its order; how each ended, once all have."""
         with call.waiting("shard"):
             outcomes = await asyncio.gather(
-                *(self._reach(call, route, shard, method, order) for shard, order in orders.items()),
+                *(self._write(call, route, shard, method, order) for shard, order in orders.items()),
                 return_exceptions=True,
             )
         ended: dict[int, Answer | HanaxError] = {}
@@ -77,7 +96,7 @@ class Shards:
             ended[shard] = outcome
         return ended
 
-    async def _reach(
+    async def _read(
         self,
         call: Call,
         route: CollectionRoute,
@@ -85,24 +104,54 @@ class Shards:
         method: Method[Question, Answer],
         question: Question,
     ) -> Answer:
+        nodes = route.shards[shard].replicas
+        if len(nodes) == 1:
+            return await self._write(call, route, shard, method, question)
+
+        async def attempt(address: str, timeout_s: float) -> Answer:
+            try:
+                return await method(self._stubs.get(address))(question, timeout=timeout_s)
+            except grpc.RpcError as failure:
+                raise error_from_call(failure) from None
+
+        try:
+            return await self._replicas.read(self._routing.table, nodes, attempt, call.deadline)
+        except (Unavailable, DeadlineExceeded) as error:
+            raise _of_shard(error, route, shard) from None
+
+    async def _write(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        shard: int,
+        method: Method[Question, Answer],
+        order: Question,
+    ) -> Answer:
+        """At the first replica; also a read where there is no other."""
+
         async def attempt(timeout_s: float) -> Answer:
-            return await method(self._stub(route, shard))(question, timeout=timeout_s)
+            return await method(self._first(route, shard))(order, timeout=timeout_s)
 
         try:
             return await call_with_retry(attempt, call.deadline, call.clock)
         except (Unavailable, DeadlineExceeded) as error:
-            raise type(error)(
-                f"shard {shard} of collection {route.spec.name!r}: {error.message}",
-                **{**error.details, "collection": route.spec.name, "shard": shard},
-            ) from None
+            raise _of_shard(error, route, shard) from None
 
-    def _stub(self, route: CollectionRoute, shard: int) -> ShardServiceAsyncStub:
-        """Where the shard is now: a retry follows it to a new address."""
+    def _first(self, route: CollectionRoute, shard: int) -> ShardServiceAsyncStub:
+        """Where it is now: a retry follows it to a new address."""
         node = route.shards[shard].replicas[0]
         address = self._routing.table.address_by_node.get(node)
         if address is None:
             raise Unavailable(f"node {node!r} has left the routing table")
         return self._stubs.get(address)
+
+
+def _of_shard(error: HanaxError, route: CollectionRoute, shard: int) -> HanaxError:
+    """The same error, that says which shard it is about."""
+    return type(error)(
+        f"shard {shard} of collection {route.spec.name!r}: {error.message}",
+        **{**error.details, "collection": route.spec.name, "shard": shard},
+    )
 
 
 def refer(route: CollectionRoute, shard: int) -> pb.ShardRef:

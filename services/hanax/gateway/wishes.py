@@ -11,6 +11,7 @@ from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.distances import Metric, distance_for_score
 from hanax.core.errors import InvalidArgument
 from hanax.core.index_specs import SearchParameters
+from hanax.core.provenance import is_reserved
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
 from hanax.gateway.query_requests import BatchSearchRequest, GroupSearchRequest, RecommendRequest
@@ -45,10 +46,15 @@ def encode_projection(metadata: Included, vectors: Included, versions: bool) -> 
                     f"include_vectors[{number}]: there is no vector {name[:40]!r}; "
                     f"expected {DEFAULT_VECTOR!r}"
                 )
-    fields = [] if isinstance(metadata, bool) else list(dict.fromkeys(metadata))
+    # Provenance comes first: see hanax.gateway.provenance.
+    fields = [] if isinstance(metadata, bool) else sorted(dict.fromkeys(metadata), key=_is_own)
     return pb.Projection(
         metadata=bool(metadata), vectors=bool(vectors), metadata_fields=fields, versions=versions
     )
+
+
+def _is_own(field: str) -> bool:
+    return not is_reserved(field)
 
 
 def encode_parameters(asked: SearchParameters) -> pb.SearchParameters | None:

@@ -120,10 +120,12 @@ class ShardService(ShardServiceServicer):
                 explain=explanations,
             )
             fields = request.projection.metadata_fields
+            next_expiry_us = shard.next_expiry_us() if request.count_matches else 0
             answer = pb.SearchResponse(
                 results=(messages.encode_hits(hits, fields) for hits in results),
                 matches=shard.count(expression) if request.count_matches else None,
                 explanation_json=encode_explanations(explanations or []) if request.explain else b"",
+                next_expiry_us=next_expiry_us,
             )
             messages.check_answer(answer)
             answer.shard_seconds = time.perf_counter() - started
@@ -134,10 +136,12 @@ class ShardService(ShardServiceServicer):
         with self._serving("recommend", request.ref) as (shard, _):
             positives, negatives = decode_examples(request)
             wanted = decode_recommendation(request)
+            next_expiry_us = shard.next_expiry_us() if request.count_matches else 0
             hits = shard.reads.recommend(positives, negatives, wanted)
             answer = pb.SearchResponse(
                 results=[messages.encode_hits(hits, request.projection.metadata_fields)],
                 matches=shard.count(wanted.expression) if request.count_matches else None,
+                next_expiry_us=next_expiry_us,
             )
             messages.check_answer(answer)
             answer.shard_seconds = time.perf_counter() - started
@@ -200,28 +204,36 @@ class ShardService(ShardServiceServicer):
 
     def Count(self, request: pb.CountRequest, context: grpc.ServicerContext) -> pb.CountResponse:
         with self._serving("count", request.ref) as (shard, _):
-            return pb.CountResponse(count=shard.count(messages.decode_filter(request.filter_json)))
+            # Before the points are counted, so that none expires unnoticed. So it is below.
+            next_expiry_us = shard.next_expiry_us()
+            count = shard.count(messages.decode_filter(request.filter_json))
+            return pb.CountResponse(count=count, next_expiry_us=next_expiry_us)
 
     def Facet(self, request: pb.FacetRequest, context: grpc.ServicerContext) -> pb.FacetResponse:
         with self._serving("facet", request.ref) as (shard, _):
+            next_expiry_us = shard.next_expiry_us()
             facet = shard.reads.facet(
                 messages.decode_field(request.field), messages.decode_filter(request.filter_json)
             )
             answer = pb.FacetResponse(
-                values_json=facet.counts.keys(), counts=facet.counts.values(), matches=facet.matches
+                values_json=facet.counts.keys(),
+                counts=facet.counts.values(),
+                matches=facet.matches,
+                next_expiry_us=next_expiry_us,
             )
             messages.check_answer(answer)
             return answer
 
     def Distinct(self, request: pb.DistinctRequest, context: grpc.ServicerContext) -> pb.DistinctResponse:
         with self._serving("distinct", request.ref) as (shard, _):
+            next_expiry_us = shard.next_expiry_us()
             values, has_more = shard.reads.distinct(
                 messages.decode_field(request.field),
                 decode_after_value(request.after_json),
                 messages.decode_limit(request.limit),
                 messages.decode_filter(request.filter_json),
             )
-            answer = pb.DistinctResponse(values_json=values, has_more=has_more)
+            answer = pb.DistinctResponse(values_json=values, has_more=has_more, next_expiry_us=next_expiry_us)
             messages.check_answer(answer)
             return answer
 

@@ -158,6 +158,8 @@ def _environment(settings: LocalSettings, layout: Layout, bound: bool) -> dict[s
         "HANAX_EMBEDDER_MODEL": settings.embedder_model,
         "HANAX_EMBEDDER_BACKEND": settings.embedder_backend,
     }
+    if settings.models_file is not None:
+        environment["HANAX_MODELS_FILE"] = str(settings.models_file.resolve())
     environment.pop("HANAX_PARENT_PID", None)
     if bound:
         environment["HANAX_PARENT_PID"] = str(os.getpid())

@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import grpc
 import orjson
@@ -25,6 +25,7 @@ from hanax.core.settings import LocalSettings
 from hanax.local.controller import Controller
 from hanax.local.health import Health, Probe, grpc_probe, http_probe
 from hanax.local.layout import Layout
+from hanax.local.models import LocalModels
 from hanax.local.ports import LOOPBACK, PortBook, PortNeed, join, reachable
 from hanax.local.state import ProcessRef, StackState, read_state, write_state
 from hanax.local.supervisor import Supervisor
@@ -40,16 +41,17 @@ GATEWAY = "gateway"
 # Beyond the services' own drain: interpreters take a moment to end.
 _STOP_MARGIN_S = 5.0
 
-Models = tuple[ModelRoute, ...]
+Learn = Callable[[Iterable[embedder_pb2.ServedModel], str], None]
 
 
 class Stack:
     """One data directory's services and its controller. Create it while holding the lock."""
 
     def __init__(self, settings: LocalSettings, layout: Layout) -> None:
-        """Raises DataLoss when the routing file is damaged, or gone while there is data."""
+        """Raises DataLoss when the routing file is damaged, or gone while there is data, and InvalidArgument
+        for a file of models that can't be read.
+        """
         self._layout = layout
-        self._settings = settings
         left = read_state(layout.state_file)
         self._book = PortBook(left.ports if left is not None else {})
         if not layout.routing_file.exists() and any(layout.shards.glob("*/collections/*")):
@@ -58,10 +60,11 @@ class Stack:
                 "all data; restore it from a copy"
             )
         self._controller = Controller(layout.catalog, layout.routing_file, self._nodes, time.monotonic)
+        self._models = LocalModels(settings, self._take_models)
         self._shards = [f"shard-{number}" for number in range(settings.shards)]
         self._supervisor = Supervisor(
             [
-                embedder_service(settings, self._learn_models),
+                embedder_service(self._models.embedder_variables, self._models.learn),
                 *(shard_service(name, layout) for name in self._shards),
                 gateway_service(settings, layout, self._controller),
             ],
@@ -79,36 +82,25 @@ class Stack:
         the ones to start.
         """
         self._supervisor.claim_ports()
-        self._controller.models = self._remembered_models()
+        addresses = {state.name: state.address for state in self._supervisor.states()}
+        self._models.remember(self._controller.table.models, addresses[EMBEDDER])
         self._controller.reconcile()
         self._publish()
-        following = asyncio.create_task(self._controller.follow())
+        following = [asyncio.create_task(one.follow()) for one in (self._controller, self._models)]
         try:
             await self._supervisor.run(asyncio.to_thread(shutdown.wait))
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
             self._publish()
 
     def _nodes(self) -> tuple[NodeRoute, ...]:
         addresses = {state.name: state.address for state in self._supervisor.states()}
         return tuple(NodeRoute(name=name, address=addresses[name]) for name in self._shards)
 
-    def _learn_models(self, models: Models) -> None:
+    def _take_models(self, models: tuple[ModelRoute, ...]) -> None:
         self._controller.models = models
-
-    def _remembered_models(self) -> Models:
-        """The models of the last run at the embedder's present address.
-
-        While the embedder loads, a request for one of them is told to come back, not that
-        there is no such model.
-        """
-        addresses = {state.name: state.address for state in self._supervisor.states()}
-        return tuple(
-            model.model_copy(update={"endpoints": (addresses[EMBEDDER],)})
-            for model in self._controller.table.models
-            if model.name == self._settings.embedder_model
-        )
 
     def _publish(self) -> None:
         services = self._supervisor.states()
@@ -125,8 +117,8 @@ class Stack:
             log.error("state file not written", error=str(error))
 
 
-def embedder_service(settings: LocalSettings, learn: Callable[[Models], None]) -> Service:
-    """`learn` is told the served models whenever the embedder is found ready."""
+def embedder_service(variables: Mapping[str, str], learn: Learn) -> Service:
+    """`learn` is told the served models, and where, whenever the embedder is found ready."""
 
     def launch(ports: tuple[int, ...]) -> Launch:
         port, metrics_port = ports
@@ -134,8 +126,7 @@ def embedder_service(settings: LocalSettings, learn: Callable[[Models], None]) -
             "HANAX_EMBEDDER_HOST": LOOPBACK,
             "HANAX_EMBEDDER_PORT": str(port),
             "HANAX_EMBEDDER_METRICS_PORT": str(metrics_port),
-            "HANAX_EMBEDDER_MODEL": settings.embedder_model,
-            "HANAX_EMBEDDER_BACKEND": settings.embedder_backend,
+            **variables,
         }
         address = join(LOOPBACK, port)
         return Launch(_module("hanax.embedder"), environment, address, _embedder_probe(address, learn))
@@ -183,14 +174,14 @@ def _module(name: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", name)
 
 
-def _embedder_probe(address: str, learn: Callable[[Models], None]) -> Probe:
+def _embedder_probe(address: str, learn: Learn) -> Probe:
     is_serving = grpc_probe(address)
 
     async def ask(timeout_s: float) -> Health:
         health = await is_serving(timeout_s)
         if health is Health.READY:
             try:
-                learn(await _list_models(address, timeout_s))
+                learn(await _list_models(address, timeout_s), address)
             except aio.AioRpcError as failure:
                 busy = failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
                 return Health.READY if busy else Health.SILENT
@@ -199,30 +190,22 @@ def _embedder_probe(address: str, learn: Callable[[Models], None]) -> Probe:
     return ask
 
 
-async def _list_models(address: str, timeout_s: float) -> Models:
+async def _list_models(address: str, timeout_s: float) -> Iterable[embedder_pb2.ServedModel]:
     async with aio.insecure_channel(address, options=CHANNEL_OPTIONS) as channel:
         stub = embedder_pb2_grpc.EmbedderServiceStub(channel)
         answer = await stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=timeout_s)
-    return tuple(
-        ModelRoute(
-            name=model.name,
-            dimension=model.dimension,
-            max_tokens=model.max_tokens,
-            endpoints=(address,),
-        )
-        for model in answer.models
-    )
+    return answer.models
 
 
 def _gateway_probe(host: str, port: int, controller: Controller) -> Probe:
-    """Ready when the gateway is, and knows the models that the routing table names."""
+    """Ready when the gateway is, and knows the models that run here, as the routing table names them."""
 
     def knows_models(body: bytes) -> bool:
         try:
             told = orjson.loads(body)["data"]["models"]
         except (ValueError, KeyError, TypeError):
             return False  # another program has the port
-        models = controller.table.models
+        models = [model for model in controller.table.models if not model.external]
         return bool(models) and all(model.name in told for model in models)
 
     is_ready = http_probe(host, port, "/ready", knows_models)

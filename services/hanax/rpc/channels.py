@@ -38,16 +38,28 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 0.5
 
 
-class Channels:
-    """asyncio channels by address, closed together."""
+# What an address begins with that is spoken to over TLS.
+SECURE_SCHEME: Final = "grpcs://"
 
-    def __init__(self) -> None:
+
+class Channels:
+    """asyncio channels by address (host:port, or grpcs://host:port for TLS), closed together.
+
+    ca: certificates in PEM that servers may have; None: those that gRPC brings along.
+    """
+
+    def __init__(self, ca: bytes | None = None) -> None:
+        self._ca = ca
         self._channels: dict[str, aio.Channel] = {}
 
     def get(self, address: str) -> aio.Channel:
         channel = self._channels.get(address)
         if channel is None:
-            channel = aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            if address.startswith(SECURE_SCHEME):
+                target = address.removeprefix(SECURE_SCHEME).rstrip("/")
+                channel = aio.secure_channel(target, grpc.ssl_channel_credentials(self._ca), CHANNEL_OPTIONS)
+            else:
+                channel = aio.insecure_channel(address, options=CHANNEL_OPTIONS)
             self._channels[address] = channel
         return channel
 

@@ -29,8 +29,9 @@ def configure_logs(service: str, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # A request to the Kubernetes API is no news: watches begin anew each minute.
-    for chatty in ("httpx", "httpx2"):
+    # A request to the Kubernetes API is no news: watches begin anew each minute. What lies below writes
+    # headers at DEBUG, and keys are among them.
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "h2", "hpack"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -126,10 +126,8 @@ class MemoryNode(ShardServiceServicer):
             for encoded, metadata in zip(request.ids, request.metadata, strict=True):
                 if encoded in points:
                     point = points[encoded]
-                    if request.mode == pb.METADATA_MODE_MERGE:
-                        point.metadata = orjson.dumps(orjson.loads(point.metadata) | orjson.loads(metadata))
-                    else:
-                        point.metadata = metadata
+                    change = MetadataChange(metadata, request.mode == pb.METADATA_MODE_REPLACE)
+                    point.metadata = orjson.dumps(change.apply(orjson.loads(point.metadata)))
                     point.updated_at_us = time.time_ns() // 1000
                     point.version = sequence
             return pb.UpdateMetadataResponse(

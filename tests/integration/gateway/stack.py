@@ -230,7 +230,9 @@ def _gateway_on(
 
         def ready() -> bool:
             body = client.get("/ready").json()
-            return body["success"] and set(body["data"]["models"]) == {m.name for m in models}
+            return body["success"] and set(body["data"]["models"]) == {
+                m.name for m in models if not m.external
+            }
 
         wait_until("the gateway is ready", ready)
         yield Stack(folder, gateway, [], reconciler, client)

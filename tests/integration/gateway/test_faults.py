@@ -41,6 +41,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         request_timeout_s=REQUEST_TIMEOUT_S,
         embed_timeout_s=REQUEST_TIMEOUT_S,
         create_timeout_s=REQUEST_TIMEOUT_S,
+        # So that every search meets the faults.
+        cache="off",
     ) as stack:
         stack.reconciler.models = (away,)
         wait_until("the gateway to know the model", lambda: "away" in stack.client.get("/ready").text)

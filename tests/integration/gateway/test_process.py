@@ -31,10 +31,12 @@ def _searching(stack: Stack, count: int) -> tuple[list[threading.Thread], list[h
     answers: list[httpx.Response] = []
     before = sum(node.calls["Search"] for node in stack.nodes)
 
-    def search() -> None:
-        answers.append(httpx.post(f"{stack.gateway.url}/api/v1/vectors/search", json=SEARCH))
+    def search(limit: int) -> None:
+        # Each another one, and none that is kept: equal ones would share an answer.
+        url, headers = f"{stack.gateway.url}/api/v1/vectors/search", {"Cache-Control": "no-store"}
+        answers.append(httpx.post(url, json=SEARCH | {"limit": limit}, headers=headers))
 
-    threads = [threading.Thread(target=search) for _ in range(count)]
+    threads = [threading.Thread(target=search, args=(number + 1,)) for number in range(count)]
     for thread in threads:
         thread.start()
     wait_until(

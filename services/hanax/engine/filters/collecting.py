@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hanax.core.errors import Cancelled
 from hanax.core.geo import point_of
+from hanax.core.provenance import NOT_INDEXED
 from hanax.engine.filters.finishing import PathValues, finish_path
 from hanax.engine.filters.metadata_index import LeftOut, MetadataIndex
 
@@ -94,9 +95,9 @@ class Collector:
             return None
         path = self._paths.get(name)
         if path is None:
-            pin = self._pins.get(name, "")
+            pin = self._pins.get(name, "none" if name in NOT_INDEXED else "")
             if pin == "none":
-                # Bounded: pins are.
+                # Bounded: pins are, and what is never indexed.
                 self._dropped.add(name)
                 return None
             if len(self._paths) >= MAX_PATHS:

@@ -18,7 +18,8 @@ from hanax.core.errors import (
     NoTextIndex,
 )
 from hanax.core.filters import Filter, Operator
-from hanax.core.limits import MAX_INSTANT_US, MAX_METADATA_BYTES
+from hanax.core.limits import MAX_INSTANT_US
+from hanax.core.provenance import PROVENANCE, most_bytes, with_provenance_of
 from hanax.core.specs import PayloadIndex
 from hanax.engine.query.matching import conditions_of
 from hanax.engine.schema import Schema, Vectors
@@ -46,17 +47,16 @@ def check_metadata(metadata: Sequence[bytes], count: int) -> None:
     if len(metadata) != count:
         raise InvalidArgument(f"{count} ids came with {len(metadata)} metadata objects")
     for number, blob in enumerate(metadata):
-        if len(blob) > MAX_METADATA_BYTES:
-            raise MetadataTooLarge(
-                f"metadata have at most {MAX_METADATA_BYTES} bytes, point {number} has {len(blob)}",
-                index=number,
-            )
         try:
             value = orjson.loads(blob)
         except orjson.JSONDecodeError as error:
             raise InvalidMetadata(f"the metadata of point {number} are not JSON: {error}") from None
         if not isinstance(value, dict):
             raise InvalidMetadata(f"the metadata of point {number} are not a JSON object", index=number)
+        if len(blob) > (most := most_bytes(value)):
+            raise MetadataTooLarge(
+                f"metadata have at most {most} bytes, point {number} has {len(blob)}", index=number
+            )
 
 
 def check_expiries(expires_at_us: NDArray[Any] | None, count: int) -> NDArray[np.int64] | None:
@@ -93,9 +93,14 @@ def check_text_indexes(expression: Filter, payload_indexes: Mapping[str, str]) -
 
 
 def merge_metadata(old: bytes, new: bytes) -> bytes:
-    merged = orjson.dumps(orjson.loads(old) | orjson.loads(new))
-    if len(merged) > MAX_METADATA_BYTES:
-        raise MetadataTooLarge(
-            f"metadata have at most {MAX_METADATA_BYTES} bytes, merged they have {len(merged)}"
-        )
-    return merged
+    merged = orjson.loads(old) | orjson.loads(new)
+    blob = orjson.dumps(merged)
+    if len(blob) > (most := most_bytes(merged)):
+        raise MetadataTooLarge(f"metadata have at most {most} bytes, merged they have {len(blob)}")
+    return blob
+
+
+def replace_metadata(old: bytes, new: bytes) -> bytes:
+    """`new`, with the provenance that the old ones have."""
+    kept = orjson.loads(old)
+    return orjson.dumps(with_provenance_of(kept, orjson.loads(new))) if PROVENANCE in kept else new

@@ -19,7 +19,8 @@ from hanax.core.errors import Cancelled, MetadataTooLarge
 from hanax.core.field_values import Path
 from hanax.core.filters import Filter
 from hanax.core.ids import decode_id
-from hanax.core.limits import MAX_BATCH_POINTS, MAX_METADATA_BYTES
+from hanax.core.limits import MAX_BATCH_POINTS
+from hanax.core.provenance import most_bytes, with_provenance_of
 from hanax.engine.filters.evaluation import compile_filter
 from hanax.engine.points import Projection
 from hanax.engine.query import reading
@@ -37,7 +38,8 @@ Matches = Callable[[dict[str, Any], bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class MetadataChange:
-    """Fields are deleted first; then the keys of `values` are set, or `values` replace the whole object.
+    """Fields are deleted first; then the keys of `values` are set, or `values` replace the whole object
+    but for the provenance of the point's vector.
 
     values: a JSON object. delete: fields as filters name them; those that are missing are passed over.
     expires_at_us: when the points expire from now on, microseconds since 1970 UTC, 0: never; None: as it was.
@@ -52,7 +54,7 @@ class MetadataChange:
         """The metadata after the change; the object given may be changed."""
         values: dict[str, Any] = orjson.loads(self.values)
         if self.replace:
-            return values
+            return with_provenance_of(metadata, values)
         for path in self.delete:
             delete_field(metadata, path)
         return metadata | values
@@ -177,10 +179,9 @@ def _decide(view: View, ids: Sequence[bytes], change: MetadataChange, matches: M
         after = orjson.dumps(change.apply(metadata))
         if after == before and change.expires_at_us in (None, expires_at_us):
             continue
-        if len(after) > MAX_METADATA_BYTES:
+        if len(after) > (most := most_bytes(metadata)):
             raise MetadataTooLarge(
-                f"metadata have at most {MAX_METADATA_BYTES} bytes, those of {decode_id(id_)!r} "
-                f"would have {len(after)}",
+                f"metadata have at most {most} bytes, those of {decode_id(id_)!r} would have {len(after)}",
                 id=decode_id(id_),
             )
         part.updated.append(id_)

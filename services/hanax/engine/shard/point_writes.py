@@ -18,6 +18,7 @@ from hanax.engine.shard.checks import (
     check_ids,
     check_metadata,
     merge_metadata,
+    replace_metadata,
 )
 from hanax.engine.shard.conditions import (
     UNCONDITIONAL,
@@ -89,11 +90,10 @@ class PointWrites:
             missing.extend(id_ for id_, found in zip(ids, places.found.tolist(), strict=True) if not found)
             patch_by_id = dict(zip(ids, metadata, strict=True))
             assert points.metadata is not None
-            patches = [patch_by_id[id_] for id_ in points.ids]
-            if not replace:
-                patches = [
-                    merge_metadata(old, new) for old, new in zip(points.metadata, patches, strict=True)
-                ]
+            change = replace_metadata if replace else merge_metadata
+            patches = [
+                change(old, patch_by_id[id_]) for id_, old in zip(points.ids, points.metadata, strict=True)
+            ]
             if not points.ids:
                 return None
             return Record(Kind.METADATA, now_us, points.ids, patches, {})

@@ -20,6 +20,7 @@ from hanax.engine.query import reading
 from hanax.engine.query.planning import Explanation
 from hanax.engine.query.searching import Search, search
 from hanax.engine.schema import Schema
+from hanax.engine.segment.protocol import NEVER_US
 from hanax.engine.segment.sealed import SealedSegment
 from hanax.engine.segment.view import View
 from hanax.engine.shard.background import Background, Job
@@ -179,6 +180,11 @@ class Shard:
 
     def count(self, expression: Filter | None = None) -> int:
         return reading.count(self._view(expression), expression)
+
+    def next_expiry_us(self) -> int:
+        """When the next point expires, microseconds since 1970 UTC; 0 for never."""
+        next_us = self._state.current.next_expiry_us(self._clock_us())
+        return 0 if next_us == NEVER_US else next_us
 
     def stats(self) -> ShardStats:
         # Before the view, so that it is never ahead of it.

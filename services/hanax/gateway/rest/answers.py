@@ -6,6 +6,7 @@ encoded again.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -18,14 +19,18 @@ from hanax.gateway.calls import Call
 from hanax.gateway.collections import Described, Listed, ShardState
 from hanax.gateway.envelope import wrap_data, wrap_error
 from hanax.gateway.hits import Hit
+from hanax.gateway.provenance import split_provenance
 from hanax.gateway.records import Record
 from hanax.gateway.rest.indexing import render_index, render_metadata, render_totals
+from hanax.gateway.rest.openai_errors import OPENAI_PATHS, openai_error
 from hanax.rpc.errors import http_status
 
 PROTOCOL: Final = "rest"
 
 # A client that was refused for now: soon enough for a restart, late enough not to press.
 _RETRY_AFTER_S: Final = "1"
+# What an upstream may ask for; a client that obeyed more would look as if it had hung.
+_LONGEST_RETRY_S: Final = 3_600
 _RETRY_STATUSES: Final = frozenset({429, 503})
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,29 +42,40 @@ def call_of(request: Request) -> Call:
     return call
 
 
-def answer(request: Request, data: object, status: int = 200) -> Response:
-    return _json(wrap_data(call_of(request), PROTOCOL, data), status, {})
+def answer(
+    request: Request, data: object, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    return _json(wrap_data(call_of(request), PROTOCOL, data), status, headers or {})
 
 
 def refuse(call: Call, error: HanaxError, path: str, headers: dict[str, str]) -> Response:
     """The answer for `error`, with `headers` beside its own."""
     status = http_status(error)
     if status in _RETRY_STATUSES:
-        headers = {**headers, "Retry-After": _RETRY_AFTER_S}
+        headers = {**headers, "Retry-After": _retry_after(error)}
+    if path.startswith(OPENAI_PATHS):
+        return _json(orjson.dumps(openai_error(error, status)), status, headers)
     return _json(wrap_error(call, PROTOCOL, error, path), status, headers)
+
+
+def _retry_after(error: HanaxError) -> str:
+    """Whole seconds, as known for this error."""
+    after_s = error.details.get("retry_after_s")
+    if not isinstance(after_s, int | float) or not 0 < after_s <= _LONGEST_RETRY_S:
+        return _RETRY_AFTER_S
+    return str(math.ceil(after_s))
 
 
 def render_hit(hit: Hit) -> dict[str, Any]:
     record = hit.record
     shown: dict[str, Any] = {"id": record.id, "score": hit.score}
-    if record.metadata is not None:
-        shown["metadata"] = orjson.Fragment(record.metadata)
+    _show_metadata(shown, record)
     if record.vector is not None:
         shown["vector"] = record.vector
-    shown["created_at"] = _instant(record.created_at_us)
-    shown["updated_at"] = _instant(record.updated_at_us)
+    shown["created_at"] = render_instant(record.created_at_us)
+    shown["updated_at"] = render_instant(record.updated_at_us)
     if record.expires_at_us is not None:
-        shown["expires_at"] = _instant(record.expires_at_us)
+        shown["expires_at"] = render_instant(record.expires_at_us)
     if record.version is not None:
         shown["version"] = record.version
     return shown
@@ -70,24 +86,31 @@ def render_record(record: Record, collection: str, model: str | None) -> dict[st
     shown: dict[str, Any] = {"id": record.id}
     if record.vector is not None:
         shown["embedding"] = record.vector
-    if record.metadata is not None:
-        shown["metadata"] = orjson.Fragment(record.metadata)
+    _show_metadata(shown, record)
     shown["collection"] = collection
     shown["model"] = model
-    shown["created_at"] = _instant(record.created_at_us)
-    shown["updated_at"] = _instant(record.updated_at_us)
+    shown["created_at"] = render_instant(record.created_at_us)
+    shown["updated_at"] = render_instant(record.updated_at_us)
     if record.expires_at_us is not None:
-        shown["expires_at"] = _instant(record.expires_at_us)
+        shown["expires_at"] = render_instant(record.expires_at_us)
     if record.version is not None:
         shown["version"] = record.version
     return shown
+
+
+def _show_metadata(shown: dict[str, Any], record: Record) -> None:
+    if record.metadata is not None:
+        own, provenance = split_provenance(record.metadata)
+        shown["metadata"] = orjson.Fragment(own)
+        if provenance is not None:
+            shown["provenance"] = orjson.Fragment(provenance)
 
 
 def render_listed(listed: Listed) -> dict[str, Any]:
     return {
         **listed.spec.model_dump(mode="json"),
         "uid": listed.uid,
-        "created_at": _instant(listed.created_at_us),
+        "created_at": render_instant(listed.created_at_us),
         "state": listed.state,
         "aliases": listed.aliases,
     }
@@ -128,7 +151,7 @@ def _render_shard(shard: ShardState) -> dict[str, Any]:
     }
 
 
-def _instant(microseconds: int) -> datetime:
+def render_instant(microseconds: int) -> datetime:
     # Not fromtimestamp: a float loses microseconds.
     return _EPOCH + timedelta(microseconds=microseconds)
 

@@ -11,14 +11,18 @@ from fastapi_offline import FastAPIOffline
 
 import hanax
 from hanax.gateway.change_requests import CHANGE_BODIES
+from hanax.gateway.embedding_requests import EMBEDDING_BODIES
 from hanax.gateway.query_requests import QUERY_BODIES
 from hanax.gateway.requests import BODIES
 from hanax.gateway.rest.aliases import alias_routes
+from hanax.gateway.rest.cache import cache_routes
 from hanax.gateway.rest.collections import collection_routes
 from hanax.gateway.rest.edge import Edge
-from hanax.gateway.rest.embeddings import embedding_routes
+from hanax.gateway.rest.embeddings import embedding_routes, external_routes
 from hanax.gateway.rest.errors import install_error_handlers
 from hanax.gateway.rest.health import health_routes
+from hanax.gateway.rest.jobs import job_routes
+from hanax.gateway.rest.openai import OPENAI_BODIES, openai_routes
 from hanax.gateway.rest.openapi import install_openapi
 from hanax.gateway.rest.searches import aggregate_routes, search_routes
 from hanax.gateway.rest.vectors import read_routes, write_routes
@@ -49,9 +53,13 @@ def build_app(services: Services, max_inflight: int, lifespan: Lifespan) -> Fast
     app.include_router(aggregate_routes(services.aggregates))
     app.include_router(read_routes(services.queries))
     app.include_router(write_routes(services.points, services.metadata_changes))
-    app.include_router(embedding_routes(services.embedding))
+    app.include_router(embedding_routes(services.generation))
+    app.include_router(external_routes(services.generation, services.models))
+    app.include_router(job_routes(services.jobs))
+    app.include_router(openai_routes(services.generation, services.models))
+    app.include_router(cache_routes(services.cache, services.warming))
     app.include_router(health_routes(services.readiness, services.metrics))
     install_error_handlers(app)
-    install_openapi(app, [*BODIES, *QUERY_BODIES, *CHANGE_BODIES])
+    install_openapi(app, [*BODIES, *QUERY_BODIES, *CHANGE_BODIES, *EMBEDDING_BODIES, *OPENAI_BODIES])
     app.add_middleware(Edge, metrics=services.metrics, clock=services.clock, max_inflight=max_inflight)
     return app

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hanax.core.errors import BodyTooLarge, HanaxError, Internal, InvalidArgument, Overloaded
 from hanax.core.limits import MAX_BODY_BYTES
+from hanax.gateway.cache.control import read_cache_control
 from hanax.gateway.calls import Call
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.rest.answers import refuse
@@ -26,6 +27,9 @@ log = structlog.get_logger()
 
 # Bodies of all requests in flight; past it new ones are refused, so that memory is bounded.
 MAX_BODIES_BYTES: Final = 16 * MAX_BODY_BYTES
+
+# What costs work; health and metrics are answered however much there is.
+_GUARDED: Final = ("/api/", "/external/", "/v1/")
 
 _ID_FORM: Final = re.compile(r"[\x20-\x7e]{1,128}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -45,10 +49,10 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        call = Call(_request_id(headers), self._clock)
+        call = Call(_request_id(headers), self._clock, read_cache_control(headers.get(b"cache-control")))
         scope.setdefault("state", {})["call"] = call
         exchange = _Exchange(self, call, receive, send)
-        guarded = scope["path"].startswith("/api/")
+        guarded = scope["path"].startswith(_GUARDED)
         try:
             if guarded and self._inflight >= self._max_inflight:
                 raise Overloaded(
@@ -112,6 +116,11 @@ class _Exchange:
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             headers["X-Request-ID"] = self.call.request_id
             headers["Server-Timing"] = _server_timing(self.call)
+            if self.call.cached_age_s is not None:
+                headers["X-Cache"] = "HIT"
+                headers["Age"] = str(int(self.call.cached_age_s))
+            elif self.call.cache_missed:
+                headers["X-Cache"] = "MISS"
         await self._send(message)
 
 

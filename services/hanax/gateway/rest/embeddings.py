@@ -1,44 +1,113 @@
-"""/api/v1/embeddings."""
+"""/api/v1/embeddings, /external/{model}/embed and /external/status."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.gateway.embedding import Embedding
-from hanax.gateway.requests import EmbeddingRequest
-from hanax.gateway.rest import schemas
-from hanax.gateway.rest.answers import answer, call_of
+from hanax.gateway.embedding_requests import EmbeddingRequest, ModelEmbeddingRequest
+from hanax.gateway.jobs.port import Job
+from hanax.gateway.models.embedding import Embedded
+from hanax.gateway.models.generation import Generation
+from hanax.gateway.models.registry import Models
+from hanax.gateway.models.status import ModelStatus, model_statuses
+from hanax.gateway.renderings import render_embedded
+from hanax.gateway.rest import model_schemas, schemas
+from hanax.gateway.rest.answers import answer, call_of, render_instant
 from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.jobs import LATER, accepted
 from hanax.gateway.rest.openapi import ERRORS, json_body
 
 
-def embedding_routes(embedding: Embedding) -> APIRouter:
+def embedding_routes(generation: Generation) -> APIRouter:
     router = APIRouter(prefix="/api/v1/embeddings", tags=["embeddings"], responses=ERRORS)
 
     @router.post(
         "/generate",
-        response_model=schemas.Envelope[schemas.Embeddings],
+        response_model=schemas.Envelope[model_schemas.Embeddings],
+        responses=LATER,
         openapi_extra=json_body(
             EmbeddingRequest,
             one_text={"text": "how do I compute a checksum?"},
             several={"text": ["first", "second"], "model": "auto", "batch_size": 32},
+            for_a_search={"text": "how do I compute a checksum?", "purpose": "query", "collection": "docs"},
         ),
     )
     async def generate(request: Request) -> Response:
-        """Embed texts. What a model does not read of a long text is named under truncated."""
+        """Embed texts, now or as a job, as the model's pattern says.
+
+        What a model does not read of a long text is named under truncated; see long_texts.
+        """
         asked = await read_request(request, EmbeddingRequest)
-        made = await embedding.generate(call_of(request), asked)
-        return answer(
-            request,
-            {
-                "embeddings": made.vectors,
-                "model": made.model,
-                "dimension": made.vectors.shape[1],
-                "tokens": made.tokens,
-                "truncated": made.truncated,
-            },
-        )
+        return _answer(request, await generation.generate(call_of(request), asked))
 
     return router
+
+
+def external_routes(generation: Generation, models: Models) -> APIRouter:
+    router = APIRouter(prefix="/external", tags=["models"], responses=ERRORS)
+
+    @router.post(
+        "/{model:path}/embed",
+        response_model=schemas.Envelope[model_schemas.Embeddings],
+        responses=LATER,
+        openapi_extra=json_body(
+            ModelEmbeddingRequest,
+            one_text={"text": "how do I compute a checksum?"},
+            urgent={"text": ["first", "second"], "urgent": True},
+        ),
+    )
+    async def embed(request: Request, model: str) -> Response:
+        """Embed texts by one model, wherever it runs. 404 model_not_found."""
+        asked = await read_request(request, ModelEmbeddingRequest)
+        return _answer(request, await generation.by_model(call_of(request), model, asked.text, asked))
+
+    @router.get("/status", response_model=schemas.Envelope[model_schemas.ModelStatuses])
+    async def status(request: Request) -> Response:
+        """Every model with its endpoints, as the gateway that answers knows them."""
+        return answer(request, {"models": [_render_status(one) for one in model_statuses(models)]})
+
+    return router
+
+
+def _answer(request: Request, made: Embedded | Job) -> Response:
+    return accepted(request, made) if isinstance(made, Job) else answer(request, render_embedded(made))
+
+
+def _render_status(status: ModelStatus) -> dict[str, Any]:
+    route = status.route
+    return {
+        "model": route.name,
+        "version": route.version or None,
+        "health": status.health,
+        "external": route.external,
+        "protocol": route.protocol,
+        "pattern": route.pattern,
+        "dimension": route.dimension,
+        "max_tokens": route.max_tokens,
+        "load_balancing": route.load_balancing,
+        "waiting": status.waiting,
+        "endpoints": [
+            {
+                "address": one.address,
+                "weight": one.weight,
+                "state": one.state,
+                "inflight": one.inflight,
+                "latency_ms": one.latency_ms,
+                "error_rate": one.error_rate,
+                "resting_s": one.resting_s,
+                "last_failure": None
+                if one.last_failure is None
+                else {
+                    "code": one.last_failure.code,
+                    "message": one.last_failure.message,
+                    "at": render_instant(round(one.last_failure.at * 1e6)),
+                },
+                "checked_at": None if one.checked_at is None else render_instant(round(one.checked_at * 1e6)),
+            }
+            for one in status.endpoints
+        ],
+    }

@@ -178,16 +178,30 @@ class Inserted(BaseModel):
     updated: Annotated[int, Field(description="points that replaced one with the same id")]
     ids: Annotated[list[Id], Field(description="of all points, in the order sent")]
     truncated: Annotated[list[Id], Field(description="points whose text the model read in part")]
+    split: Annotated[list[Id], Field(description="points whose text the model read in parts")]
     skipped: Annotated[list[Id], Field(description="points that the mode left alone")]
     versions: Annotated[
         list[int | None], Field(description="of all points, in the order sent; null: not written")
     ]
 
 
+class Provenance(BaseModel):
+    """Of a vector that was embedded here. Filters find it under _embedding, as in _embedding.model."""
+
+    model: str
+    version: str
+    pattern: str
+    at: datetime
+    content_hash: Annotated[str, Field(description="xxh3-128 of the text, in hexadecimal")]
+
+
 class Hit(BaseModel):
     id: Id
     score: Annotated[float, Field(description="larger is nearer")]
     metadata: dict[str, Any] | None = None
+    provenance: Annotated[
+        Provenance | None, Field(description="where metadata are answered and the vector was embedded here")
+    ] = None
     vector: list[float] | None = None
     created_at: datetime
     updated_at: datetime
@@ -246,6 +260,9 @@ class Vector(BaseModel):
     id: Id
     embedding: list[float] | None = None
     metadata: dict[str, Any] | None = None
+    provenance: Annotated[
+        Provenance | None, Field(description="where metadata are answered and the vector was embedded here")
+    ] = None
     collection: str
     model: Annotated[str | None, Field(description="the collection's embedding model")]
     created_at: datetime
@@ -285,12 +302,29 @@ class Counted(BaseModel):
     count: int
 
 
-class Embeddings(BaseModel):
-    embeddings: Annotated[list[list[float]], Field(description="one per text, in order")]
-    model: str
-    dimension: int
-    tokens: Annotated[list[int], Field(description="tokens read of each text")]
-    truncated: Annotated[list[int], Field(description="indexes of texts read in part")]
+class CacheRate(BaseModel):
+    hits: int
+    misses: int
+    hit_rate: Annotated[float | None, Field(description="hits of all look-ups; null before the first")]
+
+
+class CacheStats(CacheRate):
+    backend: Literal["memory", "redis", "off"]
+    state: Annotated[str, Field(description="ok, or why the store is away")]
+    keeps_searches: Annotated[bool, Field(description="answers of searches and counts are kept")]
+    entries: Annotated[int | None, Field(description="keys in the store; null when it is away")]
+    bytes: Annotated[int | None, Field(description="what the store holds; null when it is away")]
+    operations: dict[str, CacheRate]
+    frequent_requests: Annotated[int, Field(description="requests that came back, which warming asks again")]
+
+
+class CacheWarmed(BaseModel):
+    asked: Annotated[int, Field(description="requests whose answers are kept now")]
+    failed: int
+
+
+class CacheCleared(BaseModel):
+    entries: Annotated[int, Field(description="how many there were")]
 
 
 class Health(BaseModel):

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from hanax.gateway.aggregates import Aggregates
 from hanax.gateway.group_searches import GroupSearches
+from hanax.gateway.hits import SearchResult
 from hanax.gateway.query_requests import (
     BatchSearchRequest,
     DistinctRequest,
@@ -23,7 +24,7 @@ from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, render_hit
 from hanax.gateway.rest.bodies import read_request
 from hanax.gateway.rest.openapi import ERRORS, json_body
-from hanax.gateway.searches import Searches, SearchResult
+from hanax.gateway.searches import Searches
 
 _FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
 _VECTOR: Final = [0.1, 0.2, 0.3]

@@ -18,9 +18,11 @@ from hanax.core.errors import InvalidId
 from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.versions import MAX_VERSION
 from hanax.gateway.change_requests import MetadataRequest
+from hanax.gateway.jobs.port import Job
 from hanax.gateway.metadata_changes import MetadataChanges, OnePoint
 from hanax.gateway.points import Points
 from hanax.gateway.queries import Queries
+from hanax.gateway.renderings import render_inserted
 from hanax.gateway.requests import (
     CountRequest,
     DeleteRequest,
@@ -32,6 +34,7 @@ from hanax.gateway.requests import (
 from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, render_record
 from hanax.gateway.rest.bodies import read_json, read_request
+from hanax.gateway.rest.jobs import LATER, accepted
 from hanax.gateway.rest.openapi import ERRORS, json_body
 
 _FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
@@ -128,6 +131,7 @@ def write_routes(points: Points, changes: MetadataChanges) -> APIRouter:
     @router.post(
         "/insert",
         response_model=schemas.Envelope[schemas.Inserted],
+        responses=LATER,
         openapi_extra=json_body(
             InsertRequest,
             texts={
@@ -153,21 +157,14 @@ def write_routes(points: Points, changes: MetadataChanges) -> APIRouter:
 
         Nothing is stored when any point is wrong. What goes to one shard is stored whole or not at
         all: 503 partial_write names the points of shards that failed, 409 version_conflict those of shards
-        where a point has another version than its if_version.
+        where a point has another version than its if_version. 202 where the collection's model queues their
+        texts: the job then stores all points.
         """
         asked = await read_request(request, InsertRequest)
         done = await points.insert(call_of(request), asked)
-        return answer(
-            request,
-            {
-                "inserted": done.inserted,
-                "updated": done.updated,
-                "ids": done.ids,
-                "truncated": done.truncated,
-                "skipped": done.skipped,
-                "versions": done.versions,
-            },
-        )
+        if isinstance(done, Job):
+            return accepted(request, done)
+        return answer(request, render_inserted(done))
 
     @router.post(
         "/delete",

@@ -588,12 +588,17 @@ class SearchResponse(_message.Message):
     SHARD_SECONDS_FIELD_NUMBER: _builtins.int
     MATCHES_FIELD_NUMBER: _builtins.int
     EXPLANATION_JSON_FIELD_NUMBER: _builtins.int
+    NEXT_EXPIRY_US_FIELD_NUMBER: _builtins.int
     shard_seconds: _builtins.float
     """Time inside the shard, for the gateway's own accounting."""
     matches: _builtins.int
     """Points that match the filter, where they were to be counted."""
     explanation_json: _builtins.bytes
     """A JSON list, one object per segment, where it was asked for."""
+    next_expiry_us: _builtins.int
+    """When the next point of the shard expires, in microseconds since 1970-01-01 UTC; 0: never, or
+    points were not counted.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hits]:
         """One per query, in order."""
@@ -605,10 +610,11 @@ class SearchResponse(_message.Message):
         shard_seconds: _builtins.float = ...,
         matches: _builtins.int | None = ...,
         explanation_json: _builtins.bytes = ...,
+        next_expiry_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_matches", b"_matches", "matches", b"matches"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matches", b"_matches", "explanation_json", b"explanation_json", "matches", b"matches", "results", b"results", "shard_seconds", b"shard_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matches", b"_matches", "explanation_json", b"explanation_json", "matches", b"matches", "next_expiry_us", b"next_expiry_us", "results", b"results", "shard_seconds", b"shard_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__matches: _TypeAlias = _typing.Literal["matches"]  # noqa: Y015
     _WhichOneofArgType__matches: _TypeAlias = _typing.Literal["_matches", b"_matches"]  # noqa: Y015
@@ -1010,15 +1016,19 @@ class CountResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_EXPIRY_US_FIELD_NUMBER: _builtins.int
     count: _builtins.int
+    next_expiry_us: _builtins.int
+    """When the next point of the shard expires, in microseconds since 1970-01-01 UTC; 0: never."""
     def __init__(
         self,
         *,
         count: _builtins.int = ...,
+        next_expiry_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "next_expiry_us", b"next_expiry_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1060,8 +1070,11 @@ class FacetResponse(_message.Message):
     VALUES_JSON_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     MATCHES_FIELD_NUMBER: _builtins.int
+    NEXT_EXPIRY_US_FIELD_NUMBER: _builtins.int
     matches: _builtins.int
     """Points that match the filter, with the field or without."""
+    next_expiry_us: _builtins.int
+    """When the next point of the shard expires, in microseconds since 1970-01-01 UTC; 0: never."""
     @_builtins.property
     def values_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """JSON scalars."""
@@ -1074,10 +1087,11 @@ class FacetResponse(_message.Message):
         values_json: _abc.Iterable[_builtins.bytes] | None = ...,
         counts: _abc.Iterable[_builtins.int] | None = ...,
         matches: _builtins.int = ...,
+        next_expiry_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "matches", b"matches", "values_json", b"values_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "matches", b"matches", "next_expiry_us", b"next_expiry_us", "values_json", b"values_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1123,7 +1137,10 @@ class DistinctResponse(_message.Message):
 
     VALUES_JSON_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    NEXT_EXPIRY_US_FIELD_NUMBER: _builtins.int
     has_more: _builtins.bool
+    next_expiry_us: _builtins.int
+    """When the next point of the shard expires, in microseconds since 1970-01-01 UTC; 0: never."""
     @_builtins.property
     def values_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """JSON scalars, ascending."""
@@ -1133,10 +1150,11 @@ class DistinctResponse(_message.Message):
         *,
         values_json: _abc.Iterable[_builtins.bytes] | None = ...,
         has_more: _builtins.bool = ...,
+        next_expiry_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "values_json", b"values_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "next_expiry_us", b"next_expiry_us", "values_json", b"values_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

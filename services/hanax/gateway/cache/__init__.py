@@ -1,0 +1,1 @@
+"""Answers and embeddings that are given again: in Redis for all gateways, or in this process."""

@@ -1,0 +1,76 @@
+"""Vectors of texts, kept by the model, what was wanted of it, and the text."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+import numpy as np
+
+from hanax.core.model_routes import ModelRoute
+from hanax.gateway.cache.keys import text_digest
+from hanax.gateway.cache.metrics import EMBEDDINGS, CacheMetrics
+from hanax.gateway.cache.stores import LASTING, Store, Value
+from hanax.gateway.models.kept import Row
+from hanax.gateway.models.wanted import Wanted
+
+# Tokens, -1 where they were not told; whether it was cut off, and whether it was split.
+_HEAD: Final = struct.Struct("<i??")
+# Texts of one look-up: 64 vectors of 1,024 numbers are 256 KiB.
+_LOOKUP_TEXTS: Final = 64
+# Of one request: a larger batch is embedded once and hardly ever again, and would push out all others.
+MAX_TEXTS: Final = 1_024
+
+
+class KeptEmbeddings:
+    """Neither call raises."""
+
+    def __init__(self, store: Store, ttl_s: float, metrics: CacheMetrics) -> None:
+        self._store = store
+        self._ttl_s = ttl_s
+        self._metrics = metrics
+
+    async def get_many(self, model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[Row | None]:
+        """Of each text, in order; None where it is not kept."""
+        rows: list[Row | None] = []
+        keys = iter(_keys(model, wanted, texts[:MAX_TEXTS]))
+        dimension = wanted.dimensions or model.dimension
+        began = time.perf_counter()
+        while part := list(islice(keys, _LOOKUP_TEXTS)):
+            found = await self._store.read(part)
+            if found is None:
+                break
+            rows += [None if raw is None else _decode(raw, dimension) for raw in found]
+        self._metrics.looked(EMBEDDINGS, time.perf_counter() - began)
+        hits = sum(row is not None for row in rows)
+        self._metrics.found(EMBEDDINGS, hits, len(rows) - hits)
+        return rows + [None] * (len(texts) - len(rows))
+
+    async def put_many(
+        self, model: ModelRoute, wanted: Wanted, texts: Sequence[str], rows: Sequence[Row]
+    ) -> None:
+        if len(texts) > MAX_TEXTS:
+            return
+        for key, row in zip(_keys(model, wanted, texts), rows, strict=True):
+            self._store.keep(key, Value(_encode(row), self._ttl_s))
+
+
+def _keys(model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[bytes]:
+    what = f"{wanted.purpose} {wanted.normalize} {wanted.dimensions} {wanted.long_texts}".encode()
+    return [LASTING + text_digest(model, what, text) for text in texts]
+
+
+def _encode(row: Row) -> bytes:
+    tokens = -1 if row.tokens is None else row.tokens
+    return _HEAD.pack(tokens, row.truncated, row.split) + row.vector.astype("<f4").tobytes()
+
+
+def _decode(raw: bytes, dimension: int) -> Row | None:
+    """None for what no row of this model can be."""
+    if len(raw) != _HEAD.size + 4 * dimension:
+        return None
+    tokens, truncated, split = _HEAD.unpack_from(raw)
+    return Row(np.frombuffer(raw, "<f4", offset=_HEAD.size), None if tokens < 0 else tokens, truncated, split)

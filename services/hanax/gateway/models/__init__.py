@@ -1,0 +1,1 @@
+"""Embedding models: which there are, how each is reached, and what it is asked."""

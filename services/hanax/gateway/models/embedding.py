@@ -1,0 +1,209 @@
+"""Texts in, vectors out: the one way to every model, for searches, inserts and all doors that embed.
+
+A text that occurs twice is embedded once. What is not kept from before goes out in chunks that the model's
+servers take, some at a time, and comes back in the order of the texts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final
+
+import numpy as np
+
+from hanax.core.errors import HanaxError, Internal, TextTooLong
+from hanax.core.model_routes import ModelRoute
+from hanax.core.specs import CollectionSpec
+from hanax.gateway.calls import Call
+from hanax.gateway.metrics import Metrics
+from hanax.gateway.models.kept import EmbeddingCache, Row
+from hanax.gateway.models.registry import Model, Models, named
+from hanax.gateway.models.wanted import Made, Wanted
+from hanax.gateway.shards import gather_all
+from hanax.gateway.texts import require_model
+from hanax.gateway.vectors import Matrix
+
+AUTO: Final = "auto"
+
+# Of one request: one chunk computes while the next travels, at each endpoint. More would only fill queues.
+_CHUNKS_PER_ENDPOINT: Final = 2
+_MOST_CHUNKS_AT_ONCE: Final = 8
+
+# A token is seldom shorter, in any script.
+_BYTES_PER_TOKEN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """vectors: float32[n, dimension], of `model`.
+
+    tokens: read of each text; None where the model's server does not tell. total_tokens: of those texts that
+    were not known from before. truncated, split: indexes of texts that were read in part, or in parts.
+    fresh: how many texts the model was given for it; the others were known from before.
+    """
+
+    model: ModelRoute
+    vectors: Matrix
+    tokens: list[int] | None
+    total_tokens: int
+    truncated: list[int]
+    split: list[int]
+    fresh: int
+
+
+def joined(parts: Sequence[Embedded]) -> Embedded:
+    """Of consecutive texts, as one. `parts` is not empty."""
+    starts = list(accumulate((len(part.vectors) for part in parts), initial=0))
+    placed = list(zip(starts, parts, strict=False))
+    return Embedded(
+        model=parts[-1].model,
+        vectors=np.concatenate([part.vectors for part in parts]),
+        tokens=_all_tokens([part.tokens for part in parts]),
+        total_tokens=sum(part.total_tokens for part in parts),
+        truncated=[start + place for start, part in placed for place in part.truncated],
+        split=[start + place for start, part in placed for place in part.split],
+        fresh=sum(part.fresh for part in parts),
+    )
+
+
+def _all_tokens(parts: Sequence[list[int] | None]) -> list[int] | None:
+    known = [part for part in parts if part is not None]
+    return [count for part in known for count in part] if len(known) == len(parts) else None
+
+
+class Embedding:
+    def __init__(self, models: Models, cache: EmbeddingCache, metrics: Metrics, timeout_s: float) -> None:
+        """timeout_s: of a request that embeds texts and nothing else."""
+        self.models = models
+        self.timeout_s = timeout_s
+        self._cache = cache
+        self._metrics = metrics
+
+    def choose(self, name: str) -> Model:
+        """By its name; `auto`: the first. Raises ModelNotFound."""
+        return self.models.first() if name == AUTO else self.models.get(name)
+
+    def model_of(self, spec: CollectionSpec) -> Model:
+        """Raises FailedPrecondition (the collection has none), ModelConflict and Unavailable."""
+        return self.models.of(spec, require_model(spec, "text"))
+
+    async def embed(
+        self, call: Call, model: Model, texts: Sequence[str], wanted: Wanted, at_once: int | None = None
+    ) -> Embedded:
+        """Vectors of checked texts, within the call's deadline. at_once: texts in one request at most.
+
+        Raises TextTooLong (`indexes` in the details), InvalidArgument for dimensions that the model does
+        not have, RateLimited, Overloaded, Unavailable, UpstreamFailed and DeadlineExceeded.
+        """
+        route = model.route
+        unique = list(dict.fromkeys(texts))
+        began = call.clock()
+        with call.waiting("embed"):
+            found: list[Row | None] = [None] * len(unique)
+            if call.control.read:
+                found = await self._cache.get_many(route, wanted, unique)
+            missing = [place for place, row in enumerate(found) if row is None]
+            total = 0
+            if missing:
+                lacking = [unique[place] for place in missing]
+                try:
+                    rows, total = await _embed(call, model, lacking, wanted, at_once)
+                except HanaxError as error:
+                    raise _located(error, route, lacking, texts) from None
+                if call.control.store:
+                    await self._cache.put_many(route, wanted, lacking, rows)
+                for place, row in zip(missing, rows, strict=True):
+                    found[place] = row
+        fresh = len(missing)
+        self._metrics.embedded(route.name, call.clock() - began, fresh, len(unique) - fresh)
+        return _answer(route, texts, dict(zip(unique, found, strict=True)), total, fresh)
+
+
+async def _embed(
+    call: Call, model: Model, texts: Sequence[str], wanted: Wanted, at_once: int | None
+) -> tuple[list[Row], int]:
+    """Rows of all texts, and the tokens read as far as the server tells."""
+    chunks = _chunks(model, texts, at_once)
+    slots = asyncio.Semaphore(min(_MOST_CHUNKS_AT_ONCE, _CHUNKS_PER_ENDPOINT * len(model.route.endpoints)))
+
+    async def run(first: int, after: int) -> Made:
+        async with slots:
+            try:
+                made = await model.embed(texts[first:after], wanted, call.deadline)
+            except TextTooLong as error:
+                indexes = [first + index for index in error.details.get("indexes", ())]
+                raise TextTooLong(error.message, **{**error.details, "indexes": indexes}) from None
+        if len(made.vectors) != after - first:
+            raise Internal(f"{len(made.vectors)} vectors came for {after - first} texts")
+        return made
+
+    made = await gather_all([run(first, after) for first, after in chunks])
+    total = sum((one.total_tokens or 0) if one.tokens is None else sum(one.tokens) for one in made)
+    return [row for one in made for row in _rows(one)], total
+
+
+def _chunks(model: Model, texts: Sequence[str], at_once: int | None) -> list[tuple[int, int]]:
+    """[first, after) of each: within what a request may hold, in texts and by a guess at their tokens."""
+    most = model.client.max_texts
+    if model.route.max_batch_texts is not None:
+        # Another's server may be set to take more than is usual; ours can't be.
+        ours = model.route.protocol == "grpc"
+        most = min(model.route.max_batch_texts, most) if ours else model.route.max_batch_texts
+    most = most if at_once is None else min(most, at_once)
+    tokens_most = model.client.max_tokens_per_request
+    chunks: list[tuple[int, int]] = []
+    first, tokens = 0, 0
+    for place, text in enumerate(texts):
+        length = 0
+        if tokens_most is not None:
+            length = min(len(text.encode()) // _BYTES_PER_TOKEN + 1, model.route.max_tokens)
+        full = place - first == most or (tokens_most is not None and tokens + length > tokens_most)
+        if full and place > first:
+            chunks.append((first, place))
+            first, tokens = place, 0
+        tokens += length
+    return [*chunks, (first, len(texts))]
+
+
+def _rows(made: Made) -> list[Row]:
+    truncated, split = frozenset(made.truncated), frozenset(made.split)
+    tokens: Sequence[int | None] = made.tokens or [None] * len(made.vectors)
+    return [
+        Row(vector, count, place in truncated, place in split)
+        for place, (vector, count) in enumerate(zip(made.vectors, tokens, strict=True))
+    ]
+
+
+def _located(
+    error: HanaxError, route: ModelRoute, lacking: Sequence[str], texts: Sequence[str]
+) -> HanaxError:
+    """With the model's name, and indexes of the texts as they were given."""
+    if isinstance(error, TextTooLong) and error.details.get("indexes"):
+        long = {lacking[index] for index in error.details["indexes"]}
+        indexes = [index for index, text in enumerate(texts) if text in long]
+        shown = ", ".join(map(str, indexes[:10])) + (", ..." if len(indexes) > 10 else "")
+        return TextTooLong(
+            f"embedding model {route.name!r}: more than the {route.max_tokens} tokens that it reads, "
+            f"in the texts at {shown}",
+            **{**error.details, "indexes": indexes, "model": route.name},
+        )
+    return named(error, route.name)
+
+
+def _answer(
+    route: ModelRoute, texts: Sequence[str], row_by_text: dict[str, Row | None], total: int, fresh: int
+) -> Embedded:
+    rows = [row for text in texts if (row := row_by_text[text]) is not None]
+    tokens = [row.tokens for row in rows if row.tokens is not None]
+    return Embedded(
+        model=route,
+        vectors=np.stack([row.vector for row in rows]),
+        tokens=tokens if len(tokens) == len(rows) else None,
+        total_tokens=total,
+        truncated=[place for place, row in enumerate(rows) if row.truncated],
+        split=[place for place, row in enumerate(rows) if row.split],
+        fresh=fresh,
+    )

@@ -1,0 +1,72 @@
+"""Embedding for its own sake: now, or as a job, as the model's pattern says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hanax.core.specs import CollectionSpec
+from hanax.gateway.calls import Call
+from hanax.gateway.embedding_requests import EmbeddingRequest, EmbedOptions
+from hanax.gateway.jobs.orders import embed_order
+from hanax.gateway.jobs.port import Job, JobRunner
+from hanax.gateway.metrics import Metrics
+from hanax.gateway.models.embedding import AUTO, Embedded, Embedding
+from hanax.gateway.models.patterns import check_answers_now, is_queued
+from hanax.gateway.models.registry import Model
+from hanax.gateway.models.wanted import Wanted
+from hanax.gateway.routing import Routing
+from hanax.gateway.texts import parse_texts
+
+
+class Generation:
+    """Each method raises ModelNotFound, InvalidText, and what `Embedding.embed` raises."""
+
+    def __init__(self, routing: Routing, embedding: Embedding, jobs: JobRunner, metrics: Metrics) -> None:
+        self._routing = routing
+        self._embedding = embedding
+        self._jobs = jobs
+        self._metrics = metrics
+
+    async def generate(self, call: Call, request: EmbeddingRequest) -> Embedded | Job:
+        """By the model that the request names, or the collection's. Raises CollectionNotFound,
+        FailedPrecondition and ModelConflict where a collection is named, and Overloaded for jobs.
+        """
+        with self._metrics.operation("embed", request.collection):
+            texts = parse_texts(request.text)
+            return await self._embed(call, self._choose(request), texts, request, request.batch_size)
+
+    async def by_model(self, call: Call, name: str, text: object, options: EmbedOptions) -> Embedded | Job:
+        with self._metrics.operation("embed", None):
+            texts = parse_texts(text)
+            return await self._embed(call, self._embedding.choose(name), texts, options, None)
+
+    async def now(self, call: Call, name: str, texts: Sequence[str], wanted: Wanted) -> Embedded:
+        """For a door that can only answer at once: also more texts than a hybrid model takes otherwise.
+
+        Raises ModelIsBulkOnly.
+        """
+        with self._metrics.operation("embed", None):
+            model = self._embedding.choose(name)
+            check_answers_now(model.route, "this API")
+            call.grant(self._embedding.timeout_s)
+            return await self._embedding.embed(call, model, texts, wanted)
+
+    async def _embed(
+        self, call: Call, model: Model, texts: list[str], options: EmbedOptions, at_once: int | None
+    ) -> Embedded | Job:
+        if is_queued(model.route, len(texts), options.urgent):
+            return await self._jobs.submit(embed_order(model.route.name, texts, options))
+        call.grant(self._embedding.timeout_s)
+        made = await self._embedding.embed(call, model, texts, options.wanted(), at_once)
+        if made.fresh == 0:
+            call.hit(0.0)
+        return made
+
+    def _choose(self, request: EmbeddingRequest) -> Model:
+        spec = self._spec(request.collection)
+        if spec is not None and request.model == AUTO:
+            return self._embedding.model_of(spec)
+        return self._embedding.choose(request.model)
+
+    def _spec(self, collection: str | None) -> CollectionSpec | None:
+        return None if collection is None else self._routing.collection(collection).spec

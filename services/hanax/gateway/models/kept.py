@@ -1,0 +1,50 @@
+"""Vectors of texts that were embedded before, as the gateway finds them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hanax.core.model_routes import ModelRoute
+from hanax.gateway.models.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a model made of one text.
+
+    vector: float32[dimension]. tokens: read of the text; None where the model's server does not tell.
+    """
+
+    vector: NDArray[np.float32]
+    tokens: int | None
+    truncated: bool
+    split: bool
+
+
+class EmbeddingCache(Protocol):
+    """Neither call raises: what can't be read is missing, what can't be kept is not."""
+
+    async def get_many(self, model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[Row | None]:
+        """Of each text, in order; None where it is not kept."""
+        ...
+
+    async def put_many(
+        self, model: ModelRoute, wanted: Wanted, texts: Sequence[str], rows: Sequence[Row]
+    ) -> None: ...
+
+
+class NoCache:
+    """Keeps nothing."""
+
+    async def get_many(self, model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[Row | None]:
+        return [None] * len(texts)
+
+    async def put_many(
+        self, model: ModelRoute, wanted: Wanted, texts: Sequence[str], rows: Sequence[Row]
+    ) -> None:
+        return None

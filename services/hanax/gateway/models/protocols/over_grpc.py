@@ -1,0 +1,156 @@
+"""The client of this project's embedders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import grpc
+import numpy as np
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from citadel.vector.v1 import embedder_pb2 as pb
+from citadel.vector.v1.embedder_pb2_grpc import EmbedderServiceStub
+from hanax.core.errors import (
+    DeadlineExceeded,
+    HanaxError,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+    UpstreamFailed,
+)
+from hanax.core.limits import MAX_EMBED_TEXTS
+from hanax.core.model_routes import ModelRoute
+from hanax.gateway.models.protocols.exchange import late
+from hanax.gateway.models.protocols.failures import Server, refused_key
+from hanax.gateway.models.secrets import Secrets
+from hanax.gateway.models.wanted import LongTexts, Made, Purpose, Wanted
+from hanax.gateway.stubs import Stubs
+from hanax.rpc.channels import Channels
+from hanax.rpc.errors import error_from_call
+
+if TYPE_CHECKING:
+    from citadel.vector.v1.embedder_pb2_grpc import EmbedderServiceAsyncStub
+
+_PURPOSES: Final = {
+    Purpose.NONE: pb.PURPOSE_UNSPECIFIED,
+    Purpose.QUERY: pb.PURPOSE_QUERY,
+    Purpose.DOCUMENT: pb.PURPOSE_DOCUMENT,
+}
+_LONG_TEXTS: Final = {
+    LongTexts.TRUNCATE: pb.LONG_TEXTS_TRUNCATE,
+    LongTexts.REFUSE: pb.LONG_TEXTS_REFUSE,
+    LongTexts.SPLIT: pb.LONG_TEXTS_SPLIT,
+}
+
+
+class OverGrpc:
+    """A ProtocolClient."""
+
+    max_texts: int = MAX_EMBED_TEXTS
+    max_tokens_per_request: int | None = None
+
+    def __init__(self, channels: Channels, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._stubs: Stubs[EmbedderServiceAsyncStub] = Stubs(channels, EmbedderServiceStub)
+        self._health: Stubs[HealthStub] = Stubs(channels, HealthStub)
+
+    def retain(self, addresses: set[str]) -> None:
+        """Forget the stubs of all other addresses."""
+        self._stubs.retain(addresses)
+        self._health.retain(addresses)
+
+    async def embed(
+        self, address: str, model: ModelRoute, texts: Sequence[str], wanted: Wanted, timeout_s: float
+    ) -> Made:
+        server = Server(address, model)
+        request = pb.EmbedRequest(
+            model=model.upstream_model or model.name,
+            texts=texts,
+            normalize=wanted.normalize,
+            purpose=_PURPOSES[wanted.purpose],
+            dimensions=wanted.dimensions or 0,
+            long_texts=_LONG_TEXTS[wanted.long_texts],
+            urgent=wanted.urgent,
+        )
+        key = self._key(model)
+        try:
+            answer = await self._stubs.get(address).Embed(
+                request, timeout=timeout_s, metadata=_metadata(model, key)
+            )
+        except grpc.RpcError as failure:
+            raise _told(server, failure, timeout_s, key) from None
+        return _made(server, answer, len(texts), wanted.dimensions or model.dimension)
+
+    async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> None:
+        server = Server(address, model)
+        key = self._key(model)
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._health.get(address).Check(
+                    health_pb2.HealthCheckRequest(), timeout=timeout_s, metadata=_metadata(model, key)
+                )
+        except TimeoutError:
+            raise late(server, timeout_s) from None
+        except grpc.RpcError as failure:
+            raise _told(server, failure, timeout_s, key) from None
+        if answer.status != health_pb2.HealthCheckResponse.ServingStatus.SERVING:
+            raise server.failed(Unavailable, "is not ready to serve")
+
+    def _key(self, model: ModelRoute) -> str | None:
+        return None if model.secret is None else self._secrets.value(model.secret)
+
+
+def _metadata(model: ModelRoute, key: str | None) -> tuple[tuple[str, str], ...] | None:
+    headers = tuple((name.lower(), value) for name, value in model.headers)
+    if key is not None:
+        headers += (("authorization", f"Bearer {key}"),)
+    return headers or None
+
+
+def _told(server: Server, failure: grpc.RpcError, timeout_s: float, key: str | None) -> HanaxError:
+    """An embedder's errors are ours, but what is a defect there is a failed upstream here."""
+    if failure.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+        return server.failed(UpstreamFailed, f"answered that {refused_key(server.model)}", retryable=False)
+    error = error_from_call(failure)
+    if key is not None:
+        error.message = error.message.replace(key, "[key]")
+    if "CERTIFICATE_VERIFY_FAILED" in error.message:
+        return server.failed(UpstreamFailed, "has a certificate that is not trusted", retryable=False)
+    if isinstance(error, DeadlineExceeded):
+        return late(server, timeout_s)
+    # In a rollout one pod may not know a model yet that the others serve.
+    if isinstance(error, Internal | NotFound):
+        return server.no_answer(f"failed: {error.message}")
+    if isinstance(error, MethodNotAllowed):
+        return server.failed(UpstreamFailed, f"is no embedder: {error.message}", retryable=False)
+    if isinstance(error, Unavailable | ResourceExhausted):
+        return server.failed(type(error), f"failed: {error.message}", **error.details)
+    return error
+
+
+def _made(server: Server, answer: pb.EmbedResponse, count: int, dimension: int) -> Made:
+    if len(answer.float32_le) != 4 * count * dimension:
+        got = answer.dimension
+        raise server.no_answer(
+            f"answered vectors of {got} numbers in {len(answer.float32_le)} bytes for {count} texts; "
+            f"expected {dimension} numbers each",
+            expected=dimension,
+            got=got,
+        )
+    vectors = np.frombuffer(answer.float32_le, "<f4").reshape(count, dimension)
+    if not np.isfinite(vectors).all():
+        raise server.no_answer("answered a vector with numbers that are not finite")
+    tokens = list(answer.tokens)
+    known = len(tokens) == count
+    return Made(
+        vectors=vectors,
+        tokens=tokens if known else None,
+        total_tokens=sum(tokens) if known else None,
+        truncated=list(answer.truncated),
+        split=list(answer.split),
+    )

@@ -1,0 +1,62 @@
+"""/cache: what is kept, filling it, and forgetting it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hanax.gateway.cache.cache import Cache, Rate
+from hanax.gateway.cache.frequent import MAX_REQUESTS
+from hanax.gateway.cache.warming import Warming
+from hanax.gateway.rest import schemas
+from hanax.gateway.rest.answers import answer
+from hanax.gateway.rest.openapi import ERRORS
+
+
+def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
+    router = APIRouter(prefix="/cache", tags=["cache"], responses=ERRORS)
+
+    @router.get("/stats", response_model=schemas.Envelope[schemas.CacheStats])
+    async def stats(request: Request) -> Response:
+        """Hits and misses of this gateway since it started, and what the store holds.
+
+        In Redis, entries and bytes are those of the whole server.
+        """
+        found = await cache.stats()
+        store = found.store
+        return answer(
+            request,
+            {
+                "backend": store.backend,
+                "state": store.state,
+                "keeps_searches": found.keeps_searches,
+                "entries": store.entries,
+                "bytes": store.used_bytes,
+                **_render(found.total),
+                "operations": {name: _render(rate) for name, rate in found.operations.items()},
+                "frequent_requests": found.frequent,
+            },
+        )
+
+    @router.post("/warm", response_model=schemas.Envelope[schemas.CacheWarmed])
+    async def warm(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="requests that are asked again")] = 32,
+    ) -> Response:
+        """Ask the most frequent requests again, so that their answers are kept when it returns."""
+        done = await warming.warm(limit)
+        return answer(request, {"asked": done.asked, "failed": done.failed})
+
+    @router.delete("", response_model=schemas.Envelope[schemas.CacheCleared])
+    async def clear(request: Request) -> Response:
+        """Forget all that is kept, for all gateways that share it."""
+        return answer(request, {"entries": await cache.clear()})
+
+    return router
+
+
+def _render(rate: Rate) -> dict[str, int | float | None]:
+    return {"hits": rate.hits, "misses": rate.misses, "hit_rate": rate.hit_rate}

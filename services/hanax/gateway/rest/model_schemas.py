@@ -1,0 +1,94 @@
+"""What answers of models and jobs look like, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from hanax.gateway.rest.schemas import Inserted
+
+
+class Embeddings(BaseModel):
+    embeddings: Annotated[list[list[float]], Field(description="one per text, in order")]
+    model: str
+    model_version: Annotated[str | None, Field(description="other when the model's vectors may be")]
+    dimension: int
+    tokens: Annotated[
+        list[int] | None, Field(description="tokens read of each text; null where the model does not tell")
+    ]
+    total_tokens: Annotated[int, Field(description="of texts that were not known from before")]
+    truncated: Annotated[list[int], Field(description="indexes of texts read in part")]
+    split: Annotated[list[int], Field(description="indexes of texts read in parts")]
+
+
+class JobError(BaseModel):
+    code: str
+    type: str
+    message: str
+    details: dict[str, Any]
+
+
+class Job(BaseModel):
+    """Work that is done later, by the gateway that answered; it is lost when that ends."""
+
+    job_id: str
+    kind: Literal["embed", "insert"]
+    model: str
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    texts: Annotated[int, Field(description="texts that the model is to embed")]
+    embedded: Annotated[int, Field(description="how many of them are")]
+    created_at: datetime
+    began_at: datetime | None
+    ended_at: datetime | None
+    error: JobError | None
+    result: Annotated[
+        Embeddings | Inserted | None, Field(description="once it has succeeded; not in lists")
+    ] = None
+
+
+class JobList(BaseModel):
+    jobs: list[Job]
+
+
+class EndpointFailure(BaseModel):
+    code: str
+    message: str
+    at: datetime
+
+
+class ModelEndpoint(BaseModel):
+    address: str
+    weight: float
+    state: Annotated[
+        Literal["closed", "open", "half_open", "ejected"],
+        Field(description="of its circuit breaker: closed is well; ejected: others are asked first"),
+    ]
+    inflight: int
+    latency_ms: float | None
+    error_rate: float
+    resting_s: Annotated[float, Field(description="how long it asked to be left alone, from now")]
+    last_failure: EndpointFailure | None
+    checked_at: datetime | None
+
+
+class ModelStatus(BaseModel):
+    model: str
+    version: str | None
+    health: Annotated[
+        Literal["healthy", "degraded", "unavailable", "unknown"],
+        Field(description="degraded: some endpoints are not well; unknown: none was asked yet"),
+    ]
+    external: Annotated[bool, Field(description="somebody else runs it")]
+    protocol: Literal["grpc", "openai", "tei", "cohere", "ollama"]
+    pattern: Literal["real_time", "hybrid", "bulk_only"]
+    dimension: int
+    max_tokens: int
+    load_balancing: Literal["round_robin", "least_connections", "weighted", "health_based"]
+    waiting: Annotated[int, Field(description="requests that wait for their turn")]
+    endpoints: list[ModelEndpoint]
+
+
+class ModelStatuses(BaseModel):
+    models: list[ModelStatus]
