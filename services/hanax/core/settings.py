@@ -212,4 +212,4 @@ class LocalSettings(Settings):
         description="ExternalModels as YAML: those that run here are served in place of "
         "HANAX_EMBEDDER_MODEL, changes of the others are taken up",
     )
-    ready_timeout_s: float = Field(60.0, gt=0, description="how long `up` waits for the stack to be ready")
+    ready_timeout_s: float = Field(180.0, gt=0, description="how long `up` waits for the stack to be ready")
