@@ -1,7 +1,8 @@
 """What a model is told about itself. Pure.
 
 A served model is Ready when its Deployment runs nothing but pods of the current template, and one at least is
-ready. A model elsewhere is Ready when its endpoint answered well the last time it was tried.
+ready. A model elsewhere is Ready while one of its endpoints answers, as they were last tried; it is Degraded,
+too, while others do not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from hanax.core.resources.conditions import Phase, Reason, timestamp
 from hanax.core.resources.models import EndpointStatus, ExternalModelStatus, LastFailure, Model
 from hanax.core.resources.names import COMPONENT_LABEL, EMBEDDER_COMPONENT, MODEL_LABEL
 from hanax_operator.objects import Manifest
-from hanax_operator.probes import Health
+from hanax_operator.probes import Health, urls_of
 from hanax_operator.problems import Problem
 from hanax_operator.status import PASSING, conditions
 
@@ -26,9 +27,9 @@ _CHECKED_EVERY_US = 300 * 1_000_000
 
 @dataclass(frozen=True)
 class ModelObserved:
-    """health: of the endpoint elsewhere, None: not tried yet. problem: the first thing that needs someone."""
+    """health: of the endpoints elsewhere that were tried, by URL. problem: the first that needs someone."""
 
-    health: Health | None
+    health: Mapping[str, Health]
     deployment: Manifest | None
     problem: Problem | None = None
 
@@ -36,12 +37,13 @@ class ModelObserved:
 def model_status(model: Model, seen: ModelObserved, now_us: int) -> ExternalModelStatus:
     why = _verdict(model, seen)
     old = model.status
-    notice = Problem(Reason.PAUSED, "paused: nothing is repaired or changed") if model.paused else None
+    silent = _silent(seen.health)
+    notice = Problem(Reason.PAUSED, "paused: nothing is repaired or changed") if model.paused else silent
     served = model.spec.serve is not None
     workload: Mapping[str, Any] = (seen.deployment or {}).get("status") or {}
     return ExternalModelStatus(
         observed_generation=model.generation,
-        phase=_phase(model, why),
+        phase=_phase(model, why, notice),
         conditions=conditions(
             old.conditions, model.generation, (why, notice), now_us, serving="the model answers"
         ),
@@ -60,11 +62,18 @@ def _verdict(model: Model, seen: ModelObserved) -> Problem | None:
         return seen.problem
     if model.spec.serve is not None:
         return _served_verdict(model, seen.deployment)
-    if seen.health is None:
-        return Problem(Reason.RECONCILING, "the endpoint was not tried yet")
-    if not seen.health.healthy:
-        return Problem.of(Reason.ENDPOINT_UNHEALTHY, seen.health.message)
-    return None
+    if not seen.health:
+        return Problem(Reason.RECONCILING, "no endpoint was tried yet")
+    return None if any(health.healthy for health in seen.health.values()) else _silent(seen.health)
+
+
+def _silent(health: Mapping[str, Health]) -> Problem | None:
+    """Which endpoints do not answer, and why."""
+    failed = [one.message for one in health.values() if not one.healthy]
+    if not failed:
+        return None
+    count = f"{len(failed)} of {len(health)} endpoints do not answer: " if len(health) > 1 else ""
+    return Problem.of(Reason.ENDPOINT_UNHEALTHY, count + "; ".join(failed))
 
 
 def _served_verdict(model: Model, deployment: Manifest | None) -> Problem | None:
@@ -87,11 +96,12 @@ def _served_verdict(model: Model, deployment: Manifest | None) -> Problem | None
     return None
 
 
-def _phase(model: Model, why: Problem | None) -> Phase:
+def _phase(model: Model, why: Problem | None, notice: Problem | None) -> Phase:
     if model.deleting:
         return Phase.DELETING
     if why is None:
-        return Phase.READY
+        is_whole = notice is None or notice.reason == Reason.PAUSED
+        return Phase.READY if is_whole else Phase.DEGRADED
     if why.reason == Reason.SUSPENDED:
         return Phase.SUSPENDED
     if why.reason in PASSING:
@@ -100,23 +110,24 @@ def _phase(model: Model, why: Problem | None) -> Phase:
 
 
 def _endpoints(
-    model: Model, health: Health | None, old: ExternalModelStatus, now_us: int
+    model: Model, health: Mapping[str, Health], old: ExternalModelStatus, now_us: int
 ) -> tuple[EndpointStatus, ...]:
-    endpoint = model.spec.endpoint
-    if endpoint is None:
-        return ()
-    known = next((told for told in old.endpoints if told.url == endpoint.url), None)
-    if health is None:
-        return () if known is None else (known,)
-    if known is not None and _says_the_same(known, health, now_us):
-        return (known,)
-    return (
-        EndpointStatus(
-            url=endpoint.url,
-            healthy=health.healthy,
-            latency_ms=None if health.latency_s is None else round(health.latency_s * 1_000, 1),
-            checked_at=timestamp(health.checked_us),
-        ),
+    """As the spec orders them; without those of which nothing is known yet."""
+    known = {told.url: told for told in old.endpoints}
+    found = (_endpoint(url, health.get(url), known.get(url), now_us) for url in urls_of(model))
+    return tuple(told for told in found if told is not None)
+
+
+def _endpoint(
+    url: str, health: Health | None, known: EndpointStatus | None, now_us: int
+) -> EndpointStatus | None:
+    if health is None or (known is not None and _says_the_same(known, health, now_us)):
+        return known
+    return EndpointStatus(
+        url=url,
+        healthy=health.healthy,
+        latency_ms=None if health.latency_s is None else round(health.latency_s * 1_000, 1),
+        checked_at=timestamp(health.checked_us),
     )
 
 
@@ -134,14 +145,9 @@ def _says_the_same(known: EndpointStatus, health: Health, now_us: int) -> bool:
 
 
 def _last_failure(old: ExternalModelStatus, seen: ModelObserved, now_us: int) -> LastFailure | None:
-    if seen.problem is not None:
-        reason, message, at = str(seen.problem.reason), seen.problem.message, now_us
-    elif seen.health is not None and not seen.health.healthy:
-        reason, message = str(Reason.ENDPOINT_UNHEALTHY), seen.health.message
-        at = seen.health.checked_us
-    else:
-        return old.last_failure
-    last = old.last_failure
-    if last is not None and (last.reason, last.message) == (reason, message):
+    last, problem = old.last_failure, seen.problem or _silent(seen.health)
+    if problem is None or (last and (last.reason, last.message) == (problem.reason, problem.message)):
         return last
-    return LastFailure(reason=reason, message=message, time=timestamp(at))
+    tried = [health.checked_us for health in seen.health.values() if not health.healthy]
+    at_us = now_us if seen.problem is not None else max(tried)
+    return LastFailure(reason=problem.reason, message=problem.message, time=timestamp(at_us))

@@ -129,8 +129,9 @@ def films(films_ready_s: float, kubectl: Kubectl) -> str:
 
 
 @pytest.fixture(scope="session")
-def model(release: Release) -> str:
+def model(release: Release, tell: Tell) -> str:
     """A model that the cluster serves: texts that share words are near, and nothing else is."""
+    begun = time.monotonic()
     release.kubectl.apply(
         {
             "apiVersion": "vector.citadel-ai.com/v1alpha1",
@@ -140,4 +141,5 @@ def model(release: Release) -> str:
         }
     )
     until_ready(release.kubectl, "externalmodel", MODEL)
+    tell(f"served model: Ready {time.monotonic() - begun:.1f} s after its apply began")
     return MODEL

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -57,6 +58,9 @@ def test_the_models_of_the_file_embed_and_its_changes_are_taken_up(
         stack.up()
         assert dimension(stack, "first") == 384
         assert dimension(stack, "there") == upstream.answers.dimension
+        # While its embedder is started again, a request waits.
+        psutil.Process(stack.pids()["embedder"]).kill()
+        assert dimension(stack, "first") == 384
         # Loaded when it is asked for; its pattern is the file's.
         job = stack.call("POST", "/external/second/embed", {"text": "a"})["job_id"]
         wait_until("its job is done", lambda: state_of(stack, job) == "succeeded")

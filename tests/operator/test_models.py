@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,8 @@ class Elsewhere:
         return web.Response(status=self.status)
 
 
-@pytest.fixture
-async def elsewhere() -> AsyncIterator[Elsewhere]:
+@asynccontextmanager
+async def running() -> AsyncIterator[Elsewhere]:
     found = Elsewhere()
     app = web.Application()
     app.router.add_get("/{path:.*}", found.answer)
@@ -39,6 +40,12 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
     found.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield found
     await runner.cleanup()
+
+
+@pytest.fixture
+async def elsewhere() -> AsyncIterator[Elsewhere]:
+    async with running() as found:
+        yield found
 
 
 async def test_a_served_model_gets_pods_an_address_and_an_autoscaler(home: Home) -> None:
@@ -217,6 +224,33 @@ async def test_a_model_elsewhere_is_tried_and_its_last_failure_kept(home: Home, 
         assert failure["reason"] == "EndpointUnhealthy"
         assert "500" in failure["message"]
         assert failure["time"]
+
+
+async def test_every_place_of_a_model_is_tried_and_one_that_answers_is_enough(
+    home: Home, elsewhere: Elsewhere
+) -> None:
+    async with home.operator() as gate, running() as other:
+        urls = [f"{elsewhere.url}/v1", f"{other.url}/v1"]
+        endpoint = {"url": urls[0], "protocol": "openai", "alternatives": [{"url": urls[1]}]}
+        await home.model("far", dimensions=4, endpoint=endpoint)
+        obj = await home.ready("far", "ExternalModel")
+        assert [told["url"] for told in obj["status"]["endpoints"]] == urls
+        elsewhere.status = 500
+        obj = await home.says("far", "Degraded", "True", reason="EndpointUnhealthy", kind="ExternalModel")
+        assert condition_of(obj, "Ready")["status"] == "True"  # type: ignore[index]
+        message = condition_of(obj, "Degraded")["message"]  # type: ignore[index]
+        assert message.startswith("1 of 2 endpoints")
+        assert elsewhere.url in message
+        assert other.url not in message
+        assert [told["healthy"] for told in obj["status"]["endpoints"]] == [False, True]
+        assert (await home.told("far", "EndpointUnhealthy", "ExternalModel"))["type"] == "Warning"
+        other.status = 500
+        await home.says("far", "Ready", "False", reason="EndpointUnhealthy", kind="ExternalModel")
+        elsewhere.status = other.status = 200
+        await home.says("far", "Degraded", "False", kind="ExternalModel")
+        await home.quiet(gate)
+        obj = await home.get("ExternalModel", "far")
+        assert [told["healthy"] for told in obj["status"]["endpoints"]] == [True, True]
 
 
 async def test_a_model_that_can_not_be_reached_is_told(home: Home, elsewhere: Elsewhere) -> None:

@@ -80,11 +80,11 @@ def children(
     )
 
 
-def route(model: Model, release: Release, pods_ready: Sequence[str] = ()) -> ModelRoute | None:
+def route(model: Model, release: Release, addresses: Sequence[str] = ()) -> ModelRoute | None:
     """How gateways reach the model; None while nobody serves it, by intent.
 
-    pods_ready: IP addresses of its pods that take requests, over which gateways balance by themselves. While
-    there are none, they are told of the Service, behind which the first will be.
+    addresses: IP addresses of its pods, over which gateways balance by themselves. While there are none, they
+    are told of the Service, behind which the first will be.
     """
     spec = model.spec
     if model.deleting:
@@ -93,11 +93,11 @@ def route(model: Model, release: Release, pods_ready: Sequence[str] = ()) -> Mod
         return external_route(model.name, spec, spec.endpoint)
     if spec.serve is None or _most_pods(spec.serve) == 0:
         return None
-    addresses = [f"[{ip}]:{EMBEDDER_PORT}" if ":" in ip else f"{ip}:{EMBEDDER_PORT}" for ip in pods_ready]
+    at_pods = [f"[{ip}]:{EMBEDDER_PORT}" if ":" in ip else f"{ip}:{EMBEDDER_PORT}" for ip in addresses]
     service_address = names.service_address(
         names.model_object_name(model.name), model.namespace, release.cluster_domain, EMBEDDER_PORT
     )
-    return served_route(model.name, spec, spec.serve, addresses or [service_address])
+    return served_route(model.name, spec, spec.serve, at_pods or [service_address])
 
 
 def deployment(model: Model, release: Release, existing: Manifest | None) -> Built | None:
@@ -243,10 +243,12 @@ def _pod(model: Model, serve: Serve, release: Release, existing: Manifest | None
                 # Gateways and collections know the model by the name of its object.
                 "HANAX_EMBEDDER_NAME": model.name,
                 "HANAX_EMBEDDER_BACKEND": serve.backend or "auto",
-                "HANAX_EMBEDDER_PRECISION": serve.precision or "float32",
+                "HANAX_EMBEDDER_PRECISION": serve.precision or "auto",
                 "HANAX_DRAIN_GRACE_S": str(_DRAIN_S),
                 "HF_HOME": f"{_CACHE_DIR}/huggingface",
                 "XDG_CACHE_HOME": _CACHE_DIR,
+                # The files that onnx is served from, made from the model's own.
+                "HANAX_MODEL_CACHE_DIR": f"{_CACHE_DIR}/hana-x-vector",
                 **embedder_limits(serve.resources),
             }
         ),
@@ -260,6 +262,7 @@ def _pod(model: Model, serve: Serve, release: Release, existing: Manifest | None
         "securityContext": pods.container_security(),
         "volumeMounts": [{"name": _CACHE, "mountPath": _CACHE_DIR}, pods.scratch_mount()],
     }
+    # Nothing but the node's disk limits what goes with the pod: how much it is, only the model knows.
     kept = {"persistentVolumeClaim": {"claimName": names.cache_name(model.name)}}
     return {
         "serviceAccountName": release.embedder_service_account,

@@ -15,12 +15,12 @@ from hanax.core.model_routes import ModelRoute
 from hanax.core.planning import Observation
 from hanax.core.resources.collections import Collection
 from hanax.core.resources.models import Model
-from hanax.core.resources.names import FINALIZER, MODEL_LABEL, SHARD_PORT
+from hanax.core.resources.names import FINALIZER, SHARD_PORT
 from hanax.core.routing import Aliases, NodeRoute, RoutingTable
 from hanax_operator.build.collections import node_names
 from hanax_operator.build.collections import nodes as nodes_of
 from hanax_operator.build.models import route as route_of
-from hanax_operator.objects import Manifest, is_deleting, labels_of, name_of
+from hanax_operator.objects import Manifest, name_of
 from hanax_operator.release import Release
 
 Entry = tuple[CatalogEntry, tuple[NodeRoute, ...]]
@@ -46,7 +46,7 @@ class _Pool:
 class Declared:
     """What is declared, parsed. `unreadable`: objects of collections and models that can't be.
 
-    pods_ready: IP addresses of the pods of each served model that take requests.
+    model_pods: IP addresses of the pods of each served model, over which gateways balance.
     """
 
     collections: tuple[Collection, ...]
@@ -54,21 +54,7 @@ class Declared:
     unreadable_collections: tuple[Manifest, ...]
     unreadable_models: tuple[Manifest, ...]
     aliases: Aliases | None
-    pods_ready: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def pods_ready(pods: Iterable[Manifest]) -> dict[str, tuple[str, ...]]:
-    """IP addresses, in order, of the pods that take requests, by the model that they serve."""
-    found: dict[str, set[str]] = {}
-    for pod in pods:
-        model, status = labels_of(pod).get(MODEL_LABEL), pod.get("status") or {}
-        is_ready = any(
-            condition["type"] == "Ready" and condition["status"] == "True"
-            for condition in status.get("conditions") or ()
-        )
-        if model is not None and is_ready and status.get("podIP") and not is_deleting(pod):
-            found.setdefault(model, set()).add(status["podIP"])
-    return {model: tuple(sorted(addresses)) for model, addresses in found.items()}
+    model_pods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def pool_nodes(stateful_set: Manifest | None, release: Release) -> tuple[NodeRoute, ...]:
@@ -175,6 +161,6 @@ def _model_routes(previous: RoutingTable, declared: Declared, release: Release) 
         if model.paused:
             held.add(model.name)
         elif not model.deleting:
-            found = route_of(model, release, declared.pods_ready.get(model.name, ()))
+            found = route_of(model, release, declared.model_pods.get(model.name, ()))
             routes += [] if found is None else [found]
     return (*routes, *(route for route in previous.models if route.name in held))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 
 import structlog
 
@@ -20,8 +21,9 @@ from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.routing_config_map import aliases_from_config_map, from_config_map, to_config_map_data
 from hanax_operator.context import Context
 from hanax_operator.metrics import REVISION, WRITES
+from hanax_operator.model_pods import ModelPods
 from hanax_operator.objects import COLLECTION, CONFIG_MAP, POD, STATEFUL_SET, Manifest, key
-from hanax_operator.plan.routing import Declared, observation, pods_ready, pool_nodes, told_revision
+from hanax_operator.plan.routing import Declared, observation, pool_nodes, told_revision
 from hanax_operator.problems import Problem
 from hanax_operator.queue import Backoff
 
@@ -40,6 +42,9 @@ class Publisher:
         self._context = context
         self._backoff: Backoff[str] = Backoff(rng)
         self._asked = asyncio.Event()
+        self._model_pods = ModelPods(context.clock_s)
+        # Until a change that was held back is due; None: nothing waits.
+        self._again_s: float | None = None
         self._read_version = ""
         # Revision by uid at which a collection was first seen to be out of the table.
         self._left_at: dict[str, int] = {}
@@ -67,7 +72,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish until cancelled."""
         while True:
-            await self._asked.wait()
+            await self._is_due()
             await asyncio.sleep(_DEBOUNCE_S)
             self._asked.clear()
             try:
@@ -114,15 +119,23 @@ class Publisher:
         log.info("routing table", revision=table.revision, collections=len(table.collections))
         return True
 
+    async def _is_due(self) -> None:
+        # Not wait_for: before Python 3.12 it loses a cancellation that comes with the request.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._again_s):
+                await self._asked.wait()
+
     def _declared(self) -> Declared:
         declarations = self._context.declarations
+        model_pods = self._model_pods.addresses(self._context.store.of_kind(POD))
+        self._again_s = model_pods.again_s
         return Declared(
             collections=tuple(declarations.collections.readable()),
             models=tuple(declarations.models.readable()),
             unreadable_collections=tuple(declarations.collections.damaged()),
             unreadable_models=tuple(declarations.models.damaged()),
             aliases=self.declared_aliases(),
-            pods_ready=pods_ready(self._context.store.of_kind(POD)),
+            model_pods=model_pods.by_model,
         )
 
     def declared_aliases(self) -> Aliases | None:

@@ -58,7 +58,7 @@ Port = Annotated[
 ]
 Backend = Annotated[
     str | None,
-    typer.Option("--backend", help="What embeds texts: torch or hash [HANAX_EMBEDDER_BACKEND]."),
+    typer.Option("--backend", help="What embeds texts: auto, onnx, torch or hash [HANAX_EMBEDDER_BACKEND]."),
 ]
 
 

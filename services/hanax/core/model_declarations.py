@@ -24,6 +24,7 @@ def external_route(name: str, spec: ExternalModelSpec, endpoint: Endpoint) -> Mo
     places = [(endpoint.url, endpoint.weight)] + [(one.url, one.weight) for one in endpoint.alternatives]
     return ModelRoute(
         **_wherever_it_runs(name, spec),
+        max_attempts=spec.retry_attempts + 1,
         endpoints=tuple(ModelEndpoint(address=address_of(url), weight=weight) for url, weight in places),
         protocol=endpoint.protocol.value,
         # Not where it runs: at another place the same model makes the same vectors.
@@ -37,7 +38,11 @@ def external_route(name: str, spec: ExternalModelSpec, endpoint: Endpoint) -> Mo
 
 
 def served_route(name: str, spec: ExternalModelSpec, serve: Serve, addresses: Iterable[str]) -> ModelRoute:
-    """Of a model that is run here, by embedders at host:port. `serve` is the spec's."""
+    """Of a model that is run here, by embedders at host:port. `serve` is the spec's.
+
+    Its embedders are started again when they end: a request waits for that within its deadline, so its
+    attempts are not numbered.
+    """
     return ModelRoute(
         **_wherever_it_runs(name, spec),
         endpoints=tuple(ModelEndpoint(address=address) for address in addresses),
@@ -60,7 +65,6 @@ def _wherever_it_runs(name: str, spec: ExternalModelSpec) -> dict[str, Any]:
         "max_tokens": spec.max_tokens,
         "pattern": spec.pattern.value,
         "timeout_s": spec.timeout_seconds,
-        "max_attempts": spec.retry_attempts + 1,
         "weight": spec.weight,
         "load_balancing": spec.load_balancing.value,
         "breaker": Breaker(failures=breaker.failures, open_s=breaker.open_seconds),

@@ -20,7 +20,7 @@ MAX_MODELS: Final = 64
 
 # Of an entry "name=path;backend;precision;lazy", after the path.
 _BACKENDS: Final = ("auto", "onnx", "torch", "hash")
-_PRECISIONS: Final = ("float32", "int8")
+_PRECISIONS: Final = ("float32", "bfloat16", "int8")
 _LAZY: Final = "lazy"
 
 
@@ -39,7 +39,7 @@ class _Entry(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=256)]
     path: Annotated[str, Field(min_length=1, max_length=1_024)]
     backend: Literal["auto", "onnx", "torch", "hash"] = "auto"
-    precision: Literal["float32", "int8"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     lazy: bool = False
 
 

@@ -55,6 +55,7 @@ class AliasNames:
                     check_name(change.collection)
                 changes[change.alias] = change.collection
             call.grant(self._timeout_s)
+            call.must_end = True
             declared = await asyncio.to_thread(self._catalog.change_aliases, changes)
             await self._wait_until_in_force(call, declared)
             return declared.collection_by_alias

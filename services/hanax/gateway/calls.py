@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hanax.gateway.cache.control import ANY, CacheControl
+from hanax.gateway.places import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Call:
     `engine_s` is the longest time inside a shard, as the shards tell it; part of the wait for them.
     `cached_age_s`: how old the answer is, where it is one that was kept; `cache_missed`: none was found.
     `answer_until_us`: when the answer ends by itself, microseconds since 1970 UTC; infinity for never.
+    `places`: where it has one of those who are worked on; None: it needs none, as jobs.
+    `must_end`: it has begun to change something, and ends even when its client has gone away.
     """
 
     request_id: str
@@ -37,7 +40,10 @@ class Call:
     cached_age_s: float | None = field(init=False, default=None)
     cache_missed: bool = field(init=False, default=False)
     answer_until_us: float = field(init=False, default=math.inf)
+    places: Places | None = field(init=False, default=None)
+    must_end: bool = field(init=False, default=False)
     _latest: float = field(init=False, default=math.inf)
+    _away: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.started = self.deadline = self.clock()
@@ -71,3 +77,16 @@ class Call:
         finally:
             spent = self.clock() - began
             self.waited_s[upstream] = self.waited_s.get(upstream, 0.0) + spent
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave the place to others while inside: for waits on what may hang."""
+        if self.places is None or self._away or not self.places.leave():
+            yield
+            return
+        self._away = True
+        try:
+            yield
+        finally:
+            self._away = False
+            self.places.come_back()

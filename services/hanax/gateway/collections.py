@@ -100,6 +100,7 @@ class Collections:
             if spec.embedding_model is not None:
                 check_dimension(spec, self._routing.model(spec.embedding_model))
             call.grant(self._create_timeout_s)
+            call.must_end = True
             entry = await asyncio.to_thread(self._catalog.create, spec, self._now_us())
             return await self._wait_until_served(call, entry)
 
@@ -112,6 +113,7 @@ class Collections:
         with self._metrics.operation("update_collection", name):
             name = self._resolve(name)
             call.grant(self._create_timeout_s)
+            call.must_end = True
             entry = await asyncio.to_thread(
                 self._catalog.update, name, lambda spec: change_spec(spec, change)
             )
@@ -126,6 +128,7 @@ class Collections:
         with self._metrics.operation("delete_collection", name):
             name = self._resolve(name)
             call.grant(self._create_timeout_s)
+            call.must_end = True
             route = self._routing.table.collection_by_name.get(name)
             await asyncio.to_thread(self._catalog.delete, name, with_aliases)
             if route is None:

@@ -47,9 +47,9 @@ class EmbeddingRequest(Request, EmbedOptions):
     model: Annotated[
         str, Field(description="name of a model; auto: the collection's, or the first that is served")
     ] = "auto"
-    collection: Annotated[str | None, Field(description="whose model auto stands for", examples=["docs"])] = (
-        None
-    )
+    collection: Annotated[
+        str | None, Field(description="whose model it is, where both are named", examples=["docs"])
+    ] = None
     batch_size: Annotated[
         int | None,
         Field(

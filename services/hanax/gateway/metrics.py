@@ -69,7 +69,7 @@ class Metrics:
         self._requests.answered(method, str(status), seconds)
 
     def embedded(self, model: str, seconds: float, embedded: int, kept: int) -> None:
-        """embedded, kept: texts that the model was given, and that were known from before."""
+        """embedded, kept: texts that the model was given for this request, and that it was not."""
         self._embeddings.labels(model).observe(seconds)
         for source, texts in (("model", embedded), ("cache", kept)):
             self._texts.labels(model, source).inc(texts)

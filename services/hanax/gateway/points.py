@@ -11,22 +11,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import CollectionNotFound, InvalidArgument, PartialWrite, TextTooLong
 from hanax.core.ids import decode_id, encode_id
 from hanax.core.routing import CollectionRoute
-from hanax.core.specs import DEFAULT_VECTOR
+from hanax.core.specs import DEFAULT_VECTOR, CollectionSpec
 from hanax.gateway.batches import Batch, parse_batch
 from hanax.gateway.calls import Call
 from hanax.gateway.inserted import Inserted, ToldOfTexts, inserted
 from hanax.gateway.jobs.orders import insert_order
 from hanax.gateway.jobs.port import Job
 from hanax.gateway.metadata_changes import OnePoint, check_conflict
-from hanax.gateway.models.embedding import Embedded
+from hanax.gateway.models.embedding import Embedded, listed, more_than_read
 from hanax.gateway.models.patterns import is_queued
-from hanax.gateway.models.registry import Model
 from hanax.gateway.models.wanted import LongTexts, Purpose, Wanted
 from hanax.gateway.outcomes import failed_shards, points_of, refused, split
 from hanax.gateway.provenance import add_provenance
@@ -52,8 +51,16 @@ _MODES: Final[dict[WriteMode, pb.WriteMode.ValueType]] = {
 }
 
 
-# Embeds texts by a model, however long that takes.
-Embed = Callable[[Model, Sequence[str]], Awaitable[Embedded]]
+# Embeds texts by the collection's model, however long that takes.
+Embed = Callable[[CollectionSpec, Sequence[str]], Awaitable[Embedded]]
+
+
+class Patiently(Protocol):
+    """Runs `attempt` until it succeeds or waiting won't help, each time with so many seconds."""
+
+    async def __call__(
+        self, call: Call, attempt: Callable[[], Awaitable[Inserted]], seconds: float
+    ) -> Inserted: ...
 
 
 class Points:
@@ -89,22 +96,41 @@ class Points:
                 raise _located(error, batch) from None
             return await self._store(call, request, route, self._embedded(batch, embedded), embedded)
 
-    async def insert_later(self, call: Call, request: InsertRequest, uid: str, embed: Embed) -> Inserted:
+    async def insert_later(
+        self, call: Call, request: InsertRequest, uid: str, embed: Embed, patiently: Patiently
+    ) -> Inserted:
         """What a job does with points that were queued. uid: of the collection that was meant.
 
         Raises what `insert` raises.
         """
         with self._via.metrics.operation("insert", request.collection):
-            route = self._via.routing.collection(request.collection)
-            if route.uid != uid:
-                raise CollectionNotFound(
-                    f"the collection {request.collection!r} that was meant is gone; another has its name",
-                    collection=request.collection,
-                )
+            route = self._meant(request, uid)
             batch = await self._parse(request, route)
-            embedded = await embed(self._via.embedding.model_of(route.spec), batch.texts)
+            try:
+                embedded = await embed(route.spec, batch.texts)
+            except TextTooLong as error:
+                raise _located(error, batch) from None
+            whole = self._embedded(batch, embedded)
+
+            async def store() -> Inserted:
+                # Where its shards are now.
+                return await self._store(call, request, self._meant(request, uid), whole, embedded)
+
+            if not batch.if_versions:
+                return await patiently(call, store, self._via.timeouts.request_s)
+            # What an attempt has stored unheard would be refused the next time.
             call.grant(self._via.timeouts.request_s)
-            return await self._store(call, request, route, self._embedded(batch, embedded), embedded)
+            return await store()
+
+    def _meant(self, request: InsertRequest, uid: str) -> CollectionRoute:
+        """The collection as it is reached now. Raises CollectionNotFound, also when another has its name."""
+        route = self._via.routing.collection(request.collection)
+        if route.uid != uid:
+            raise CollectionNotFound(
+                f"the collection {request.collection!r} that was meant is gone; another has its name",
+                collection=request.collection,
+            )
+        return route
 
     def _embedded(self, batch: Batch, embedded: Embedded) -> Batch:
         """The batch with all its vectors, and with the provenance of those that were embedded."""
@@ -219,8 +245,10 @@ def wanted_of(request: InsertRequest) -> Wanted:
 def _located(error: TextTooLong, batch: Batch) -> TextTooLong:
     """Of texts by their place among texts: the same by the places of their points."""
     rows = [batch.text_rows[place] for place in error.details.get("indexes", ())]
-    where = f"vectors[{rows[0]}].text: " if rows else ""
-    return TextTooLong(f"{where}{error.message}", **{**error.details, "indexes": rows})
+    if not rows:
+        return error
+    where = listed([f"vectors[{row}].text" for row in rows])
+    return TextTooLong(f"{where}: {more_than_read(error.details)}", **{**error.details, "indexes": rows})
 
 
 def _upsert(

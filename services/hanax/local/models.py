@@ -18,6 +18,7 @@ from citadel.vector.v1 import embedder_pb2 as pb
 from hanax.core.errors import HanaxError, InvalidArgument
 from hanax.core.model_declarations import external_route, served_route
 from hanax.core.model_routes import ModelEndpoint, ModelRoute
+from hanax.core.resources.models import ExternalModelSpec
 from hanax.core.resources.serving import Serve
 from hanax.core.settings import LocalSettings
 from hanax.local.models_file import DeclaredModel, read_models
@@ -42,6 +43,10 @@ class LocalModels:
         self._served: Mapping[str, tuple[DeclaredModel, Serve]] = _served(declared)
         self._elsewhere = _elsewhere(declared)
         self._here: Routes = ()
+        # What the embedder said last; another one that has not loaded a model yet does not know its version.
+        self._versions: dict[str, str] = {}
+        # Vectors that are not as declared, as the log has been told: [declared, made] by model.
+        self._misdeclared: dict[str, tuple[int, int]] = {}
         self._mark = None if self._file is None else _mark_of(self._file)
 
     @property
@@ -57,7 +62,7 @@ class LocalModels:
                     "name": name,
                     "path": serve.model,
                     "backend": serve.backend or self._settings.embedder_backend,
-                    "precision": serve.precision or "float32",
+                    "precision": serve.precision or "auto",
                     # The first is there when the stack is ready; others when they are asked for.
                     "lazy": number > 0,
                 }
@@ -113,23 +118,51 @@ class LocalModels:
 
     def _route(self, model: pb.ServedModel, address: str) -> ModelRoute | None:
         """None for a model that has never been loaded and that nobody has described."""
-        told: dict[str, Any] = {}
-        if model.dimension:
-            told = {"dimension": model.dimension, "max_tokens": model.max_tokens, "version": model.version}
         declared = self._served.get(model.name)
         if declared is not None:
-            spec, serve = declared[0].spec, declared[1]
-            if told and model.dimension != spec.dimensions:
-                log.warning(
-                    "a model makes other vectors than declared",
-                    model=model.name,
-                    declared=spec.dimensions,
-                    dimension=model.dimension,
-                )
-            return served_route(model.name, spec, serve, (address,)).model_copy(update=told)
-        if not told:
+            return self._declared_route(declared[0].spec, declared[1], model, address)
+        if not model.dimension:
             return None
-        return ModelRoute(name=model.name, endpoints=(ModelEndpoint(address=address),), **told)
+        return ModelRoute(
+            name=model.name,
+            endpoints=(ModelEndpoint(address=address),),
+            dimension=model.dimension,
+            max_tokens=model.max_tokens,
+            version=self._version(model),
+        )
+
+    def _declared_route(
+        self, spec: ExternalModelSpec, serve: Serve, model: pb.ServedModel, address: str
+    ) -> ModelRoute:
+        """As it is declared: what makes other vectors is refused when it answers."""
+        route = served_route(model.name, spec, serve, (address,))
+        told: dict[str, Any] = {}
+        if version := self._version(model):
+            told["version"] = version
+        if model.dimension:
+            told["max_tokens"] = min(route.max_tokens, model.max_tokens)
+            self._compare(model, spec.dimensions)
+        return route.model_copy(update=told)
+
+    def _version(self, model: pb.ServedModel) -> str:
+        """As it was told last; empty: it never was."""
+        if model.version:
+            self._versions[model.name] = model.version
+        return self._versions.get(model.name, "")
+
+    def _compare(self, model: pb.ServedModel, declared: int) -> None:
+        """Say once in the log that a model makes other vectors than declared."""
+        found = (declared, model.dimension)
+        if model.dimension == declared:
+            self._misdeclared.pop(model.name, None)
+        elif self._misdeclared.get(model.name) != found:
+            self._misdeclared[model.name] = found
+            log.error(
+                "a model makes other vectors than declared, and its answers are refused",
+                model=model.name,
+                declared=declared,
+                dimension=model.dimension,
+            )
 
     def _tell(self) -> None:
         names = {route.name for route in self._here} | set(self._served)

@@ -16,7 +16,7 @@ import yaml
 from hanax.core.errors import InvalidArgument
 from hanax.core.json_values import kind_of
 from hanax.core.resources.models import ExternalModelSpec
-from hanax.core.resources.names import API_VERSION, EXTERNAL_MODEL
+from hanax.core.resources.names import API_VERSION, AUTO, EXTERNAL_MODEL
 from hanax.core.resources.objects import spec_of
 
 MAX_BYTES: Final = 1_048_576
@@ -75,6 +75,10 @@ def _model(obj: object, number: int) -> DeclaredModel:
     name = _name_of(obj)
     if name is None:
         raise InvalidArgument(f"{place}: metadata.name: expected a name of a-z, 0-9, '-' and '.'")
+    if name == AUTO:
+        raise InvalidArgument(
+            f"{place}: metadata.name: {AUTO!r} is how requests leave the choice open; expected another"
+        )
     try:
         return DeclaredModel(name, spec_of(ExternalModelSpec, obj))
     except InvalidArgument as error:

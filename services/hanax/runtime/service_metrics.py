@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from hanax.core.errors import HanaxError, Internal
+from hanax.core.errors import Cancelled, HanaxError, Internal
 
 # From a lookup in one shard to a batch of long texts.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -57,6 +58,9 @@ class OperationMetrics:
             yield
         except HanaxError as error:
             status = error.code
+            raise
+        except asyncio.CancelledError:
+            status = Cancelled.code
             raise
         except Exception:
             status = Internal.code

@@ -109,6 +109,8 @@ def test_a_served_model_is_reached_at_its_pods() -> None:
     route = served()
     assert (route.protocol, route.addresses) == ("grpc", ("10.0.0.1:9301", "10.0.0.2:9301"))
     assert not route.external
+    # Its embedder is started again when it ends, and a request waits for that.
+    assert route.max_attempts is None
     assert served(replicas=3).version == route.version
     assert len({served(**other).version for other in ({}, {"model": "b"}, {"backend": "torch"})}) == 3
     assert served(precision="int8").version != route.version

@@ -23,19 +23,20 @@ def as_tuple(model: DeclaredModel) -> tuple[str, str, str, str, bool]:
 
 
 def test_words() -> None:
-    models = declared("mini=all-MiniLM-L6-v2, big=/models/big;onnx;int8;lazy,h=x;hash")
+    models = declared("mini=all-MiniLM-L6-v2, big=/models/big;onnx;int8;lazy,h=x;hash,b=y;bfloat16")
     assert [as_tuple(model) for model in models] == [
-        ("mini", "all-MiniLM-L6-v2", "auto", "float32", False),
+        ("mini", "all-MiniLM-L6-v2", "auto", "auto", False),
         ("big", "/models/big", "onnx", "int8", True),
-        ("h", "x", "hash", "float32", False),
+        ("h", "x", "hash", "auto", False),
+        ("b", "y", "auto", "bfloat16", False),
     ]
 
 
 def test_json() -> None:
     text = '[{"name": "a", "path": "b"}, {"name": "c", "path": "d", "backend": "hash", "lazy": true}]'
     assert [as_tuple(model) for model in declared(text)] == [
-        ("a", "b", "auto", "float32", False),
-        ("c", "d", "hash", "float32", True),
+        ("a", "b", "auto", "auto", False),
+        ("c", "d", "hash", "auto", True),
     ]
 
 

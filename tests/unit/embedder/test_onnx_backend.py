@@ -8,12 +8,9 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hanax.embedder.backends import Backend, Purpose, Vectors
 from hanax.embedder.backends.model_files import find_model
-from hanax.embedder.backends.onnx_backend import parts_of
 from hanax.embedder.backends.opening import BackendChoice, open_backend
 from tests.unit.embedder.test_torch_backend import MODEL, docstrings
 
@@ -113,22 +110,6 @@ def test_a_process_that_serves_does_not_import_torch(backend: Backend) -> None:
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
     assert found.stdout.splitlines()[-1] == "onnx []"
-
-
-@given(st.lists(st.integers(1, 600), min_size=1, max_size=60), st.integers(1, 1_000))
-def test_parts_hold_every_row_once_within_the_budget(counts: list[int], budget: int) -> None:
-    parts = parts_of(counts, budget)
-    assert sorted(row for part in parts for row in part) == list(range(len(counts)))
-    for part in parts:
-        padded = len(part) * max(counts[row] for row in part)
-        assert padded <= budget or len(part) == 1
-    longest = [max(counts[row] for row in part) for part in parts]
-    assert longest == sorted(longest, reverse=True)
-
-
-def test_a_part_ends_where_padding_costs_more_than_a_run() -> None:
-    assert parts_of([10, 100, 10, 9], 256) == [[1], [0, 2, 3]]
-    assert parts_of([8] * 64, 256) == [list(range(32)), list(range(32, 64))]
 
 
 def test_padding_is_counted_as_it_is_computed(backend: Backend, rounded: Backend) -> None:

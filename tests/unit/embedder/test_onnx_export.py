@@ -14,7 +14,8 @@ from hanax.embedder.backends import Purpose, Tokens, Vectors
 from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.onnx_export import agreement, export, main, quantize
 from hanax.embedder.backends.onnx_orders import REFUSED, ExportOrder, ExportReport
-from hanax.embedder.backends.onnx_session import OnnxSession, SessionOptions
+from hanax.embedder.backends.onnx_session import OnnxSession
+from hanax.embedder.backends.session import SessionOptions
 from hanax.embedder.backends.text_tokens import TextTokenizer, read_tokenizer
 from tests.unit.embedder.tiny_models import WIDTH, TinyModel
 

@@ -6,19 +6,25 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import pytest
+from filelock import FileLock
 from structlog.testing import capture_logs
 
 from hanax.core.errors import FailedPrecondition
 from hanax.embedder.backends.model_files import content_hash
 from hanax.embedder.backends.onnx_files import MOST_KEPT, OnnxFile, OnnxFiles, cache_folder
+from hanax.embedder.backends.precision import missing_for_bfloat16
 from tests.unit.embedder.tiny_models import TinyModel, write_strange_onnx
+
+MISSING = missing_for_bfloat16()
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(300)]
 
@@ -113,6 +119,38 @@ def test_an_export_that_fails_is_an_error_and_leaves_nothing(tmp_path: Path) -> 
     assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".lock"]
 
 
+def test_what_a_killed_process_left_goes_with_the_next_export(model: Path, tmp_path: Path) -> None:
+    """Killed amid an export: the process that exports for it ends as well."""
+    program = (
+        "from pathlib import Path\n"
+        "from hanax.embedder.backends.onnx_files import OnnxFiles\n"
+        f"OnnxFiles(Path({str(tmp_path)!r})).get(Path({str(model)!r}), 'float32')\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
+    # The child has begun to write: it listens for the end of its parent by then.
+    while not list(tmp_path.glob("*.new/*")):
+        assert parent.poll() is None
+        time.sleep(0.01)
+    (child,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    parent.wait()
+    assert psutil.wait_procs([child], timeout=60)[0] == [child]
+    (abandoned,) = tmp_path.glob("*.new")
+    OnnxFiles(tmp_path).get(model, "float32")
+    assert not abandoned.exists()
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".lock"]
+
+
+def test_what_is_being_made_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.b-0123.x.new").mkdir()
+    files = OnnxFiles(tmp_path)
+    with FileLock(tmp_path / "a.b-0123.lock"):
+        files.tidy()
+        assert (tmp_path / "a.b-0123.x.new").exists()
+    files.tidy()
+    assert not (tmp_path / "a.b-0123.x.new").exists()
+
+
 def test_what_was_not_used_for_long_goes(first: list[OnnxFile], model: Path, kept: Path) -> None:
     """Files of other versions and of models that are gone, and what a killed export left."""
     old = [kept / f"old-{number:016x}" for number in range(MOST_KEPT)]
@@ -146,6 +184,17 @@ def test_an_export_ends_with_its_parent(model: Path, tmp_path: Path) -> None:
     os.close(writing)
     assert child.wait(60) != 0
     child.stdout.close()
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"bfloat16 cannot be had: {MISSING}")
+def test_bfloat16_is_the_file_of_float32(first: list[OnnxFile], model: Path, kept: Path) -> None:
+    with capture_logs() as logged:
+        found = [OnnxFiles(kept).get(model, "bfloat16") for _ in range(2)]
+    assert exports(logged) == 1
+    assert found[0] == found[1]
+    assert found[0].path.samefile(first[0].path)
+    assert found[0].report.agreement is not None
+    assert found[0].report.agreement.least > 0.99
 
 
 def test_where_they_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

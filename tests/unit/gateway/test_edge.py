@@ -72,3 +72,24 @@ async def test_bodies_of_all_requests_together_are_bounded(
         assert (await first).status_code == 200
         # What has ended, or was refused, holds nothing.
         assert (await client.post("/api/hold", content=b"x" * 900)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/external/status"])
+async def test_what_tells_of_health_takes_no_place(path: str) -> None:
+    async def told(request: Request) -> Response:
+        return PlainTextResponse("well")
+
+    held = Held()
+    app = Starlette(routes=[Route("/api/hold", held.hold, methods=["POST"]), Route(path, told)])
+    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, max_inflight=1)
+    transport = httpx.ASGITransport(app)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
+        asyncio.TaskGroup() as running,
+    ):
+        first = running.create_task(client.post("/api/hold"))
+        await held.read.wait()
+        assert (await client.post("/api/hold")).status_code == 429
+        assert (await client.get(path)).status_code == 200
+        held.go.set()
+        assert (await first).status_code == 200

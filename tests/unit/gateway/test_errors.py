@@ -7,7 +7,7 @@ import itertools
 import orjson
 import pytest
 
-from hanax.core.errors import HanaxError, error_types
+from hanax.core.errors import HanaxError, UpstreamFailed, error_types
 from hanax.gateway.calls import Call
 from hanax.gateway.rest.answers import refuse
 from hanax.rpc.errors import STATUS_BY_CODE
@@ -45,6 +45,11 @@ def test_an_error_has_its_status_and_its_names(kind: type[HanaxError]) -> None:
         "cached": False,
     }
     assert ("retry-after" in response.headers) == (response.status_code in (429, 503))
+
+
+def test_when_to_come_again_is_told_wherever_it_is_known() -> None:
+    failed = UpstreamFailed("no endpoint takes requests now", retry_after_s=29.2)
+    assert refuse(_call(), failed, "/", {}).headers["retry-after"] == "30"
 
 
 def test_details_of_any_kind_can_be_written() -> None:

@@ -55,6 +55,7 @@ OPERATIONS = {
     ("get", "/external/status"),
     ("post", "/v1/embeddings"),
     ("get", "/v1/models"),
+    ("get", "/v1/models/{name}"),
     ("get", "/cache/stats"),
     ("post", "/cache/warm"),
     ("delete", "/cache"),

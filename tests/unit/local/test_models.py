@@ -101,6 +101,7 @@ def test_a_list_is_as_good_as_documents(tmp_path: Path) -> None:
         ([declared("a") | {"kind": "Pod"}], "kind: expected ExternalModel, got 'Pod'"),
         ([declared("a") | {"apiVersion": "v1"}], "apiVersion: expected vector"),
         ([declared("A b")], "metadata.name"),
+        ([declared("auto")], "metadata.name: 'auto' is how requests leave the choice"),
         ([declared("a") | {"metadata": None}], "metadata.name"),
         ([declared("a", dimensions=0)], "model 'a': spec.dimensions"),
         (
@@ -139,19 +140,57 @@ def test_served_models_are_told_to_the_embedder_and_learnt_from_it(tmp_path: Pat
     models = local(path, published)
     told = orjson.loads(models.embedder_variables["HANAX_EMBEDDER_MODELS"])
     assert told == [
-        {"name": "here", "path": "x", "backend": "hash", "precision": "float32", "lazy": False},
+        {"name": "here", "path": "x", "backend": "hash", "precision": "auto", "lazy": False},
         {"name": "int8", "path": "y", "backend": "onnx", "precision": "int8", "lazy": True},
     ]
     models.remember((), ADDRESS)
     assert published.names == ["there"]
     # One is loaded, of the other nothing is known but what is declared.
-    loaded = pb.ServedModel(name="here", dimension=384, max_tokens=99, version="v1", loaded=True)
+    loaded = pb.ServedModel(name="here", dimension=3, max_tokens=99, version="v1", loaded=True)
     models.learn([loaded, pb.ServedModel(name="int8")], ADDRESS)
     here, int8, there = published.routes
-    assert (here.dimension, here.max_tokens, here.version) == (384, 99, "v1")
+    assert (here.dimension, here.max_tokens, here.version) == (3, 99, "v1")
     assert (here.pattern, here.weight, here.addresses, here.external) == ("hybrid", 2, (ADDRESS,), False)
     assert (int8.dimension, int8.addresses) == (3, (ADDRESS,))
     assert (there.addresses, there.external) == (("http://there.example",), True)
+
+
+def test_a_version_is_kept_until_another_is_told(tmp_path: Path) -> None:
+    """Vectors that were made before and after a model was loaded, or its embedder restarted, are alike."""
+    path = write(tmp_path / "models.yaml", declared("here", serve={"model": "x"}))
+    published = Published()
+    models = local(path, published)
+    seen = []
+    for version in ("", "v1", "", "v2", ""):
+        models.learn([pb.ServedModel(name="here", dimension=3, max_tokens=99, version=version)], ADDRESS)
+        seen.append(published.routes[0].version)
+    models.learn([pb.ServedModel(name="here")], ADDRESS)
+    seen.append(published.routes[0].version)
+    assert seen[1:] == ["v1", "v1", "v2", "v2", "v2"]
+    # Before it was loaded, what is declared stands for it.
+    assert seen[0] not in ("", "v1")
+    alone = local(None, published)
+    for version in ("v1", ""):
+        alone.learn([pb.ServedModel(name="m", dimension=3, max_tokens=9, version=version)], ADDRESS)
+        assert published.routes[0].version == "v1"
+
+
+def test_a_model_is_as_it_is_declared_and_the_log_says_once_what_it_is_not(tmp_path: Path) -> None:
+    path = write(tmp_path / "models.yaml", declared("here", serve={"model": "x"}, maxTokens=256))
+    published = Published()
+    models = local(path, published)
+
+    def told(*dimensions: int) -> list[tuple[int, int]]:
+        with capture_logs() as logs:
+            for dimension in dimensions:
+                models.learn([pb.ServedModel(name="here", dimension=dimension, max_tokens=8_192)], ADDRESS)
+                (route,) = published.routes
+                assert (route.dimension, route.max_tokens) == (3, 256)
+        return [(line["declared"], line["dimension"]) for line in logs if line["log_level"] == "error"]
+
+    assert told(384, 384, 384) == [(3, 384)]
+    assert told(384, 8, 8, 3, 3) == [(3, 8)]
+    assert told(8) == [(3, 8)]
 
 
 def test_without_a_file_there_is_the_one_model_of_the_settings() -> None:

@@ -7,10 +7,9 @@ from typing import Any
 from hanax.core.planning import Observation, plan
 from hanax.core.resources.collections import Collection
 from hanax.core.resources.models import Model
-from hanax.core.resources.names import MODEL_LABEL
 from hanax.core.routing import Aliases, RoutingTable
 from hanax_operator.objects import Manifest
-from hanax_operator.plan.routing import Declared, observation, pods_ready, pool_nodes, told_revision
+from hanax_operator.plan.routing import Declared, observation, pool_nodes, told_revision
 from tests.unit.operator.samples import child, collection, collection_object, model, model_object, release
 
 GONE = "2026-01-02T00:00:00Z"
@@ -149,25 +148,11 @@ def test_nothing_changes_when_nothing_changed() -> None:
 SERVED: dict[str, Any] = {"endpoint": None, "serve": {"model": "all-MiniLM-L6-v2"}}
 
 
-def pod_of(model_name: str, number: int, ready: bool = True, **metadata: Any) -> Manifest:
-    pod = child("Pod", f"xm-{model_name}-{number}", "v1", spec={})
-    pod["metadata"] |= {"labels": {MODEL_LABEL: model_name}, **metadata}
-    conditions = [{"type": "Ready", "status": str(ready)}]
-    pod["status"] = {"phase": "Running", "podIP": f"10.0.0.{number}", "conditions": conditions}
-    return pod
-
-
-def test_a_served_model_is_reached_at_its_pods_that_are_ready() -> None:
-    pods = [
-        pod_of("minilm", 3),
-        pod_of("minilm", 1),
-        pod_of("minilm", 2, ready=False),
-        pod_of("minilm", 4, deletionTimestamp=GONE),
-        pod_of("other", 5),
-    ]
-    found = Declared((), (model("minilm", SERVED),), (), (), Aliases(), pods_ready(pods))
+def test_a_served_model_is_reached_at_its_pods() -> None:
+    pods = {"minilm": ("10.0.0.1", "fd00::3"), "other": ("10.0.0.5",)}
+    found = Declared((), (model("minilm", SERVED),), (), (), Aliases(), pods)
     (route,) = planned(RoutingTable(), found).models
-    assert route.addresses == ("10.0.0.1:9301", "10.0.0.3:9301")
-    # Until one is, gateways know the Service.
+    assert route.addresses == ("10.0.0.1:9301", "[fd00::3]:9301")
+    # While it has none, gateways know the Service.
     (route,) = planned(RoutingTable(), declared(models=(model("minilm", SERVED),))).models
     assert route.addresses == ("xm-minilm.team.svc.cluster.local:9301",)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 
 import pytest
 
@@ -12,8 +14,11 @@ from hanax.core.planning import Observation
 from hanax.core.resources.conditions import Reason
 from hanax.core.routing import RoutingTable
 from hanax.core.routing_config_map import to_config_map_data
+from hanax_operator import model_pods
 from hanax_operator.reconcile import routing
-from tests.unit.operator.samples import child, collection_object
+from hanax_operator.reconcile.routing import Publisher
+from tests.unit.operator.samples import child, collection_object, model_object
+from tests.unit.operator.test_model_pods import pod
 from tests.unit.operator.worlds import TABLE, World
 
 
@@ -176,3 +181,32 @@ async def test_aliases_follow_their_config_map_and_stay_when_it_is_damaged() -> 
     world.context.store.put(damaged)
     assert not await world.publisher.publish()
     assert world.stored().aliases.collection_by_alias == {"latest": "a"}
+
+
+async def test_a_change_that_is_held_back_is_published_when_it_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing else asks for it: pods tell nothing while they stay ready."""
+    monkeypatch.setattr(model_pods, "HOLD_S", 0.3)
+    world = World()
+    world.context.clock_s = time.monotonic
+    world.publisher = Publisher(world.context, random.Random(1))
+    world.context.store.put(model_object(spec={"endpoint": None, "serve": {"model": "m"}}))
+    running = asyncio.ensure_future(world.publisher.run())
+
+    async def told(*numbers: int) -> None:
+        wanted = tuple(f"10.0.0.{number}:9301" for number in numbers)
+        async with asyncio.timeout(60):
+            while world.publisher.table.model_by_name["mini"].addresses != wanted:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    world.context.store.put(pod(1, model="mini"))
+    await world.publisher.publish()
+    await told(1)
+    revision = world.publisher.table.revision
+    for number in (2, 3, 4):
+        world.context.store.put(pod(number, model="mini"))
+        world.publisher.request()
+    await told(1, 2, 3, 4)
+    assert world.publisher.table.revision == revision + 1
+    running.cancel()

@@ -79,5 +79,5 @@ class World:
         return NodeState(node="hx-pool-0", revision=self.revision)
 
 
-async def _no_probe(_: Any) -> str:
+async def _no_probe(_model: Any, _url: str) -> str:
     return ""

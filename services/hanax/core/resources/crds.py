@@ -11,6 +11,7 @@ from hanax.core.resources.manifests import Rule, checked_by
 from hanax.core.resources.models import ExternalModelSpec, ExternalModelStatus
 from hanax.core.resources.names import (
     API_VERSION,
+    AUTO,
     EXTERNAL_MODEL,
     GROUP,
     VECTOR_COLLECTION,
@@ -27,8 +28,8 @@ _COLLECTION_NAME: Final = Rule(
     "metadata.name: expected 1 to 63 lower-case letters, digits and '-', not at either end",
 )
 _MODEL_NAME: Final = Rule(
-    "size(self.metadata.name) <= 63",
-    "metadata.name: expected 63 letters at most",
+    f"size(self.metadata.name) <= 63 && self.metadata.name != '{AUTO}'",
+    f"metadata.name: expected 63 letters at most, and not {AUTO!r}, by which requests leave the choice open",
 )
 
 

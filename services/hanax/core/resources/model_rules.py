@@ -71,10 +71,10 @@ NO_PROMPTS_OF_GRPC: Final = Rule(
     "prompts: not for grpc: an embedder knows its models' own",
     ".prompts",
 )
-INT8_OF_ONNX: Final = Rule(
-    "!has(self.precision) || self.precision != 'int8'"
+PRECISION_OF_ONNX: Final = Rule(
+    "!has(self.precision) || self.precision == 'float32'"
     " || (!has(self.gpu) && (!has(self.backend) || self.backend == 'onnx'))",
-    "precision: int8 expects backend onnx, and no gpu",
+    "precision: bfloat16 and int8 expect backend onnx, and no gpu",
     ".precision",
 )
 _SECRET: Final = "(?i)^(authorization|proxy-authorization|api-key|x-api-key|cookie)$"
@@ -101,8 +101,9 @@ def problem_of_serving(serve: Serve) -> str:
         return NO_GPU_FOR_CPU.message
     if serve.autoscaling is not None and serve.replicas != 1:
         return REPLICAS_OR_AUTOSCALING.message
-    if serve.precision == "int8" and (serve.gpu is not None or serve.backend not in (None, "onnx")):
-        return INT8_OF_ONNX.message
+    onnx = serve.gpu is None and serve.backend in (None, "onnx")
+    if serve.precision not in (None, "float32") and not onnx:
+        return PRECISION_OF_ONNX.message
     return ""
 
 

@@ -74,7 +74,11 @@ class ExternalModelSpec(SpecPart):
     )
     timeout_seconds: int = Field(30, ge=1, le=600, description="How long one request may take.")
     retry_attempts: int = Field(
-        3, ge=0, le=10, description="How often a request that failed is tried again, within its deadline."
+        3,
+        ge=0,
+        le=10,
+        description="How often a request that failed is tried again, within its deadline. Of a model that is"
+        " run here, only the deadline counts.",
     )
     weight: float = Field(
         1.0,

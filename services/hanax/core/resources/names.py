@@ -26,6 +26,9 @@ class ResourceName(NamedTuple):
 VECTOR_COLLECTION: Final = ResourceName("VectorCollection", "vectorcollections", "vectorcollection", "vc")
 EXTERNAL_MODEL: Final = ResourceName("ExternalModel", "externalmodels", "externalmodel", "xm")
 
+# What a request names that leaves the choice of a model open; no model has this name.
+AUTO: Final = "auto"
+
 # Who writes the fields of the children, for server-side apply.
 FIELD_MANAGER: Final = "hanax-operator"
 

@@ -1,40 +1,43 @@
-"""A model on ONNX Runtime: the default on a CPU. Neither this module nor what it needs imports torch.
+"""A model exported to ONNX: the default on a CPU. Neither this module nor what it needs imports torch.
 
-float32: rows of a batch are sorted by length and cut into parts of few tokens, which run side by
-side. Measured on 2 cores: the CPU time of a text grows by a fifth from parts of 256 tokens to parts
-of 2,048, since activations leave the cache and more is padded; and parts side by side beat one part
-on all threads, which wait for each other after every operator. A part that is alone has all threads.
+float32, by ONNX Runtime: rows of a batch are sorted by length and cut into parts of few tokens,
+which run side by side. Measured on 2 cores: the CPU time of a text grows by a fifth from parts of
+256 tokens to parts of 2,048, since activations leave the cache and more is padded; and parts side
+by side beat one part on all threads, which wait for each other after every operator. A part that is
+alone has all threads.
 
-int8: a text at a time, for its scales are found at each run, over all that is in it: beside other
-texts its vector would be another one.
+bfloat16, by OpenVINO: the same file in larger parts, for the tiles of the processor are fast, and a
+run costs as much as some dozens of tokens.
+
+int8, by ONNX Runtime: a text at a time, for its scales are found at each run, over all that is in
+it: beside other texts its vector would be another one. A text has one thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import structlog
 
 from hanax.embedder.backends import Backend, ModelInfo, Purpose, Tokens, Vectors
 from hanax.embedder.backends.freed_memory import give_back_freed_memory
 from hanax.embedder.backends.model_traits import ModelTraits
-from hanax.embedder.backends.onnx_files import OnnxFiles, Precision
-from hanax.embedder.backends.onnx_session import Laid, OnnxSession, SessionOptions
+from hanax.embedder.backends.onnx_files import OnnxFile
+from hanax.embedder.backends.onnx_orders import Precision
+from hanax.embedder.backends.onnx_parts import even_parts_of, even_width, parts_of
+from hanax.embedder.backends.session import Laid, Session, SessionOptions, bfloat16_bytes
 from hanax.embedder.backends.text_tokens import TextTokenizer, read_tokenizer
-
-log = structlog.get_logger()
 
 # Of a part, padding counted.
 _PART_TOKENS: Final = 256
-# What a run costs beside its tokens, as so many of them: one text at a time takes that much more.
-_RUN_TOKENS: Final = 16
-# Of a batch, for each thread: some parts each, so that all end at about the same time.
+_EVEN_PART_TOKENS: Final = 2_048
+# Of a batch, for each lane: some parts each, so that all end at about the same time.
 _BATCH_TOKENS: Final = 1_024
+_EVEN_BATCH_TOKENS: Final = 4_096
 
 # Activations of the parts that run, and what the runtime itself holds.
 _WORKING_BYTES: Final = 48 * 1024 * 1024
@@ -42,35 +45,40 @@ _WORKING_BYTES: Final = 48 * 1024 * 1024
 _WARM_TEXTS: Final = ("warm", "A sentence that is long enough to touch every kernel of the model. " * 8)
 
 
+@dataclass(frozen=True)
+class ServedFile:
+    """A file, and how it is to be computed."""
+
+    file: OnnxFile
+    precision: Precision
+
+
 class OnnxBackend(Backend):
     """`name`: what the model is called in its info."""
 
-    def __init__(self, name: str, folder: Path, files: OnnxFiles, precision: Precision, threads: int) -> None:
-        """Load the model in `folder`, exported if it was not yet.
+    def __init__(self, name: str, folder: Path, served: ServedFile, threads: int) -> None:
+        """Load `served`, which was made of the model in `folder`.
 
-        Raises what `OnnxFiles.get` raises; FailedPrecondition for files that cannot be used.
+        Raises FailedPrecondition for files that cannot be used.
         """
         traits = ModelTraits(folder)
+        file, precision = served.file, served.precision
         self._tokenizer = TextTokenizer(read_tokenizer(traits), traits)
-        made = files.get(folder, precision)
-        if made.report.agreement is not None:
-            log.info("lower precision", model=name, precision=precision, **asdict(made.report.agreement))
-        self._session = OnnxSession(made.path, SessionOptions(threads, traits.padding_id))
-        self._threads: Final = threads
-        self._alone: Final = precision == "int8"
-        self._lanes = ThreadPoolExecutor(threads, thread_name_prefix="onnx")
-        self._memory_bytes: Final = made.path.stat().st_size + _WORKING_BYTES
-        self._dimension: Final = min(made.report.dimension, traits.truncate_dim or made.report.dimension)
+        self._precision: Final = precision
+        self._session, self._lane_count = _open(served, SessionOptions(threads, traits.padding_id))
+        self._lanes = ThreadPoolExecutor(self._lane_count, thread_name_prefix="onnx")
+        self._memory_bytes: Final = _memory_bytes(served)
+        self._dimension: Final = min(file.report.dimension, traits.truncate_dim or file.report.dimension)
         self._info: Final = ModelInfo(
             name,
             self._dimension,
             traits.max_tokens,
             "onnx",
             semantic=True,
-            version=f"{made.content[:16]}.onnx.{precision}",
+            version=f"{file.content[:16]}.onnx.{precision}",
             dimensions=traits.cuts(self._dimension),
             precision=precision,
-            agreement=made.report.agreement,
+            agreement=file.report.agreement,
         )
 
     @property
@@ -83,7 +91,7 @@ class OnnxBackend(Backend):
 
     @property
     def batch_tokens(self) -> int:
-        return _BATCH_TOKENS * self._threads
+        return (_EVEN_BATCH_TOKENS if self._is_even else _BATCH_TOKENS) * self._lane_count
 
     @property
     def pads(self) -> bool:
@@ -91,7 +99,8 @@ class OnnxBackend(Backend):
         return False
 
     def padded_tokens(self, counts: Sequence[int]) -> int:
-        return sum(len(part) * counts[part[0]] for part in self._parts(counts))
+        width = even_width if self._is_even else int
+        return sum(len(part) * width(counts[part[0]]) for part in self._parts(counts))
 
     def tokenize(self, texts: Sequence[str], purpose: Purpose = Purpose.NONE) -> list[Tokens]:
         return self._tokenizer.tokenize(texts, purpose)
@@ -107,7 +116,14 @@ class OnnxBackend(Backend):
         return lambda: self._run(parts, len(batch))
 
     def warm(self) -> None:
-        self.embed(self.tokenize(_WARM_TEXTS))
+        texts = self.tokenize(_WARM_TEXTS)
+        self.embed(texts)
+        if self._is_even:
+            # A single text, however long, finds the kernels of its width.
+            longest = texts[-1]
+            for count in range(1, self._info.max_tokens + 1):
+                if even_width(count) == count:
+                    self.embed([Tokens(longest.ids[:1].repeat(count), count, False)])
 
     def close(self) -> None:
         self._lanes.shutdown()
@@ -115,7 +131,13 @@ class OnnxBackend(Backend):
         give_back_freed_memory()
 
     def _parts(self, counts: Sequence[int]) -> list[list[int]]:
-        return parts_of(counts, 1 if self._alone else _PART_TOKENS)
+        if self._is_even:
+            return even_parts_of(counts, _EVEN_PART_TOKENS)
+        return parts_of(counts, 1 if self._precision == "int8" else _PART_TOKENS)
+
+    @property
+    def _is_even(self) -> bool:
+        return self._precision == "bfloat16"
 
     def _run(self, parts: list[tuple[list[int], Laid]], texts: int) -> Vectors:
         vectors = np.empty((texts, self._dimension), np.float32)
@@ -129,21 +151,19 @@ class OnnxBackend(Backend):
         return vectors
 
 
-def parts_of(counts: Sequence[int], budget_tokens: int) -> list[list[int]]:
-    """Rows of texts with so many tokens, the longest first, in parts of at most `budget_tokens`
+def _open(served: ServedFile, options: SessionOptions) -> tuple[Session, int]:
+    """And how many parts it computes side by side."""
+    if served.precision == "bfloat16":
+        from hanax.embedder.backends.onnx_openvino import OpenVinoSession, streams_of
 
-    with padding; a text that alone has more is a part of its own. A part ends, too, before a row
-    from which on padding to its longest would cost more than another run.
-    """
-    order = sorted(range(len(counts)), key=lambda at: -counts[at])
-    parts: list[list[int]] = []
-    longest = room = 0
-    for at, row in enumerate(order):
-        to_come = min(room, len(order) - at)
-        if room == 0 or (longest - counts[row]) * to_come > _RUN_TOKENS:
-            parts.append([])
-            longest = counts[row]
-            room = max(1, budget_tokens // longest)
-        parts[-1].append(row)
-        room -= 1
-    return parts
+        return OpenVinoSession(served.file.path, options), streams_of(options.threads)
+    from hanax.embedder.backends.onnx_session import OnnxSession
+
+    # Threads that share one text take a quarter more CPU for it than threads with a text each.
+    shared = options if served.precision == "float32" else replace(options, threads=1)
+    return OnnxSession(served.file.path, shared), options.threads
+
+
+def _memory_bytes(served: ServedFile) -> int:
+    weights = served.file.path.stat().st_size
+    return bfloat16_bytes(weights) if served.precision == "bfloat16" else weights + _WORKING_BYTES

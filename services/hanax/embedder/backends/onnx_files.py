@@ -1,26 +1,26 @@
 """ONNX files as they were exported, kept in a folder for all processes of a user.
 
 <folder>/<model>-<key>/ holds model.onnx, export.json and seal.json: the size and hash of
-model.onnx, written last. The key is a hash of the model's files, of the versions of what made it,
-and of the precision. A folder appears whole, by a rename; what does not match its seal is made
-again. One process exports at a time, the others wait for it. A model that cannot be exported is
-remembered as refused.json.
+model.onnx, written last. The model.onnx of bfloat16 is that of float32, linked. The key is a hash
+of the model's files, of the versions of what made it, and of the precision. A folder appears whole,
+by a rename; what does not match its seal is made again. One process exports at a time, the others
+wait for it. A model that cannot be exported is remembered as refused.json.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import orjson
 import structlog
@@ -29,19 +29,20 @@ from filelock import FileLock, Timeout
 
 from hanax.core.errors import FailedPrecondition, Unavailable
 from hanax.embedder.backends.model_files import content_hash
-from hanax.embedder.backends.onnx_orders import REFUSED, ExportOrder, ExportReport
+from hanax.embedder.backends.onnx_orders import REFUSED, ExportOrder, ExportReport, Precision
+from hanax.embedder.backends.processor import has_wide_sums
 
 log = structlog.get_logger()
 
-Precision = Literal["float32", "int8"]
-
-# To be raised when the export changes.
-_EXPORT: Final = 1
+# To be raised when the making changes.
+_VERSIONS: Final[Mapping[Precision, int]] = {"float32": 1, "bfloat16": 1, "int8": 2}
 _MAKERS: Final = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime")
+_BFLOAT16_MAKERS: Final = (*_MAKERS, "openvino")
 # The largest model that fits takes two minutes on two slow cores.
 _EXPORT_S: Final = 1_200.0
 # Folders: of models, precisions and versions.
 MOST_KEPT: Final = 32
+_HALF_MADE: Final = ".new"
 _TAIL_CHARS: Final = 2_000
 _READ_BYTES: Final = 1 << 20
 
@@ -69,15 +70,15 @@ class OnnxFiles:
         ended otherwise.
         """
         content = content_hash(model)
-        reduced = precision == "int8" and not _has_wide_sums()
+        reduced = precision == "int8" and not has_wide_sums()
         kept = self._folder / f"{_plain(model.name)}-{_key(content, precision, reduced)}"
         if (found := _sound(kept)) is not None:
             return OnnxFile(kept / "model.onnx", found, content)
         self._folder.mkdir(parents=True, exist_ok=True)
-        source = self.get(model, "float32").path if precision == "int8" else None
+        source = None if precision == "float32" else self.get(model, "float32").path
         try:
             with FileLock(f"{kept}.lock", timeout=_EXPORT_S):
-                found = _sound(kept) or self._make(kept, model, source, reduced)
+                found = _sound(kept) or self._make(kept, ExportOrder(model, kept, source, precision, reduced))
         except Timeout:
             raise Unavailable(
                 f"another process exports {model.name} for more than {_EXPORT_S:.0f} s"
@@ -87,21 +88,23 @@ class OnnxFiles:
 
     def tidy(self) -> None:
         """Delete what was not used for long: the runtime has no file open once a model is loaded."""
-        now = time.time()
         folders = sorted(
             (path for path in self._folder.iterdir() if path.is_dir()), key=_used_at, reverse=True
         )
-        half_made = [path for path in folders if path.suffix == ".new"]
-        whole = [path for path in folders if path.suffix != ".new"]
-        abandoned = [path for path in half_made if now - _used_at(path) > 2 * _EXPORT_S]
-        for path in (*whole[MOST_KEPT:], *abandoned):
+        for path in [path for path in folders if path.suffix != _HALF_MADE][MOST_KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
+        for path in [path for path in folders if path.suffix == _HALF_MADE]:
+            # Whoever makes it holds the lock; what nobody makes was left by a process that was killed.
+            kept = path.name.rsplit(".", 2)[0]
+            with suppress(Timeout), FileLock(self._folder / f"{kept}.lock", timeout=0):
+                shutil.rmtree(path, ignore_errors=True)
 
-    def _make(self, kept: Path, model: Path, source: Path | None, reduced: bool) -> ExportReport:
-        log.info("exporting to onnx", model=model.name, quantizing=source is not None)
-        target = Path(tempfile.mkdtemp(prefix=f"{kept.name}.", suffix=".new", dir=self._folder))
+    def _make(self, kept: Path, order: ExportOrder) -> ExportReport:
+        name = order.folder.name
+        log.info("exporting to onnx", model=name, precision=order.precision)
+        target = Path(tempfile.mkdtemp(prefix=f"{kept.name}.", suffix=_HALF_MADE, dir=self._folder))
         try:
-            refusal = _export(ExportOrder(model, target, source, reduced))
+            refusal = _export(replace(order, target=target))
             if refusal is not None:
                 (target / "refused.json").write_bytes(orjson.dumps({"reason": refusal}))
             else:
@@ -113,8 +116,8 @@ class OnnxFiles:
             shutil.rmtree(target, ignore_errors=True)
         report = _sound(kept)
         if report is None:
-            raise OSError(f"the export of {model.name} is not what was written")
-        log.info("exported to onnx", model=model.name, file=str(kept), report=orjson.loads(report.to_json()))
+            raise OSError(f"the export of {name} is not what was written")
+        log.info("exported to onnx", model=name, file=str(kept), report=orjson.loads(report.to_json()))
         return report
 
 
@@ -192,20 +195,12 @@ def _export(order: ExportOrder) -> str | None:
 
 
 def _key(content: str, precision: Precision, reduced: bool) -> str:
-    makers = " ".join(f"{name}={version(name)}" for name in _MAKERS)
-    return xxhash.xxh3_64_hexdigest(f"{_EXPORT} {content} {precision} {reduced} {makers}".encode())
+    names = _BFLOAT16_MAKERS if precision == "bfloat16" else _MAKERS
+    makers = " ".join(f"{name}={version(name)}" for name in names)
+    return xxhash.xxh3_64_hexdigest(
+        f"{_VERSIONS[precision]} {content} {precision} {reduced} {makers}".encode()
+    )
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:80]
-
-
-def _has_wide_sums() -> bool:
-    """Whether products of 8-bit numbers are summed without saturation, as with VNNI, and on ARM."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return True
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return re.search(r"\b(avx_vnni|avx512_vnni|amx_int8)\b", flags) is not None

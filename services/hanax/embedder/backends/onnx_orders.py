@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import orjson
 
 from hanax.embedder.backends import Agreement
+
+# int8 is a file of its own; bfloat16 is the float32 file, computed otherwise.
+Precision = Literal["float32", "bfloat16", "int8"]
 
 # Exit status for a model that cannot be exported; the last line of stdout is the reason.
 REFUSED: Final = 3
@@ -18,13 +21,14 @@ REFUSED: Final = 3
 class ExportOrder:
     """Make `target`/model.onnx and export.json of the model in `folder`.
 
-    `quantize_from`: the float32 file to make an int8 one of. `reduce_range`: weights of 7 bits,
-    for processors that saturate sums of products of 8-bit numbers.
+    `source`: the float32 file, for the other precisions. `reduce_range`: weights of 7 bits, for
+    processors that saturate sums of products of 8-bit numbers.
     """
 
     folder: Path
     target: Path
-    quantize_from: Path | None = None
+    source: Path | None = None
+    precision: Precision = "float32"
     reduce_range: bool = False
 
     def to_json(self) -> str:
@@ -32,7 +36,8 @@ class ExportOrder:
             {
                 "folder": str(self.folder),
                 "target": str(self.target),
-                "quantize_from": str(self.quantize_from) if self.quantize_from else None,
+                "precision": self.precision,
+                "source": str(self.source) if self.source else None,
                 "reduce_range": self.reduce_range,
             }
         ).decode()
@@ -40,11 +45,12 @@ class ExportOrder:
     @classmethod
     def from_json(cls, text: str) -> Self:
         fields = orjson.loads(text)
-        source = fields["quantize_from"]
+        source = fields["source"]
         return cls(
             Path(fields["folder"]),
             Path(fields["target"]),
             Path(source) if source else None,
+            fields["precision"],
             fields["reduce_range"],
         )
 

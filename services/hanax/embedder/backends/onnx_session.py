@@ -1,9 +1,8 @@
-"""One ONNX file in ONNX Runtime: padded token ids in, vectors out."""
+"""A session in ONNX Runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,8 @@ import onnxruntime  # type: ignore[import-untyped]
 
 from hanax.core.errors import FailedPrecondition
 from hanax.embedder.backends import Tokens, Vectors
-from hanax.embedder.backends.padding import Ids, padded
+from hanax.embedder.backends.padding import padded
+from hanax.embedder.backends.session import Laid, Session, SessionOptions, check_inputs
 
 # Attention over more padded tokens than this takes hundreds of megabytes; they are given back at once.
 _LARGE_TOKENS: Final = 4_096
@@ -20,23 +20,8 @@ _LARGE_TOKENS: Final = 4_096
 # See `onnx_export`: the fused operator is the slower one, and the runtime would fuse by itself.
 _NOT_FUSED: Final = ["SkipLayerNormFusion"]
 
-_KNOWN_INPUTS: Final = frozenset(("input_ids", "attention_mask", "token_type_ids"))
 
-# What a batch is for the runtime: arrays by the names of the graph's inputs.
-Laid = dict[str, Ids]
-
-
-@dataclass(frozen=True)
-class SessionOptions:
-    """`threads`: that compute one run, the caller's among them."""
-
-    threads: int
-    padding_id: int
-
-
-class OnnxSession:
-    """`run` is safe on several threads at once."""
-
+class OnnxSession(Session):
     def __init__(self, file: Path, options: SessionOptions) -> None:
         """Raises FailedPrecondition for a file that is damaged, or asks for other inputs than tokens."""
         settings = onnxruntime.SessionOptions()
@@ -51,9 +36,7 @@ class OnnxSession:
             )
         except Exception as error:  # the runtime's own, of many classes without a common one
             raise FailedPrecondition(f"{file} cannot be loaded: {str(error)[:300]}") from None
-        self._names: Final = frozenset(entry.name for entry in self._session.get_inputs())
-        if strange := self._names - _KNOWN_INPUTS:
-            raise FailedPrecondition(f"{file} asks for {', '.join(sorted(strange))} beside tokens")
+        self._names: Final = check_inputs(file, (entry.name for entry in self._session.get_inputs()))
         self._output: Final = [self._session.get_outputs()[0].name]
         self._padding_id: Final = options.padding_id
         self._giving_back = onnxruntime.RunOptions()
@@ -67,7 +50,6 @@ class OnnxSession:
         return laid
 
     def run(self, laid: Laid) -> Vectors:
-        """float32 (texts, dimension)."""
         large = laid["input_ids"].size > _LARGE_TOKENS
         (vectors,) = self._session.run(self._output, laid, self._giving_back if large else None)
         found: Vectors = np.asarray(vectors, np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
@@ -16,6 +16,11 @@ from hanax.core.errors import FailedPrecondition, HanaxError
 from hanax.embedder.backends import Backend, ModelInfo
 from hanax.embedder.backends.model_files import ModelFiles, find_model, local_folder
 from hanax.embedder.backends.model_traits import ModelTraits
+from hanax.embedder.backends.processor import has_bfloat16_tiles
+from hanax.embedder.backends.session import bfloat16_bytes
+
+if TYPE_CHECKING:
+    from hanax.embedder.backends.precision import AskedPrecision
 
 log = structlog.get_logger()
 
@@ -23,6 +28,8 @@ log = structlog.get_logger()
 _GUESSED_BYTES: Final = 1024 * 1024 * 1024
 # What a model takes beside its weights: activations, tokenizer, the runtime's own.
 _BESIDE_BYTES: Final = 64 * 1024 * 1024
+# What torch may serve instead of onnx.
+_OF_TORCH: Final = ("auto", "float32")
 _WEIGHTS: Final = ("*.safetensors", "pytorch_model*.bin", "onnx/model.onnx*")
 
 
@@ -36,7 +43,7 @@ class BackendChoice:
 
     model: str
     backend: Literal["auto", "onnx", "torch", "hash"]
-    precision: Literal["float32", "int8"]
+    precision: AskedPrecision
     threads: int
     cache_dir: Path | None
 
@@ -45,8 +52,8 @@ def open_backend(choice: BackendChoice) -> Backend:
     """Load a model. Takes seconds, and more when it is exported first.
 
     A model that the onnx backend cannot serve is served by torch, and the log says why. Raises
-    ModelNotFound; FailedPrecondition for a model that no backend can serve, or an int8 one that
-    onnx cannot; OSError for files that are damaged or cannot be fetched.
+    ModelNotFound; FailedPrecondition for a model that no backend can serve, or not in the precision
+    that is asked for by name; OSError for files that are damaged or cannot be fetched.
     """
     if choice.backend == "hash":
         from hanax.embedder.backends.hash_backend import HashBackend
@@ -54,19 +61,22 @@ def open_backend(choice: BackendChoice) -> Backend:
         return HashBackend()
     files = find_model(choice.model)
     if choice.backend == "torch" or (choice.backend == "auto" and _sees_gpu()):
-        if choice.precision == "int8":
-            raise FailedPrecondition(f"{files.name} cannot be served in int8 by torch: expected backend onnx")
+        if choice.precision in ("bfloat16", "int8"):
+            raise FailedPrecondition(
+                f"{files.name} cannot be served in {choice.precision} by torch: expected backend onnx, "
+                "or no precision, for torch chooses one"
+            )
         return _torch(files, choice.threads)
     try:
         return _onnx(files, choice)
     except HanaxError as error:
-        if choice.precision != "float32":
+        if choice.precision not in _OF_TORCH:
             raise FailedPrecondition(
                 f"{files.name} cannot be served in {choice.precision}: {error}"
             ) from None
         log.warning("served by torch, not onnx", model=files.name, reason=str(error))
     except OSError as error:
-        if choice.precision != "float32":
+        if choice.precision not in _OF_TORCH:
             raise
         log.warning("served by torch, not onnx", model=files.name, reason=str(error))
     return _torch(files, choice.threads)
@@ -78,7 +88,10 @@ def estimate_bytes(choice: BackendChoice) -> int:
         return 0
     try:
         files = find_model(choice.model)
-        return _weights_bytes(Path(files.source)) if files.local else _GUESSED_BYTES
+        if not files.local:
+            return _GUESSED_BYTES
+        weights = _weights_bytes(Path(files.source))
+        return bfloat16_bytes(weights) if _may_be_bfloat16(choice) else weights + _BESIDE_BYTES
     except HanaxError:
         return 0
 
@@ -87,8 +100,12 @@ def _weights_bytes(folder: Path) -> int:
     for pattern in _WEIGHTS:
         if size := sum(path.stat().st_size for path in folder.rglob(pattern)):
             # Half precision on disk is float32 when it is loaded.
-            return size * (2 if ModelTraits(folder).is_half_precision else 1) + _BESIDE_BYTES
+            return size * (2 if ModelTraits(folder).is_half_precision else 1)
     return _GUESSED_BYTES
+
+
+def _may_be_bfloat16(choice: BackendChoice) -> bool:
+    return choice.backend != "torch" and choice.precision in ("auto", "bfloat16") and has_bfloat16_tiles()
 
 
 def describe(choice: BackendChoice) -> ModelInfo | None:
@@ -120,9 +137,11 @@ def describe(choice: BackendChoice) -> ModelInfo | None:
 def _onnx(files: ModelFiles, choice: BackendChoice) -> Backend:
     from hanax.embedder.backends.onnx_backend import OnnxBackend
     from hanax.embedder.backends.onnx_files import OnnxFiles, cache_folder
+    from hanax.embedder.backends.precision import choose_file
 
-    kept = OnnxFiles(cache_folder(choice.cache_dir))
-    return OnnxBackend(files.name, local_folder(files), kept, choice.precision, choice.threads)
+    folder = local_folder(files)
+    served = choose_file(OnnxFiles(cache_folder(choice.cache_dir)), folder, choice.precision)
+    return OnnxBackend(files.name, folder, served, choice.threads)
 
 
 def _torch(files: ModelFiles, threads: int) -> Backend:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from hanax.core.errors import HanaxError, UpstreamFailed
 from hanax.core.model_routes import Breaker
+from hanax.gateway.balancing.addresses import shown_address
 from hanax.gateway.balancing.circuits import Circuit, CircuitState
 from hanax.gateway.balancing.verdicts import Verdict, rest_s
 
@@ -41,6 +42,7 @@ class LastFailure:
 class EndpointState:
     """What is known of an endpoint.
 
+    address: as it is shown, without its path and query.
     resting_s: seconds that it asked to be left alone, from now. latency_ms: None before the first
     answer. error_rate: 0 to 1, of the latest attempts. checked_at: the latest probe, in seconds since
     1970 UTC; None: none yet.
@@ -82,12 +84,15 @@ class Endpoint:
         "inflight",
         "requests",
         "retries",
+        "shown",
         "turn",
         "weight",
     )
 
     def __init__(self, address: str, weight: float, breaker: Breaker) -> None:
         self.address = address
+        # To people, who may not know the keys that an address holds.
+        self.shown = shown_address(address)
         self.weight = weight
         self.circuit = Circuit(breaker)
         self.inflight = 0
@@ -132,6 +137,11 @@ class Endpoint:
     def latency_s(self, now: float) -> float:
         """Peak EWMA of how long it takes to answer; 0 before the first answer."""
         return self._latency_s * exp((self._latency_at - now) / _LATENCY_S)
+
+    @property
+    def last_latency_s(self) -> float:
+        """The same as of its last answer: it does not fade while nobody asks."""
+        return self._latency_s
 
     def begin(self, turn: int) -> bool:
         """An attempt goes to it; whether that is the trial of a circuit that is half-open."""
@@ -219,11 +229,11 @@ class Endpoint:
             failure = LastFailure(self._failure.code, self._failure.message, at)
         state = self.circuit.state(now)
         return EndpointState(
-            address=self.address,
+            address=self.shown,
             weight=self.weight,
             state="ejected" if state == "closed" and self.ejected(now) else state,
             inflight=self.inflight,
-            latency_ms=self._latency_s * 1_000 if self._answers else None,
+            latency_ms=self.last_latency_s * 1_000 if self._answers else None,
             error_rate=self.error_rate,
             resting_s=self.rest_s(now),
             last_failure=failure,

@@ -44,6 +44,8 @@ _PATIENCE_S: Final = 3.0
 # An attempt that had less and ran out of time says nothing of the endpoint.
 _FAIR_TIMEOUT_S: Final = 1.0
 _LEAST_RETRY_S: Final = 0.05
+# Some rounds of probes: by then one that can be reached again has been found so.
+_PROBED_WITHIN_S: Final = 3.0
 PROBE_TIMEOUT_S: Final = 2.0
 
 
@@ -125,6 +127,8 @@ class Pool:
         # A retry that the budget has to grant. One that waited until an endpoint was back is no storm, and
         # neither is asking each endpoint once.
         charged = False
+        # A retry's token, which is kept while another endpoint is looked for.
+        granted = False
         while True:
             now = self._clock()
             if now >= deadline:
@@ -137,14 +141,19 @@ class Pool:
                     await self._pause(len(tried), deadline, met)
                     endpoint = self._roster.choose(among, barred, self._clock())
             if endpoint is None:
-                await self._endpoint_again(among, barred, deadline, met)
+                await self._await_endpoint(among, barred, deadline, met)
                 charged = False
                 continue
-            if charged and met is not None and not self._budget.take(self._clock()):
-                raise met
-            if met is not None:
+            if met is not None and not granted:
+                if charged and not self._budget.take(self._clock()):
+                    raise met
                 await self.turns.take_again(deadline)
-                endpoint.retries += 1
+                granted = True
+                # Much may have happened to the endpoint while that was waited for.
+                if not self._roster.may_ask(endpoint, self._clock()):
+                    continue
+            endpoint.retries += granted
+            granted = False
             tried.append(endpoint)
             try:
                 if self._options.hedge_after_s is None:
@@ -237,42 +246,61 @@ class Pool:
             raise met
         await asyncio.sleep(pause)
 
-    async def _endpoint_again(
+    async def _await_endpoint(
         self,
         among: Sequence[str] | None,
         barred: Sequence[Endpoint],
         deadline: float,
         met: HanaxError | None,
     ) -> None:
-        """Return when it is worth looking again for one that may be asked. Raises when that is too late."""
-        now = self._clock()
-        left = [endpoint for endpoint in self._roster.named(among) if endpoint not in barred]
-        if not left:
-            raise met or Unavailable(f"nobody serves {self.name} now")
-        soonest = min(left, key=lambda endpoint: _wait_s(endpoint, now))
-        wait_s = _wait_s(soonest, now)
-        resting = soonest.rest_s(now) > 0
-        # Whose attempts are not numbered waits for the endpoint itself: a probe may find it well sooner.
-        steadfast = self._options.max_attempts is None and not resting
-        until = deadline if resting or steadfast else min(deadline, now + _PATIENCE_S)
-        if now + wait_s >= until and not steadfast:
-            raise self._refusal(soonest, max(wait_s, _LEAST_RETRY_S), met)
-        # Not all that wait go at once. One on trial has no time of its own: its end wakes them.
-        timeout_s = until - now
-        if wait_s > 0:
-            timeout_s = min(timeout_s, wait_s + self._rng.uniform(0.0, min(wait_s, _FIRST_PAUSE_S)))
-        if not await self._roster.woken(timeout_s) and self._clock() >= until:
-            raise self._refusal(soonest, max(_LEAST_RETRY_S, _wait_s(soonest, self._clock())), met)
+        """Return when one may be asked. Raises when that is too late for all that are left."""
+        began = self._clock()
+        while True:
+            now = self._clock()
+            left = [endpoint for endpoint in self._roster.named(among) if endpoint not in barred]
+            if not left:
+                raise met or Unavailable(f"nobody serves {self.name} now")
+            if any(endpoint.passes(now) for endpoint in left):
+                return
+            limits = [(_wait_s(one, now), self._waits_until(one, began, now, deadline)) for one in left]
+            hopeful = [(wait_s, until) for wait_s, until in limits if until is not None]
+            if not hopeful:
+                soonest = min(left, key=lambda endpoint: _wait_s(endpoint, now))
+                raise self._refusal(soonest, max(_wait_s(soonest, now), _LEAST_RETRY_S), met)
+            timeout_s = max(until for _, until in hopeful) - now
+            # One on trial has no time of its own: its end wakes all. Of the others, the soonest counts.
+            known = [wait_s for wait_s, _ in hopeful if wait_s > 0]
+            if known:
+                wait_s = min(known)
+                # Not all that wait go at once.
+                timeout_s = min(timeout_s, wait_s + self._rng.uniform(0.0, min(wait_s, _FIRST_PAUSE_S)))
+            await self._roster.woken(timeout_s)
+
+    def _waits_until(self, endpoint: Endpoint, began: float, now: float, deadline: float) -> float | None:
+        """How long a request that has waited since `began` waits for this one; None: no longer."""
+        resting = endpoint.rest_s(now) > 0
+        if self._options.max_attempts is None and not resting:
+            # For the endpoint itself: a probe may find it well sooner than its circuit would try it.
+            return deadline if now < deadline else None
+        until = deadline if resting else min(deadline, began + _PATIENCE_S)
+        return until if now + _wait_s(endpoint, now) < until else None
 
     def _refusal(self, endpoint: Endpoint, retry_after_s: float, met: HanaxError | None) -> HanaxError:
         """Why nobody may be asked: this request's own failure, else the endpoint's latest."""
+        last = endpoint.last_error
+        if endpoint.rest_s(self._clock()) == 0 and not isinstance(last, UpstreamFailed):
+            # A probe finds it well sooner than its circuit would try it.
+            retry_after_s = min(retry_after_s, _PROBED_WITHIN_S)
         after_s = round(retry_after_s, 3)
         if met is not None:
             return type(met)(met.message, **{"retry_after_s": after_s, **met.details})
-        last = endpoint.last_error
         kind = next((kind for kind in _KINDS if isinstance(last, kind)), Unavailable)
-        why = "" if last is None else f": {last.message}"
-        return kind(f"no endpoint of {self.name} takes requests now{why}", retry_after_s=after_s)
+        if last is None:
+            return kind(f"no endpoint of {self.name} takes requests now", retry_after_s=after_s)
+        # It says of whom it is; and whether to come again says the time.
+        details = {name: value for name, value in last.details.items() if name != "retryable"}
+        message = f"{last.message}; no endpoint takes requests now"
+        return kind(message, **{**details, "retry_after_s": after_s})
 
 
 _KINDS: Final = (RateLimited, Overloaded, UpstreamFailed)

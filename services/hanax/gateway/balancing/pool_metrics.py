@@ -52,13 +52,15 @@ class PoolMetrics(Collector):
         for name, text, count in _COUNTERS:
             counter = CounterMetricFamily(f"vector_db_upstream_{name}", text, labels=_BY_ENDPOINT)
             for pool_name, endpoint in shown:
-                counter.add_metric((pool_name, endpoint.address), count(endpoint))
+                counter.add_metric((pool_name, endpoint.shown), count(endpoint))
             yield counter
         inflight = GaugeMetricFamily(
             "vector_db_upstream_inflight", "Attempts under way to an endpoint", labels=_BY_ENDPOINT
         )
         latency = GaugeMetricFamily(
-            "vector_db_upstream_latency_seconds", "Peak EWMA of an endpoint's answers", labels=_BY_ENDPOINT
+            "vector_db_upstream_latency_seconds",
+            "Peak EWMA of an endpoint's answers, as of the last one",
+            labels=_BY_ENDPOINT,
         )
         up = GaugeMetricFamily(
             "vector_db_upstream_up",
@@ -66,9 +68,9 @@ class PoolMetrics(Collector):
             labels=_BY_ENDPOINT,
         )
         for pool_name, endpoint in shown:
-            labels = (pool_name, endpoint.address)
+            labels = (pool_name, endpoint.shown)
             inflight.add_metric(labels, endpoint.inflight)
-            latency.add_metric(labels, endpoint.latency_s(now))
+            latency.add_metric(labels, endpoint.last_latency_s)
             up.add_metric(labels, float(endpoint.well(now)))
         yield from (inflight, latency, up)
         queue = GaugeMetricFamily(

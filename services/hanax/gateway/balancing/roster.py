@@ -15,6 +15,7 @@ from typing import Final
 
 from hanax.core.errors import HanaxError
 from hanax.core.model_routes import ModelEndpoint
+from hanax.gateway.balancing.addresses import shown_addresses
 from hanax.gateway.balancing.endpoints import Endpoint, EndpointState
 from hanax.gateway.balancing.options import PoolOptions
 from hanax.gateway.balancing.policies import POLICIES
@@ -58,6 +59,8 @@ class Roster:
             followed[wanted.address] = endpoint
         self._endpoints = followed
         self.listed = tuple(followed.values())
+        for endpoint, shown in zip(self.listed, shown_addresses(followed), strict=True):
+            endpoint.shown = shown
         self._policy = POLICIES[options.policy]
         self.wake()
 
@@ -83,6 +86,10 @@ class Roster:
         if among is None:
             return self.listed
         return [self._endpoints[address] for address in among if address in self._endpoints]
+
+    def may_ask(self, endpoint: Endpoint, now: float) -> bool:
+        """Whether it, chosen a while ago, still takes requests."""
+        return endpoint in self.listed and endpoint.passes(now)
 
     def begin(self, endpoint: Endpoint) -> bool:
         """An attempt goes to it; whether that is the trial of its circuit."""

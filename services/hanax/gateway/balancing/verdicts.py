@@ -42,8 +42,12 @@ _MISBUILT: Final = Verdict(retry=True, elsewhere=True, blames=True)
 # Told when to come again, a request waits. Otherwise it does not press the endpoint, and others pass it by.
 _RESTING: Final = Verdict(retry=True, elsewhere=False, blames=False)
 _BUSY: Final = Verdict(retry=True, elsewhere=True, blames=False)
-# A replica whose files are damaged, or that has not opened the shard yet: its node may be well.
+# A replica whose files are damaged, or that has not opened the shard yet: its node may be well. Or a server
+# that does not like these texts: another may, and to other texts it is as good as ever.
 _OTHER_COPY: Final = Verdict(retry=True, elsewhere=True, blames=False)
+
+# HTTP statuses of servers that say the request is wrong.
+_REFUSES_REQUEST: Final = frozenset({400, 422})
 
 
 def judge(error: HanaxError) -> Verdict:
@@ -52,6 +56,8 @@ def judge(error: HanaxError) -> Verdict:
         case PartialWrite() | StorageFull():
             return _FINAL
         case UpstreamFailed():
+            if error.details.get("status") in _REFUSES_REQUEST:
+                return _OTHER_COPY
             return _FAILED if error.details.get("retryable", True) else _MISBUILT
         case Unavailable() | DeadlineExceeded():
             # Not retryable: it is the gateway that lacks something.

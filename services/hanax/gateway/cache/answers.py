@@ -119,7 +119,9 @@ class AnswerCache:
             return await ask_and_keep()
         call.limit(asked.keeping.limit_s)
         answer: T
-        answer, shared = await self._flights.join((key, token), ask_and_keep, asked.keeping.limit_s)
+        answer, shared = await self._flights.join(
+            (key, token), ask_and_keep, asked.keeping.limit_s, call.away
+        )
         if shared:
             self._metrics.shared(asked.operation)
         return answer

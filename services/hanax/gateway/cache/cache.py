@@ -8,7 +8,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from hanax.core.errors import FailedPrecondition
+from hanax.core.errors import FailedPrecondition, Unavailable
 from hanax.core.settings import GatewaySettings
 from hanax.gateway.cache.answers import AnswerCache, Kind
 from hanax.gateway.cache.embeddings import KeptEmbeddings
@@ -71,7 +71,7 @@ class Cache:
         self.embeddings: EmbeddingCache = (
             NoCache()
             if self._off
-            else KeptEmbeddings(self.store, settings.cache_embeddings_ttl_s, self._metrics)
+            else KeptEmbeddings(self.store, settings.cache_embeddings_ttl_s, self._metrics, now_us)
         )
 
     @property
@@ -86,8 +86,14 @@ class Cache:
         await self.store.close()
 
     async def clear(self) -> int:
-        """Forget all that is kept, here and for gateways that share the store; how many entries."""
-        return await self.store.clear()
+        """Forget all that is kept, here and for gateways that share the store; how many entries.
+
+        Raises Unavailable while the store is away.
+        """
+        entries = await self.store.clear()
+        if entries is None:
+            raise Unavailable("the cache's store is away: what it keeps can't be forgotten now")
+        return entries
 
     async def stats(self) -> CacheStats:
         hits, misses = self._metrics.hits, self._metrics.misses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -17,8 +17,9 @@ from hanax.gateway.cache.stores import LASTING, Store, Value
 from hanax.gateway.models.kept import Row
 from hanax.gateway.models.wanted import Wanted
 
-# Tokens, -1 where they were not told; whether it was cut off, and whether it was split.
-_HEAD: Final = struct.Struct("<i??")
+# When it was kept, microseconds since 1970 UTC; tokens, -1 where they were not told; whether it was cut off,
+# and whether it was split.
+_HEAD: Final = struct.Struct("<qi??")
 # Texts of one look-up: 64 vectors of 1,024 numbers are 256 KiB.
 _LOOKUP_TEXTS: Final = 64
 # Of one request: a larger batch is embedded once and hardly ever again, and would push out all others.
@@ -28,7 +29,9 @@ MAX_TEXTS: Final = 1_024
 class KeptEmbeddings:
     """Neither call raises."""
 
-    def __init__(self, store: Store, ttl_s: float, metrics: CacheMetrics) -> None:
+    def __init__(self, store: Store, ttl_s: float, metrics: CacheMetrics, now_us: Callable[[], int]) -> None:
+        """now_us: microseconds since 1970 UTC."""
+        self._now_us = now_us
         self._store = store
         self._ttl_s = ttl_s
         self._metrics = metrics
@@ -43,7 +46,8 @@ class KeptEmbeddings:
             found = await self._store.read(part)
             if found is None:
                 break
-            rows += [None if raw is None else _decode(raw, dimension) for raw in found]
+            now_us = self._now_us()
+            rows += [None if raw is None else _decode(raw, dimension, now_us) for raw in found]
         self._metrics.looked(EMBEDDINGS, time.perf_counter() - began)
         hits = sum(row is not None for row in rows)
         self._metrics.found(EMBEDDINGS, hits, len(rows) - hits)
@@ -54,8 +58,9 @@ class KeptEmbeddings:
     ) -> None:
         if len(texts) > MAX_TEXTS:
             return
+        now_us = self._now_us()
         for key, row in zip(_keys(model, wanted, texts), rows, strict=True):
-            self._store.keep(key, Value(_encode(row), self._ttl_s))
+            self._store.keep(key, Value(_encode(row, now_us), self._ttl_s))
 
 
 def _keys(model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[bytes]:
@@ -63,14 +68,16 @@ def _keys(model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[bytes
     return [LASTING + text_digest(model, what, text) for text in texts]
 
 
-def _encode(row: Row) -> bytes:
+def _encode(row: Row, now_us: int) -> bytes:
     tokens = -1 if row.tokens is None else row.tokens
-    return _HEAD.pack(tokens, row.truncated, row.split) + row.vector.astype("<f4").tobytes()
+    return _HEAD.pack(now_us, tokens, row.truncated, row.split) + row.vector.astype("<f4").tobytes()
 
 
-def _decode(raw: bytes, dimension: int) -> Row | None:
+def _decode(raw: bytes, dimension: int, now_us: int) -> Row | None:
     """None for what no row of this model can be."""
     if len(raw) != _HEAD.size + 4 * dimension:
         return None
-    tokens, truncated, split = _HEAD.unpack_from(raw)
-    return Row(np.frombuffer(raw, "<f4", offset=_HEAD.size), None if tokens < 0 else tokens, truncated, split)
+    kept_at_us, tokens, truncated, split = _HEAD.unpack_from(raw)
+    vector = np.frombuffer(raw, "<f4", offset=_HEAD.size)
+    age_s = max(0.0, (now_us - kept_at_us) / 1e6)
+    return Row(vector, None if tokens < 0 else tokens, truncated, split, age_s)

@@ -7,13 +7,13 @@ when it is cancelled, the next of them asks for the rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Generic, TypeVar
 
 from hanax.core.errors import DeadlineExceeded
 
 T = TypeVar("T")
-Key = tuple[bytes, bytes]
 
 _FAILED: Final[Any] = object()
 _LEFT: Final[Any] = object()
@@ -23,10 +23,16 @@ class Flights(Generic[T]):
     """For one event loop."""
 
     def __init__(self) -> None:
-        self._ends: dict[Key, asyncio.Future[T]] = {}
+        self._ends: dict[Hashable, asyncio.Future[T]] = {}
 
-    async def join(self, key: Key, ask: Callable[[], Awaitable[T]], patience_s: float) -> tuple[T, bool]:
-        """The answer, and whether another one asked for it.
+    async def join(
+        self,
+        key: Hashable,
+        ask: Callable[[], Awaitable[T]],
+        patience_s: float,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> tuple[T, bool]:
+        """The answer, and whether another one asked for it. waiting: entered while another one asks.
 
         Raises what `ask` raises, or DeadlineExceeded when the others take longer than `patience_s`.
         """
@@ -34,9 +40,10 @@ class Flights(Generic[T]):
         until = loop.time() + patience_s
         while (end := self._ends.get(key)) is not None:
             try:
-                async with asyncio.timeout_at(until):
-                    # Shielded: who stops waiting must not end the others' wait.
-                    answer = await asyncio.shield(end)
+                with waiting():
+                    async with asyncio.timeout_at(until):
+                        # Shielded: who stops waiting must not end the others' wait.
+                        answer = await asyncio.shield(end)
             except TimeoutError:
                 raise DeadlineExceeded("the request's time is over") from None
             if answer is _FAILED:
@@ -45,7 +52,7 @@ class Flights(Generic[T]):
                 return answer, True
         return await self._lead(key, ask), False
 
-    async def _lead(self, key: Key, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _lead(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
         end: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._ends[key] = end
         outcome: T = _FAILED

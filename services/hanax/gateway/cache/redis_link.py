@@ -1,8 +1,12 @@
 """The way to one Redis: up, or away and looked for in the background.
 
-A command that fails or takes too long takes the link down at once: who comes next is told so without waiting.
-It is tried again after a pause that doubles from FIRST_PAUSE_S to LONGEST_PAUSE_S, and comes up when Redis
-answers as fast as it has to.
+A command that fails takes the link down at once: who comes next is told so without waiting. So does a
+write that takes too long, and the second such look-up within LATE_S: one alone is a moment in which Redis,
+or this machine, had something else to do. Look-ups that were under way together count as one. So a request
+waits in vain for two look-ups at most, or for as long as a write may take.
+
+It is tried again after a pause that doubles from FIRST_PAUSE_S to LONGEST_PAUSE_S, or to
+LONGEST_SLOW_PAUSE_S where Redis is there and slow, and comes up when Redis answers as fast as it has to.
 
 A Redis that was restored from its own snapshot, or a replica that took over, may hold the collections'
 tokens and answers of an earlier moment. Such a server has another run id: it is asked of every new
@@ -12,6 +16,7 @@ connection, and is part of the keys of all that tokens make valid (`epoch`).
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
 from collections.abc import Awaitable, Callable
@@ -38,8 +43,10 @@ _LONG_PATIENCE_S: Final = 0.5
 _CONNECT_TIMEOUT_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 5.0
-# A link that lasts this long has settled: the next pause is a first one again.
-_SETTLED_S: Final = 10.0
+LONGEST_SLOW_PAUSE_S: Final = 0.5
+# A look-up that is late counts for so long. A link that lasts longer has settled: the next pause is a first
+# one again.
+LATE_S: Final = 1.0
 # Answers in a row that a link has to give in time before it comes up.
 _PROOFS: Final = 3
 _CONNECTIONS: Final = 8
@@ -84,6 +91,7 @@ class RedisLink:
         self._closing: set[asyncio.Task[None]] = set()
         self._pause_s = FIRST_PAUSE_S
         self._up_since = 0.0
+        self._late_at = -math.inf
         self._run_id = b""
         self.state = "connecting"
         try:
@@ -114,34 +122,47 @@ class RedisLink:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def look_up(self, work: Work) -> Any:
-        """What `work` answers, soon. Raises RedisAway, or OutOfMemoryError."""
-        return await self._do(work, self._place.patience_s)
+        """What `work` answers, soon. Raises RedisAway, also when only this answer is late, or
+        OutOfMemoryError.
+        """
+        return await self._do(work, self._place.patience_s, may_be_late=True)
 
     async def write(self, work: Work) -> Any:
-        """The same, where a client waits for a write to be known to all."""
-        return await self._do(work, 2 * self._place.patience_s)
+        """The same, where a client waits for a write to be known to all. The link is down if it is not."""
+        lately = asyncio.get_running_loop().time() - self._late_at <= LATE_S
+        return await self._do(work, (1 if lately else 2) * self._place.patience_s)
 
     async def work_off(self, work: Work) -> Any:
         """The same, where nobody waits."""
         return await self._do(work, max(_LONG_PATIENCE_S, 2 * self._place.patience_s))
 
-    async def _do(self, work: Work, patience_s: float) -> Any:
+    async def _do(self, work: Work, patience_s: float, may_be_late: bool = False) -> Any:
         client = self._client
         if client is None:
             raise RedisAway
+        began = asyncio.get_running_loop().time()
         try:
             return await _within(work(client), patience_s)
         except OutOfMemoryError:
             raise
         except (RedisError, OSError, TimeoutError) as error:
-            self._lose(client, error)
+            if not (may_be_late and isinstance(error, TimeoutError) and self._forgives(began)):
+                self._lose(client, error)
             raise RedisAway from None
+
+    def _forgives(self, began: float) -> bool:
+        """Whether a look-up that is late is the first for a while, or was under way together with it."""
+        now = asyncio.get_running_loop().time()
+        if now - self._late_at > LATE_S:
+            self._late_at = now
+            return True
+        return began < self._late_at
 
     def _lose(self, client: Redis, error: Exception) -> None:
         if self._client is not client:
             return
         self._client = None
-        if asyncio.get_running_loop().time() - self._up_since > _SETTLED_S:
+        if asyncio.get_running_loop().time() - self._up_since > LATE_S:
             self._pause_s = FIRST_PAUSE_S
         self._tell(error)
         closing = asyncio.ensure_future(_close(client))
@@ -170,7 +191,8 @@ class RedisLink:
                     await _within(client.ping(), self._place.patience_s)
                 await self._greet(client)
             except (RedisError, OSError, TimeoutError) as error:
-                self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+                slow = isinstance(error, TimeoutError)
+                self._pause_s = min(2 * self._pause_s, LONGEST_SLOW_PAUSE_S if slow else LONGEST_PAUSE_S)
                 self._tell(error)
                 await _close(client)
                 continue
@@ -179,7 +201,8 @@ class RedisLink:
                 raise
             self._client = client
             self._up_since = asyncio.get_running_loop().time()
-            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._pause_s = min(2 * self._pause_s, LONGEST_SLOW_PAUSE_S)
+            self._late_at = -math.inf
             self.state = "ok"
             self._metrics.came_back()
             log.info("the cache's Redis answers")

@@ -120,14 +120,14 @@ class RedisStore:
         if self._link.up and await self._renewals.submit(due) is not None:
             self._paid(due)
 
-    async def clear(self) -> int:
+    async def clear(self) -> int | None:
         async def work(client: Redis) -> Any:
             return await self._unlink(client, self._prefix + b":*")
 
         try:
             found: int = await self._link.work_off(work)
         except RedisAway:
-            return 0
+            return None
         return found
 
     async def stats(self) -> StoreStats:

@@ -70,8 +70,8 @@ class Store(Protocol):
         """
         ...
 
-    async def clear(self) -> int:
-        """Forget everything, also for other gateways; how many keys."""
+    async def clear(self) -> int | None:
+        """Forget everything, also for other gateways; how many keys. None: the store is away."""
         ...
 
     async def stats(self) -> StoreStats: ...

@@ -16,7 +16,7 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
-from hanax.core.errors import HanaxError
+from hanax.core.errors import HanaxError, Unavailable
 from hanax.gateway.cache.frequent import MAX_REQUESTS, Frequent, Repeated
 from hanax.gateway.cache.stores import LASTING, Store, Value
 from hanax.gateway.calls import Call
@@ -81,7 +81,12 @@ class Warming:
             await self._write()
 
     async def warm(self, limit: int) -> Warmed:
-        """Ask the most frequent requests, of this gateway and of those that wrote theirs down."""
+        """Ask the most frequent requests, of this gateway and of those that wrote theirs down.
+
+        Raises Unavailable while the store is away: no answer would be kept.
+        """
+        if await self._store.read([_KEY]) is None:
+            raise Unavailable("the cache's store is away: nothing can be kept now")
         found = {(one.operation, one.body): one for one in await self._read()}
         for one in self._frequent.most(limit):
             found[one.operation, one.body] = one

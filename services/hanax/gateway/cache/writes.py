@@ -64,6 +64,8 @@ class ShardWrites:
     @asynccontextmanager
     async def _writing(self, call: Call, route: CollectionRoute) -> AsyncIterator[_Ending]:
         ending = _Ending()
+        # Cut short it would be in doubt, and nothing would be kept of the collection for a while.
+        call.must_end = True
         try:
             yield ending
         finally:

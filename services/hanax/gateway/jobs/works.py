@@ -8,11 +8,13 @@ from typing import Final
 
 import orjson
 
-from hanax.core.errors import DeadlineExceeded, HanaxError, ResourceExhausted, Unavailable
+from hanax.core.errors import ModelConflict, TextTooLong
+from hanax.core.specs import CollectionSpec
 from hanax.gateway.calls import Call
 from hanax.gateway.jobs.orders import read_embed_order, read_insert_order
+from hanax.gateway.jobs.patience import Patience
 from hanax.gateway.jobs.port import JobKind, JobRun, Work
-from hanax.gateway.models.embedding import Embedded, Embedding, joined
+from hanax.gateway.models.embedding import Embedded, Embedding, joined, too_long
 from hanax.gateway.models.registry import Model
 from hanax.gateway.models.wanted import Wanted
 from hanax.gateway.points import Points, wanted_of
@@ -20,9 +22,6 @@ from hanax.gateway.renderings import render_embedded, render_inserted
 
 # One part is as far as a job's progress is told, and as much as a failure costs.
 _PART_TEXTS: Final = 256
-
-_FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 30.0
 
 
 class Works:
@@ -34,16 +33,18 @@ class Works:
         self._embedding = embedding
         self._points = points
         self._clock = clock
-        self._timeout_s = timeout_s
+        self._patience = Patience(timeout_s, clock, asyncio.sleep)
 
     def by_kind(self) -> Mapping[JobKind, Work]:
         return {JobKind.EMBED: self._embed, JobKind.INSERT: self._insert}
 
     async def _embed(self, run: JobRun) -> bytes:
         order = read_embed_order(run.order.body)
-        model = self._embedding.choose(run.order.model)
-        wanted = order.options.wanted()
-        embedded = await self._in_parts(run, self._call(run), model, order.texts, wanted)
+
+        def find() -> Model:
+            return self._embedding.choose(run.order.model)
+
+        embedded = await self._in_parts(run, self._call(run), find, order.texts, order.options.wanted())
         return await asyncio.to_thread(_dump, render_embedded(embedded))
 
     async def _insert(self, run: JobRun) -> bytes:
@@ -51,44 +52,52 @@ class Works:
         call = self._call(run)
         wanted = wanted_of(order.request)
 
-        async def embed(model: Model, texts: Sequence[str]) -> Embedded:
-            return await self._in_parts(run, call, model, texts, wanted)
+        async def embed(spec: CollectionSpec, texts: Sequence[str]) -> Embedded:
+            return await self._in_parts(run, call, lambda: self._embedding.model_of(spec), texts, wanted)
 
-        return _dump(render_inserted(await self._points.insert_later(call, order.request, order.uid, embed)))
+        stored = await self._points.insert_later(call, order.request, order.uid, embed, self._patience.run)
+        return _dump(render_inserted(stored))
 
     def _call(self, run: JobRun) -> Call:
         return Call(f"job-{run.id}", self._clock)
 
     async def _in_parts(
-        self, run: JobRun, call: Call, model: Model, texts: Sequence[str], wanted: Wanted
+        self, run: JobRun, call: Call, find: Callable[[], Model], texts: Sequence[str], wanted: Wanted
     ) -> Embedded:
-        parts = []
+        """find: the model as it is reached now; other endpoints may serve it when a part is tried again."""
+        parts: list[Embedded] = []
         for first in range(0, len(texts), _PART_TEXTS):
             part = texts[first : first + _PART_TEXTS]
-            parts.append(await self._patiently(call, model, part, wanted))
+
+            async def embed(part: Sequence[str] = part) -> Embedded:
+                return await self._embedding.embed(call, find(), part, wanted)
+
+            try:
+                made = await self._patience.run(call, embed, self._embedding.timeout_s)
+            except TextTooLong as error:
+                raise _moved(error, first) from None
+            _check_same_dimension(parts, made)
+            parts.append(made)
             run.progress(first + len(part))
         return joined(parts)
 
-    async def _patiently(self, call: Call, model: Model, texts: Sequence[str], wanted: Wanted) -> Embedded:
-        """Raises the error that was met last, when the job's time is over or waiting won't help."""
-        deadline = call.started + self._timeout_s
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            call.grant(max(0.0, min(self._embedding.timeout_s, deadline - self._clock())))
-            try:
-                return await self._embedding.embed(call, model, texts, wanted)
-            except (Unavailable, ResourceExhausted, DeadlineExceeded) as error:
-                wait_s = min(max(pause_s, _retry_after_s(error)), _LONGEST_PAUSE_S)
-                if error.details.get("retryable") is False or self._clock() + wait_s >= deadline:
-                    raise
-            await asyncio.sleep(wait_s)
-            pause_s *= 2
-            # Its endpoints may be others by now.
-            model = self._embedding.choose(model.route.name)
+
+def _moved(error: TextTooLong, first: int) -> TextTooLong:
+    """Of a part's texts: the same by their places in the whole job. `first`: where the part begins."""
+    indexes = [first + index for index in error.details.get("indexes", ())]
+    return too_long(error.details, indexes) if indexes else error
 
 
-def _retry_after_s(error: HanaxError) -> float:
-    return float(error.details.get("retry_after_s", 0.0))
+def _check_same_dimension(parts: Sequence[Embedded], made: Embedded) -> None:
+    if parts and made.vectors.shape[1] != parts[0].vectors.shape[1]:
+        expected, got = parts[0].vectors.shape[1], made.vectors.shape[1]
+        raise ModelConflict(
+            f"embedding model {made.model.name!r} was changed while the job ran: its vectors have "
+            f"{got} numbers, those before have {expected}",
+            model=made.model.name,
+            expected=expected,
+            got=got,
+        )
 
 
 def _dump(result: Mapping[str, object]) -> bytes:

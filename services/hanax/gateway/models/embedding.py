@@ -7,16 +7,18 @@ servers take, some at a time, and comes back in the order of the texts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from hanax.core.errors import HanaxError, Internal, TextTooLong
+from hanax.core.errors import HanaxError, Internal, InvalidArgument, TextTooLong
 from hanax.core.model_routes import ModelRoute
+from hanax.core.resources.names import AUTO
 from hanax.core.specs import CollectionSpec
+from hanax.gateway.cache.flights import Flights
 from hanax.gateway.calls import Call
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.kept import EmbeddingCache, Row
@@ -26,11 +28,12 @@ from hanax.gateway.shards import gather_all
 from hanax.gateway.texts import require_model
 from hanax.gateway.vectors import Matrix
 
-AUTO: Final = "auto"
-
 # Of one request: one chunk computes while the next travels, at each endpoint. More would only fill queues.
 _CHUNKS_PER_ENDPOINT: Final = 2
 _MOST_CHUNKS_AT_ONCE: Final = 8
+
+# Told in a message; the details have all.
+_MOST_PLACES: Final = 10
 
 # A token is seldom shorter, in any script.
 _BYTES_PER_TOKEN: Final = 2
@@ -42,7 +45,8 @@ class Embedded:
 
     tokens: read of each text; None where the model's server does not tell. total_tokens: of those texts that
     were not known from before. truncated, split: indexes of texts that were read in part, or in parts.
-    fresh: how many texts the model was given for it; the others were known from before.
+    fresh: how many texts were not known from before: the model was given them, for this request or for an
+    equal one at the same time. age_s: seconds since the oldest of the others was kept.
     """
 
     model: ModelRoute
@@ -52,6 +56,7 @@ class Embedded:
     truncated: list[int]
     split: list[int]
     fresh: int
+    age_s: float = 0.0
 
 
 def joined(parts: Sequence[Embedded]) -> Embedded:
@@ -66,6 +71,7 @@ def joined(parts: Sequence[Embedded]) -> Embedded:
         truncated=[start + place for start, part in placed for place in part.truncated],
         split=[start + place for start, part in placed for place in part.split],
         fresh=sum(part.fresh for part in parts),
+        age_s=max(part.age_s for part in parts),
     )
 
 
@@ -81,6 +87,7 @@ class Embedding:
         self.timeout_s = timeout_s
         self._cache = cache
         self._metrics = metrics
+        self._flights: Flights[tuple[list[Row], int]] = Flights()
 
     def choose(self, name: str) -> Model:
         """By its name; `auto`: the first. Raises ModelNotFound."""
@@ -98,28 +105,53 @@ class Embedding:
         Raises TextTooLong (`indexes` in the details), InvalidArgument for dimensions that the model does
         not have, RateLimited, Overloaded, Unavailable, UpstreamFailed and DeadlineExceeded.
         """
+        # The vectors are of one version, also when a newer table changes the model meanwhile.
+        model = model.as_it_is()
         route = model.route
+        check_dimensions(route, wanted)
         unique = list(dict.fromkeys(texts))
         began = call.clock()
-        with call.waiting("embed"):
+        with call.waiting("embed"), call.away():
             found: list[Row | None] = [None] * len(unique)
             if call.control.read:
-                found = await self._cache.get_many(route, wanted, unique)
+                kept = await self._cache.get_many(route, wanted, unique)
+                found = [row if row is not None and _is_young(row, call) else None for row in kept]
             missing = [place for place, row in enumerate(found) if row is None]
-            total = 0
+            total, shared = 0, False
             if missing:
                 lacking = [unique[place] for place in missing]
                 try:
-                    rows, total = await _embed(call, model, lacking, wanted, at_once)
+                    (rows, total), shared = await self._embed_once(call, model, lacking, wanted, at_once)
                 except HanaxError as error:
                     raise _located(error, route, lacking, texts) from None
-                if call.control.store:
-                    await self._cache.put_many(route, wanted, lacking, rows)
                 for place, row in zip(missing, rows, strict=True):
                     found[place] = row
         fresh = len(missing)
-        self._metrics.embedded(route.name, call.clock() - began, fresh, len(unique) - fresh)
+        given = 0 if shared else fresh
+        self._metrics.embedded(route.name, call.clock() - began, given, len(unique) - given)
         return _answer(route, texts, dict(zip(unique, found, strict=True)), total, fresh)
+
+    async def _embed_once(
+        self, call: Call, model: Model, texts: Sequence[str], wanted: Wanted, at_once: int | None
+    ) -> tuple[tuple[list[Row], int], bool]:
+        """What `_embed` makes, and whether an equal request that was under way made it."""
+        route = model.route
+
+        async def embed_and_keep() -> tuple[list[Row], int]:
+            rows, total = await _embed(call, model, texts, wanted, at_once)
+            if call.control.store:
+                await self._cache.put_many(route, wanted, texts, rows)
+            return rows, total
+
+        if not call.control.read:
+            return await embed_and_keep(), False
+        key = (route, wanted, tuple(texts))
+        return await self._flights.join(key, embed_and_keep, call.deadline - call.clock())
+
+
+def _is_young(row: Row, call: Call) -> bool:
+    oldest_s = call.control.max_age_s
+    return oldest_s is None or row.age_s <= oldest_s
 
 
 async def _embed(
@@ -184,13 +216,36 @@ def _located(
     if isinstance(error, TextTooLong) and error.details.get("indexes"):
         long = {lacking[index] for index in error.details["indexes"]}
         indexes = [index for index, text in enumerate(texts) if text in long]
-        shown = ", ".join(map(str, indexes[:10])) + (", ..." if len(indexes) > 10 else "")
-        return TextTooLong(
-            f"embedding model {route.name!r}: more than the {route.max_tokens} tokens that it reads, "
-            f"in the texts at {shown}",
-            **{**error.details, "indexes": indexes, "model": route.name},
-        )
+        return too_long({**error.details, "model": route.name, "limit": route.max_tokens}, indexes)
     return named(error, route.name)
+
+
+def too_long(details: Mapping[str, Any], indexes: Sequence[int]) -> TextTooLong:
+    """Of the texts at `indexes`, as whoever is told counts them. details: `model`, `limit`, and others."""
+    where = f"in the texts at {listed(indexes)}"
+    return TextTooLong(f"{more_than_read(details)}, {where}", **{**details, "indexes": list(indexes)})
+
+
+def more_than_read(details: Mapping[str, Any]) -> str:
+    """What is wrong with the texts that `too_long` has these details of, but not where they are."""
+    return f"embedding model {details['model']!r}: more than the {details['limit']} tokens that it reads"
+
+
+def listed(places: Sequence[object]) -> str:
+    """The first of them, for messages."""
+    return ", ".join(map(str, places[:_MOST_PLACES])) + (", ..." if len(places) > _MOST_PLACES else "")
+
+
+def check_dimensions(route: ModelRoute, wanted: Wanted) -> None:
+    """Raises InvalidArgument where vectors are wanted longer than the model makes them."""
+    if wanted.dimensions is not None and wanted.dimensions > route.dimension:
+        raise InvalidArgument(
+            f"dimensions: embedding model {route.name!r} makes vectors of {route.dimension} numbers, "
+            f"got {wanted.dimensions}",
+            model=route.name,
+            limit=route.dimension,
+            got=wanted.dimensions,
+        )
 
 
 def _answer(
@@ -206,4 +261,5 @@ def _answer(
         truncated=[place for place, row in enumerate(rows) if row.truncated],
         split=[place for place, row in enumerate(rows) if row.split],
         fresh=fresh,
+        age_s=max(row.age_s for row in rows),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hanax.core.specs import CollectionSpec
+from hanax.core.errors import ModelConflict
+from hanax.core.resources.names import AUTO
 from hanax.gateway.calls import Call
 from hanax.gateway.embedding_requests import EmbeddingRequest, EmbedOptions
 from hanax.gateway.jobs.orders import embed_order
 from hanax.gateway.jobs.port import Job, JobRunner
 from hanax.gateway.metrics import Metrics
-from hanax.gateway.models.embedding import AUTO, Embedded, Embedding
+from hanax.gateway.models.embedding import Embedded, Embedding, check_dimensions
 from hanax.gateway.models.patterns import check_answers_now, is_queued
 from hanax.gateway.models.registry import Model
 from hanax.gateway.models.wanted import Wanted
@@ -49,24 +50,37 @@ class Generation:
             model = self._embedding.choose(name)
             check_answers_now(model.route, "this API")
             call.grant(self._embedding.timeout_s)
-            return await self._embedding.embed(call, model, texts, wanted)
+            made = await self._embedding.embed(call, model, texts, wanted)
+            _tell_age(call, made)
+            return made
 
     async def _embed(
         self, call: Call, model: Model, texts: list[str], options: EmbedOptions, at_once: int | None
     ) -> Embedded | Job:
         if is_queued(model.route, len(texts), options.urgent):
+            check_dimensions(model.route, options.wanted())
             return await self._jobs.submit(embed_order(model.route.name, texts, options))
         call.grant(self._embedding.timeout_s)
         made = await self._embedding.embed(call, model, texts, options.wanted(), at_once)
-        if made.fresh == 0:
-            call.hit(0.0)
+        _tell_age(call, made)
         return made
 
     def _choose(self, request: EmbeddingRequest) -> Model:
-        spec = self._spec(request.collection)
-        if spec is not None and request.model == AUTO:
-            return self._embedding.model_of(spec)
-        return self._embedding.choose(request.model)
+        if request.collection is None:
+            return self._embedding.choose(request.model)
+        spec = self._routing.collection(request.collection).spec
+        if request.model not in (AUTO, spec.embedding_model):
+            raise ModelConflict(
+                f"collection {spec.name!r} has the embedding model {spec.embedding_model!r}, the request "
+                f"names {request.model!r}: leave one of the two out",
+                collection=spec.name,
+                model=request.model,
+            )
+        return self._embedding.model_of(spec)
 
-    def _spec(self, collection: str | None) -> CollectionSpec | None:
-        return None if collection is None else self._routing.collection(collection).spec
+
+def _tell_age(call: Call, made: Embedded) -> None:
+    if made.fresh == 0:
+        call.hit(made.age_s)
+    elif call.control.store:
+        call.cache_missed = True

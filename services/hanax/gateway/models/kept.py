@@ -18,12 +18,14 @@ class Row:
     """What a model made of one text.
 
     vector: float32[dimension]. tokens: read of the text; None where the model's server does not tell.
+    age_s: seconds since it was kept; 0 for one that was made now.
     """
 
     vector: NDArray[np.float32]
     tokens: int | None
     truncated: bool
     split: bool
+    age_s: float = 0.0
 
 
 class EmbeddingCache(Protocol):

@@ -48,6 +48,10 @@ class Model:
         self.client = client
         self.pool = pool
 
+    def as_it_is(self) -> Model:
+        """The same on the same pool, reached as now whatever newer tables say."""
+        return Model(self.route, self.client, self.pool)
+
     async def embed(self, texts: Sequence[str], wanted: Wanted, deadline: float) -> Made:
         """One request's worth of texts. Raises what the protocol's clients and the pool raise."""
         client, route = self.client, self.route

@@ -22,7 +22,7 @@ from hanax.gateway.hits import Hit
 from hanax.gateway.provenance import split_provenance
 from hanax.gateway.records import Record
 from hanax.gateway.rest.indexing import render_index, render_metadata, render_totals
-from hanax.gateway.rest.openai_errors import OPENAI_PATHS, openai_error
+from hanax.gateway.rest.openai_errors import OPENAI_PATHS, openai_error, openai_status
 from hanax.rpc.errors import http_status
 
 PROTOCOL: Final = "rest"
@@ -50,10 +50,11 @@ def answer(
 
 def refuse(call: Call, error: HanaxError, path: str, headers: dict[str, str]) -> Response:
     """The answer for `error`, with `headers` beside its own."""
-    status = http_status(error)
-    if status in _RETRY_STATUSES:
+    for_openai = path.startswith(OPENAI_PATHS)
+    status = openai_status(error) if for_openai else http_status(error)
+    if status in _RETRY_STATUSES or "retry_after_s" in error.details:
         headers = {**headers, "Retry-After": _retry_after(error)}
-    if path.startswith(OPENAI_PATHS):
+    if for_openai:
         return _json(orjson.dumps(openai_error(error, status)), status, headers)
     return _json(wrap_error(call, PROTOCOL, error, path), status, headers)
 

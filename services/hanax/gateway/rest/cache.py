@@ -46,13 +46,19 @@ def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
         request: Request,
         limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="requests that are asked again")] = 32,
     ) -> Response:
-        """Ask the most frequent requests again, so that their answers are kept when it returns."""
+        """Ask the most frequent requests again, so that their answers are kept when it returns.
+
+        503 unavailable while the store is away.
+        """
         done = await warming.warm(limit)
         return answer(request, {"asked": done.asked, "failed": done.failed})
 
     @router.delete("", response_model=schemas.Envelope[schemas.CacheCleared])
     async def clear(request: Request) -> Response:
-        """Forget all that is kept, for all gateways that share it."""
+        """Forget all that is kept, for all gateways that share it.
+
+        503 unavailable while the store is away.
+        """
         return answer(request, {"entries": await cache.clear()})
 
     return router

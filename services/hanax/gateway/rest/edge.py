@@ -1,11 +1,13 @@
 """The edge: what holds for every request before a route sees it, and after.
 
-An id, a place among those in flight, a bound on its body, an answer whatever happens, and its time
-in the metrics and in Server-Timing. Plain ASGI: a layer of Starlette's would cost 20 us a request.
+An id, a place among those that are worked on, a bound on its body, an answer as long as the client waits
+for it, and its time in the metrics and in Server-Timing. Plain ASGI: a layer of Starlette's would cost 20 us
+a request.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import Callable
@@ -20,18 +22,25 @@ from hanax.core.limits import MAX_BODY_BYTES
 from hanax.gateway.cache.control import read_cache_control
 from hanax.gateway.calls import Call
 from hanax.gateway.metrics import Metrics
+from hanax.gateway.places import Places
 from hanax.gateway.rest.answers import refuse
 from hanax.gateway.rest.errors import log_failure
+from hanax.gateway.rest.presence import Presence
 
 log = structlog.get_logger()
 
 # Bodies of all requests in flight; past it new ones are refused, so that memory is bounded.
 MAX_BODIES_BYTES: Final = 16 * MAX_BODY_BYTES
 
-# What costs work; health and metrics are answered however much there is.
+# What costs work; health and metrics are answered however much there is, and so is what tells of models.
 _GUARDED: Final = ("/api/", "/external/", "/v1/")
+_FREE: Final = "/external/status"
+
+# As nginx counts a client that closed the connection before its answer.
+_CLIENT_GONE: Final = 499
 
 _ID_FORM: Final = re.compile(r"[\x20-\x7e]{1,128}")
+_BODILESS: Final = frozenset({"GET", "HEAD"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -40,8 +49,7 @@ class Edge:
         self._app = app
         self._metrics = metrics
         self._clock = clock
-        self._max_inflight = max_inflight
-        self._inflight = 0
+        self._places = Places(max_inflight)
         self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,19 +60,12 @@ class Edge:
         call = Call(_request_id(headers), self._clock, read_cache_control(headers.get(b"cache-control")))
         scope.setdefault("state", {})["call"] = call
         exchange = _Exchange(self, call, receive, send)
-        guarded = scope["path"].startswith(_GUARDED)
         try:
-            if guarded and self._inflight >= self._max_inflight:
-                raise Overloaded(
-                    f"the gateway works on {self._max_inflight} requests already",
-                    limit=self._max_inflight,
-                )
             _check_declared_length(headers)
-            self._inflight += guarded
-            try:
+            if scope["path"].startswith(_GUARDED) and scope["path"] != _FREE:
+                await self._guarded(scope, exchange)
+            else:
                 await self._app(scope, exchange.receive, exchange.send)
-            finally:
-                self._inflight -= guarded
         except HanaxError as error:
             log_failure(error, call.request_id, scope["path"])
             await self._refuse(exchange, scope, error)
@@ -75,6 +76,22 @@ class Edge:
         finally:
             self._bodies_bytes -= exchange.body_bytes
             self._metrics.answered(_method_of(scope), exchange.status, call.elapsed_s())
+
+    async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
+        """In a place of its own, and for as long as the client waits. Raises Overloaded."""
+        self._places.take()
+        exchange.call.places = self._places
+        presence = exchange.watch(has_body=scope["method"] not in _BODILESS)
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            if not presence.gone:
+                raise
+            presence.forgive()
+            exchange.status = exchange.status or _CLIENT_GONE
+        finally:
+            presence.ended()
+            self._places.give_back()
 
     def admit(self, size: int) -> None:
         """Count bytes of a body. Raises Overloaded past what all bodies together may have."""
@@ -99,6 +116,13 @@ class _Exchange:
         self._edge = edge
         self._receive = receive
         self._send = send
+        self._presence: Presence | None = None
+
+    def watch(self, has_body: bool) -> Presence:
+        """Whether the client is still there, from now to the end of the answer."""
+        self._presence = Presence(self.call, self._receive, has_body)
+        self._receive = self._presence.receive
+        return self._presence
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -121,6 +145,9 @@ class _Exchange:
                 headers["Age"] = str(int(self.call.cached_age_s))
             elif self.call.cache_missed:
                 headers["X-Cache"] = "MISS"
+        elif self._presence is not None and not message.get("more_body", False):
+            # The server calls an answer that is whole a disconnect too.
+            self._presence.ended()
         await self._send(message)
 
 

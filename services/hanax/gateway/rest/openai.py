@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.core.errors import InvalidArgument, InvalidText
+from hanax.core.errors import InvalidArgument, InvalidText, TextTooLong
 from hanax.core.limits import MAX_BATCH_POINTS, MAX_DIMENSION
 from hanax.gateway.models.embedding import Embedded
 from hanax.gateway.models.generation import Generation
-from hanax.gateway.models.registry import Models
+from hanax.gateway.models.registry import Model, Models
 from hanax.gateway.models.wanted import Wanted
 from hanax.gateway.rest.answers import call_of
 from hanax.gateway.rest.bodies import read_request
@@ -38,7 +38,7 @@ class OpenAIEmbeddingRequest(BaseModel):
         Field(description=f"one text, or 1 to {MAX_BATCH_POINTS}; lists of tokens are refused"),
     ]
     model: Annotated[str, Field(description="name of a model; auto: the first", examples=["auto"])]
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Annotated[Literal["float", "base64"] | None, Field(description="null: float")] = "float"
     dimensions: Annotated[int | None, Field(ge=1, le=MAX_DIMENSION)] = None
 
 
@@ -90,7 +90,7 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     for status, description in (
         ("4XX", "The request is refused; see error.code"),
         ("5XX", "The request failed; 503 is worth a retry"),
-        (422, "A field is wrong; see error.param"),
+        (400, "A field is wrong; see error.param"),
     )
 }
 
@@ -117,27 +117,33 @@ def openai_routes(generation: Generation, models: Models) -> APIRouter:
     @router.get("/models", response_model=OpenAIModels)
     async def list_models(request: Request) -> Response:
         """The models that can be named."""
-        shown = [
-            {"id": model.route.name, "object": "model", "created": 0, "owned_by": "hana-x-vector"}
-            for model in models.all()
-        ]
-        return _json({"object": "list", "data": shown})
+        return _json({"object": "list", "data": [_render_model(model) for model in models.all()]})
+
+    @router.get("/models/{name}", response_model=OpenAIModel)
+    async def get_model(request: Request, name: str) -> Response:
+        """One of them."""
+        return _json(_render_model(models.get(name)))
 
     return router
+
+
+def _render_model(model: Model) -> dict[str, Any]:
+    return {"id": model.route.name, "object": "model", "created": 0, "owned_by": "hana-x-vector"}
 
 
 def _texts(given: object) -> list[str]:
     """Raises InvalidArgument for tokens, InvalidText and TextTooLong, all of `input`."""
     first = given[0] if isinstance(given, list) and given else None
     if isinstance(first, int | list):
-        raise InvalidArgument("input: expected texts, got tokens: other models have other tokens")
+        message = "input: expected texts, got tokens: other models have other tokens"
+        raise InvalidArgument(message, errors=[{"field": "input", "message": message}])
     try:
         return parse_texts(given)
-    except InvalidText as error:
+    except (InvalidText, TextTooLong) as error:
         raise type(error)(error.message.replace("text", "input", 1), **error.details) from None
 
 
-def _render(made: Embedded, encoding: str) -> dict[str, Any]:
+def _render(made: Embedded, encoding: str | None) -> dict[str, Any]:
     return {
         "object": "list",
         "data": [

@@ -306,3 +306,12 @@ def test_answers_are_not_kept_where_that_is_switched_off(tmp_path: Any, settings
         told = stack.data(stack.client.get("/cache/stats"))
         assert told["backend"] == ("off" if "cache" in settings else "memory")
         assert told["keeps_searches"] is False
+
+
+def test_while_the_store_is_away_nothing_is_said_to_be_forgotten_or_kept(tmp_path: Any) -> None:
+    # Nobody listens on port 1.
+    with running_stack(tmp_path, redis_url="redis://127.0.0.1:1/0") as stack:
+        for answer in (stack.client.delete("/cache"), stack.client.post("/cache/warm")):
+            assert answer.status_code == 503, answer.text
+            assert answer.json()["error"]["code"] == "unavailable"
+            assert "Retry-After" in answer.headers

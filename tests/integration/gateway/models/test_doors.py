@@ -76,7 +76,7 @@ def test_an_unknown_model_is_404(outside: Outside, path: str, body: object) -> N
 def test_texts_that_are_none_are_refused_at_every_door(outside: Outside, text: object) -> None:
     for path, field in ((GENERATE, "text"), ("/external/now/embed", "text"), ("/v1/embeddings", "input")):
         body = {field: text} | ({} if path.startswith("/external") else {"model": "now"})
-        error = refused(outside.stack, path, body, 422)
+        error = refused(outside.stack, path, body, 400 if path.startswith("/v1/") else 422)
         assert error["code"] == "invalid_text"
         assert field in error["message"]
     assert not outside.sent("now")
@@ -104,6 +104,41 @@ def test_retry_after_is_what_the_upstream_asked_for(outside: Outside) -> None:
     assert 60 <= int(answer.headers["Retry-After"]) <= 120
 
 
+def test_one_client_s_wrong_requests_do_not_keep_a_model_from_the_others(outside: Outside) -> None:
+    """More of them than an endpoint may fail in a row."""
+    stack, server = outside.stack, outside.servers["wide"]
+    for number in range(8):
+        body = {"text": f"too wide {number}", "model": "wide", "dimensions": 17}
+        assert refused(stack, GENERATE, body, 422)["details"]["limit"] == 16
+    assert not server.requests
+    server.behave(behaviours.status(400, body=b'{"error":{"message":"invalid characters"}}'))
+    for number in range(8):
+        error = refused(stack, GENERATE, {"text": f"disliked {number}", "model": "wide"}, 502)
+        assert "invalid characters" in error["message"]
+    server.behave(behaviours.wrong_dimension(16))
+    for number in range(8):
+        body = {"text": f"not cut {number}", "model": "wide", "dimensions": 4}
+        assert refused(stack, GENERATE, body, 422)["details"]["got"] == 16
+    server.behave(behaviours.well)
+    made = stack.data(stack.post(GENERATE, {"text": "innocent", "model": "wide"}))
+    assert len(made["embeddings"][0]) == 16
+
+
+def test_a_collection_goes_with_its_own_model_alone(outside: Outside) -> None:
+    stack = outside.stack
+    stack.create("with-now", dimension=8, embedding_model="now")
+    stack.create("with-none", dimension=8)
+    body = {"text": "whose", "collection": "with-now"}
+    assert stack.data(stack.post(GENERATE, {**body, "model": "now"}))["model"] == "now"
+    for model in ("wide", "mixed"):
+        error = refused(stack, GENERATE, {**body, "model": model}, 409)
+        assert error["code"] == "model_conflict"
+        assert "'now'" in error["message"]
+        assert f"'{model}'" in error["message"]
+    error = refused(stack, GENERATE, {**body, "collection": "with-none", "model": "now"}, 409)
+    assert error["code"] == "model_conflict"
+
+
 def test_texts_that_are_too_long_are_named_by_their_places(outside: Outside) -> None:
     long_text = "word " * 600
     texts = ["short one", long_text, "short two"] + [f"filler {number}" for number in range(20)] + [long_text]
@@ -111,6 +146,37 @@ def test_texts_that_are_too_long_are_named_by_their_places(outside: Outside) -> 
     error = refused(outside.stack, GENERATE, body, 422)
     assert error["code"] == "text_too_long"
     assert error["details"]["model"] == "mixed"
+    # Points are counted where there are points, and no text is named by two places.
+    outside.stack.create("too-long", dimension=8, embedding_model="now")
+    points = [{"vector": [1.0] * 8}, {"text": "short"}, {"text": long_text}]
+    insert = {"collection": "too-long", "vectors": points, "long_texts": "refuse"}
+    error = refused(outside.stack, "/api/v1/vectors/insert", insert, 422)
+    assert error["message"] == (
+        "vectors[2].text: embedding model 'now': more than the 512 tokens that it reads"
+    )
+    assert error["details"]["indexes"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (GENERATE, {"text": "known", "model": "now"}),
+        ("/external/mixed/embed", {"text": "known"}),
+        ("/v1/embeddings", {"input": "known", "model": "wide"}),
+    ],
+)
+def test_every_door_tells_whether_its_vectors_were_kept(
+    outside: Outside, path: str, body: dict[str, Any]
+) -> None:
+    def told(control: str) -> tuple[str | None, bool]:
+        answer = outside.stack.client.post(path, json=body, headers={"Cache-Control": control})
+        assert answer.is_success, answer.text
+        return answer.headers.get("X-Cache"), "Age" in answer.headers
+
+    assert told("no-store") == (None, False)
+    assert told("no-cache") == ("MISS", False)
+    assert told("max-age=3600") == ("HIT", True)
+    assert told("max-age=0") == ("MISS", False)
 
 
 # --- OpenAI's API ---------------------------------------------------------------------------
@@ -144,10 +210,11 @@ def test_openai_dimensions_are_passed_on(outside: Outside) -> None:
 @pytest.mark.parametrize("tokens", [[1, 2, 3], [[1, 2], [3]]])
 def test_openai_lists_of_tokens_are_refused_in_openais_form(outside: Outside, tokens: object) -> None:
     answer = outside.stack.post("/v1/embeddings", {"input": tokens, "model": "now"})
-    assert answer.status_code in (400, 422)
+    assert answer.status_code == 400
     assert set(answer.json()) == {"error"}
     error = answer.json()["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_argument")
+    assert error["param"] == "input"
     assert "tokens" in error["message"]
 
 
@@ -165,6 +232,35 @@ def test_openai_form_holds_for_all_errors_of_its_paths(outside: Outside) -> None
 def test_openai_lists_the_models(outside: Outside) -> None:
     data = outside.stack.client.get("/v1/models").json()["data"]
     assert {one["id"] for one in data} == {"now", "mixed", "later", "wide", "tired"}
+
+
+def test_openai_tells_of_one_model(outside: Outside) -> None:
+    answer = outside.stack.client.get("/v1/models/now")
+    assert (answer.status_code, answer.json()["id"]) == (200, "now")
+    missing = outside.stack.client.get("/v1/models/nobody")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"input": ""}, "input"),
+        ({"input": ["a", " "]}, "input"),
+        ({"input": "x" * 1_100_000}, "input"),
+        ({"dimensions": 0}, "dimensions"),
+        ({"encoding_format": "hex"}, "encoding_format"),
+        ({"model": 7}, "model"),
+    ],
+)
+def test_openai_wrong_fields_are_400_and_named(outside: Outside, wrong: dict[str, Any], param: str) -> None:
+    error = refused(outside.stack, "/v1/embeddings", {"input": "a", "model": "now"} | wrong, 400)
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+
+
+def test_openai_null_is_as_if_it_was_not_given(outside: Outside) -> None:
+    body = {"input": "null", "model": "now", "encoding_format": None, "dimensions": None}
+    (one,) = outside.stack.post("/v1/embeddings", body).json()["data"]
+    assert len(one["embedding"]) == DIMENSION
 
 
 def test_openai_answers_at_once_or_refuses(outside: Outside) -> None:
@@ -191,7 +287,7 @@ def test_status_tells_every_model_and_endpoint(outside: Outside) -> None:
     found = now()
     assert (found["pattern"], found["protocol"], found["external"]) == ("real_time", "openai", True)
     (endpoint,) = found["endpoints"]
-    assert endpoint["address"] == outside.servers["now"].base("openai")
+    assert endpoint["address"] == outside.servers["now"].url
     assert endpoint["latency_ms"] > 0
 
 

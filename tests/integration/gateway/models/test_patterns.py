@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from tests.integration.gateway.models.conftest import Outside
+from tests.integration.gateway.models.jobs import JOBS, accepted, ended, job_of
 from tests.integration.gateway.stack import Stack
 from tests.integration.gateway.upstreams import behaviours
 from tests.integration.gateway.upstreams.replies import vector_of
 from tests.integration.waiting import wait_until
 
 GENERATE = "/api/v1/embeddings/generate"
-JOBS = "/api/v1/jobs"
 
 _numbers = count()
 
@@ -23,27 +23,6 @@ def texts_of(number: int) -> list[str]:
     """Texts that no other test has."""
     mark = next(_numbers)
     return [f"pattern {mark} text {place}" for place in range(number)]
-
-
-def accepted(stack: Stack, path: str, body: object) -> dict[str, Any]:
-    answer = stack.post(path, body)
-    assert answer.status_code == 202, answer.text
-    job: dict[str, Any] = stack.data(answer)
-    assert answer.headers["Location"] == f"{JOBS}/{job['job_id']}"
-    return job
-
-
-def job_of(stack: Stack, job_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = stack.data(stack.client.get(f"{JOBS}/{job_id}"))
-    return found
-
-
-def ended(stack: Stack, job_id: str) -> dict[str, Any]:
-    wait_until(
-        "the job has ended",
-        lambda: job_of(stack, job_id)["state"] in ("succeeded", "failed", "cancelled"),
-    )
-    return job_of(stack, job_id)
 
 
 def new_collection(stack: Stack, model: str) -> str:
@@ -146,6 +125,12 @@ def test_a_job_whose_model_answers_nonsense_fails_with_the_reason(outside: Outsi
     outside.servers["later"].behave(behaviours.status(401))
     done = ended(stack, accepted(stack, "/external/later/embed", {"text": texts_of(1)})["job_id"])
     assert (done["state"], done["error"]["code"]) == ("failed", "upstream_failed")
+
+
+def test_a_job_that_asks_for_more_than_the_model_has_is_not_queued(outside: Outside) -> None:
+    body = {"text": texts_of(1), "dimensions": 99}
+    answer = outside.stack.post("/external/later/embed", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_argument")
 
 
 def test_a_job_waits_for_a_model_that_is_away(outside: Outside) -> None:

@@ -48,6 +48,22 @@ async def test_an_embedder_is_well_when_it_is_ready(protocols: Protocols) -> Non
         assert isinstance(raised.value, Unavailable | DeadlineExceeded)
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("127.0.0.1:{port}", "does not take connections"), ("no-such-host.invalid:{port}", "not known")],
+)
+async def test_one_that_is_away_is_told_as_any_other_server(
+    protocols: Protocols, address: str, told: str
+) -> None:
+    place = address.format(port=free_port())
+    route = ModelRoute(name="told", dimension=8, max_tokens=512, endpoints=(place,))
+    error = await failure(protocols, route)
+    assert type(error) is Unavailable
+    assert error.message.startswith(f"embedding model 'told': {place} ")
+    assert told in error.message
+    assert "last error" not in error.message
+
+
 @pytest.fixture
 def embedder() -> Iterator[ToldEmbedder]:
     with running_embedder() as running:

@@ -16,6 +16,7 @@ import trustme
 from hanax.core.errors import (
     DeadlineExceeded,
     HanaxError,
+    InvalidArgument,
     RateLimited,
     TextTooLong,
     Unavailable,
@@ -23,8 +24,9 @@ from hanax.core.errors import (
 )
 from hanax.core.model_routes import ModelProtocol, ModelRoute
 from hanax.gateway.models.protocols.registry import Protocols
+from hanax.gateway.models.wanted import Wanted
 from tests.integration.gateway.upstreams import behaviours
-from tests.integration.gateway.upstreams.asking import SOON_S, embed, failure, probe
+from tests.integration.gateway.upstreams.asking import SOON_S, TEXTS, embed, failure, probe
 from tests.integration.gateway.upstreams.behaviours import Behaviour
 from tests.integration.gateway.upstreams.conftest import WITHIN_S, Authority
 from tests.integration.gateway.upstreams.replies import Embeddings
@@ -85,7 +87,7 @@ async def test_an_answer_that_is_none_is_a_failed_upstream(
     error = await failure(protocols, route_to(server, protocol=protocol))
     assert type(error) is UpstreamFailed
     assert said in error.message
-    assert error.details["retryable"] is True
+    assert (error.details["retryable"], error.details["wrong_answer"]) == (True, True)
     server.behave(behaviours.well)
     await embed(protocols, route_to(server, protocol=protocol))
 
@@ -94,6 +96,19 @@ async def test_a_wrong_dimension_names_both(protocols: Protocols, server: Upstre
     server.behave(behaviours.wrong_dimension(5))
     details = (await failure(protocols, route_to(server))).details
     assert (details["expected"], details["got"]) == (8, 5)
+
+
+@pytest.mark.parametrize("protocol", ["openai", "tei", "cohere", "ollama"])
+async def test_a_server_that_does_not_cut_its_vectors_is_not_wrong(
+    protocols: Protocols, server: UpstreamServer, protocol: ModelProtocol
+) -> None:
+    server.behave(behaviours.wrong_dimension(8))
+    client, model = protocols.of(protocol), route_to(server, protocol=protocol)
+    with pytest.raises(InvalidArgument, match="dimensions of 4"):
+        await client.embed(model.addresses[0], model, TEXTS, Wanted(dimensions=4), WITHIN_S)
+    server.behave(behaviours.wrong_dimension(5))
+    with pytest.raises(UpstreamFailed, match="5 numbers, expected 4"):
+        await client.embed(model.addresses[0], model, TEXTS, Wanted(dimensions=4), WITHIN_S)
 
 
 async def test_numbers_beyond_float32_are_not_finite(protocols: Protocols, server: UpstreamServer) -> None:
@@ -241,6 +256,8 @@ async def test_a_status_says_whether_to_try_again(
     assert type(error) is UpstreamFailed
     assert error.details["retryable"] is AGAIN[code]
     assert error.details["status"] == code
+    # What stands before a server answers 502 and 504 while it is away.
+    assert error.details.get("wrong_answer", False) is (code == 500)
     assert f"answered {code}: no model of that name" in error.message
     assert server.served == 1
 

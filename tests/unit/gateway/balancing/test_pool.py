@@ -21,7 +21,7 @@ from hanax.core.errors import (
     Unavailable,
     UpstreamFailed,
 )
-from hanax.core.model_routes import Breaker, ModelEndpoint
+from hanax.core.model_routes import Breaker, ModelEndpoint, RequestRate
 from hanax.gateway.balancing.options import PoolOptions
 from hanax.gateway.balancing.pool import Pool
 from tests.unit.gateway.balancing.waiting import everybody_ran, until
@@ -233,6 +233,30 @@ async def test_open_circuits_refuse_at_once_where_attempts_are_numbered() -> Non
     assert servers.calls == {"e0": 1, "e1": 1}
 
 
+async def test_a_refusal_says_once_what_happened_and_of_whom_it_is() -> None:
+    pool, servers = _pool(1, replace(OPTIONS, max_attempts=1, breaker=Breaker(failures=1))), Servers()
+    servers.errors["e0"] = UpstreamFailed(
+        "model 'm': e0 answered 401", model="m", endpoint="e0", retryable=False
+    )
+    with pytest.raises(UpstreamFailed, match=r"^model 'm': e0 answered 401$"):
+        await _run(pool, servers)
+    with pytest.raises(UpstreamFailed) as refused:
+        await _run(pool, servers)
+    assert refused.value.message == "model 'm': e0 answered 401; no endpoint takes requests now"
+    assert refused.value.details.pop("retry_after_s") > 0
+    assert refused.value.details == {"model": "m", "endpoint": "e0"}
+
+
+async def test_who_could_not_reach_it_is_told_to_come_when_probes_have_looked() -> None:
+    """Not when the circuit would let a request through: probes each second find it well long before."""
+    pool, servers = _pool(1, replace(OPTIONS, max_attempts=3, breaker=Breaker(failures=1))), Servers()
+    servers.errors = {"e0": Unavailable("does not take connections")}
+    for _ in range(2):
+        with pytest.raises(Unavailable) as refused:
+            await _run(pool, servers)
+        assert 1.0 <= refused.value.details["retry_after_s"] <= 5.0
+
+
 async def test_an_endpoint_that_comes_back_is_waited_for_where_only_the_deadline_counts() -> None:
     """Many at once on the only endpoint: a trial, and then all of them."""
     pool, servers = _pool(1, replace(OPTIONS, breaker=Breaker(failures=2, open_s=0.05))), Servers()
@@ -285,6 +309,77 @@ async def test_a_trial_that_is_cancelled_hands_on() -> None:
     servers.hanging.clear()
     trial.cancel()
     assert await other == "e0"
+
+
+async def _half_open_with_a_trial(servers: Servers, options: PoolOptions) -> tuple[Pool, asyncio.Task[str]]:
+    """Of two endpoints e0 is half-open, and its trial hangs."""
+    pool = _pool(2, replace(options, breaker=Breaker(failures=1, open_s=0.01)))
+    servers.errors["e0"] = Unavailable("away")
+    while not servers.calls["e0"]:
+        await _run(pool, servers)
+    del servers.errors["e0"]
+    servers.hanging.add("e0")
+    await until(lambda: _states(pool)["e0"] == "half_open")
+    trials = [asyncio.create_task(_run(pool, servers, 600.0)) for _ in range(2)]
+    await until(lambda: servers.running["e0"])
+    await until(lambda: any(trial.done() for trial in trials))
+    return pool, next(trial for trial in trials if not trial.done())
+
+
+@pytest.mark.parametrize("max_attempts", [4, None])
+async def test_a_trial_that_hangs_keeps_nobody_from_an_endpoint_whose_rest_ends(
+    max_attempts: int | None,
+) -> None:
+    servers = Servers()
+    pool, trial = await _half_open_with_a_trial(servers, replace(OPTIONS, max_attempts=max_attempts))
+    servers.errors["e1"] = RateLimited("slow down", retry_after_s=0.2)
+    running = asyncio.create_task(_run(pool, servers))
+    await until(lambda: pool.status()[1].resting_s)
+    servers.errors.clear()
+    assert await running == "e1"
+    assert not trial.done()
+    trial.cancel()
+    await asyncio.gather(trial, return_exceptions=True)
+
+
+async def test_numbered_attempts_wait_a_few_seconds_for_a_trial_however_often_they_look() -> None:
+    servers = Servers()
+    pool, trial = await _half_open_with_a_trial(servers, replace(OPTIONS, max_attempts=4))
+    servers.errors["e1"] = RateLimited("slow down", retry_after_s=600.0)
+    running = asyncio.create_task(_run(pool, servers, 200.0))
+
+    async def failing(address: str, timeout_s: float) -> None:
+        raise Unavailable("away")
+
+    async with asyncio.timeout(60.0):
+        while not running.done():
+            # All who wait look again at the end of a round.
+            await pool.probe_with(failing)
+            await asyncio.sleep(0.05)
+    assert isinstance(running.exception(), RateLimited)
+    trial.cancel()
+    await asyncio.gather(trial, return_exceptions=True)
+
+
+@pytest.mark.parametrize("left", [1, 3])
+async def test_a_retry_that_waited_for_its_token_is_not_sent_where_nobody_may_be_asked_by_then(
+    left: int,
+) -> None:
+    """Its endpoint's circuit opened meanwhile, or it left: another is asked, with the same token."""
+    options = replace(OPTIONS, breaker=Breaker(failures=1), rate=RequestRate(per_s=1.0, burst=2))
+    pool, servers = _pool(3, options), Servers()
+    servers.errors["e0"] = Unavailable("refused")
+    # With the first attempt both tokens are spent, so the retry waits for the next one.
+    assert pool.turns.take_token_now()
+    running = asyncio.create_task(_run(pool, servers))
+    await until(lambda: pool.turns.waiting)
+    assert servers.calls == {"e0": 1}
+    for endpoint in pool.endpoints[1:]:
+        endpoint.fail(Unavailable("refused"), endpoint.begin(0), time.monotonic())
+    pool.follow([*_endpoints(left), ModelEndpoint(address="new")], options)
+    assert await running == "new"
+    assert servers.calls == {"e0": 1, "new": 1}
+    assert sum(endpoint.retries for endpoint in pool.endpoints) == 1
 
 
 async def test_a_probe_that_is_answered_ends_an_open_circuit() -> None:

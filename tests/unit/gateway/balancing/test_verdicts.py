@@ -27,6 +27,13 @@ def test_what_is_there_to_stay_is_tried_at_another_endpoint_only() -> None:
     assert (verdict.retry, verdict.blames) == (False, False)
 
 
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_that_finds_the_request_wrong_is_not_blamed(status: int) -> None:
+    """Another may take it, and to other requests this one is as good as ever."""
+    verdict = judge(errors.UpstreamFailed("what is this?", retryable=False, status=status))
+    assert (verdict.retry, verdict.elsewhere, verdict.blames) == (True, True, False)
+
+
 def test_who_says_when_to_come_again_is_waited_for() -> None:
     error = errors.RateLimited("slow down", retry_after_s=3)
     assert rest_s(error) == 3.0

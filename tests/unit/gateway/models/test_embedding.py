@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from hanax.core.errors import DeadlineExceeded, TextTooLong
+from hanax.core.errors import DeadlineExceeded, InvalidArgument, TextTooLong
 from hanax.core.model_routes import ModelRoute
 from hanax.gateway.balancing.pool import Pool
 from hanax.gateway.calls import Call
@@ -131,6 +131,35 @@ async def test_places_are_those_of_the_texts_as_they_were_given() -> None:
     assert refusal.value.details["indexes"] == [2, 6]
     assert "2, 6" in refusal.value.message
     assert "'m'" in refusal.value.message
+
+
+@pytest.mark.parametrize("dimensions", [2, 4_096])
+async def test_more_dimensions_than_the_model_has_are_refused_before_anything_is_sent(
+    dimensions: int,
+) -> None:
+    client = Lengths()
+    with pytest.raises(InvalidArgument, match=f"'m' makes vectors of 1 numbers, got {dimensions}"):
+        await embed(model_of(client), ["a"], Wanted(dimensions=dimensions))
+    assert not client.requests
+    await embed(model_of(client), ["a"], Wanted(dimensions=1))
+
+
+async def test_a_model_that_changes_meanwhile_makes_vectors_of_one_version() -> None:
+    class Changing(Lengths):
+        versions: set[str]
+
+        async def embed(
+            self, address: str, route: ModelRoute, texts: Sequence[str], wanted: Wanted, timeout_s: float
+        ) -> Made:
+            self.versions.add(route.version)
+            model.route = route.model_copy(update={"version": "new"})
+            return await super().embed(address, route, texts, wanted, timeout_s)
+
+    client = Changing()
+    client.versions = set()
+    model = model_of(client, version="old")
+    made = await embed(model, texts_of(40))
+    assert (client.versions, made.model.version) == ({"old"}, "old")
 
 
 async def test_an_error_says_which_model_it_is_about() -> None:

@@ -195,7 +195,7 @@ def test_the_route_of_a_served_model() -> None:
         protocol="grpc",
         pattern="hybrid",
         timeout_s=20,
-        max_attempts=3,
+        max_attempts=None,
         weight=2.5,
         load_balancing="health_based",
         version=found.version,

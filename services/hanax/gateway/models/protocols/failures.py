@@ -1,7 +1,8 @@
 """What a failure of an upstream server means: the one table from statuses and broken connections to errors.
 
 `retryable` false in the details: the same server would fail again. Where it is an UpstreamFailed, another
-server of the model may still answer. `retry_after_s`: the server asked to be left alone so long.
+server of the model may still answer. `wrong_answer`: it took the request and did not do as it should, which
+may be so for good with these texts. `retry_after_s`: the server asked to be left alone so long.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -23,6 +23,7 @@ from h2.exceptions import H2Error
 
 from hanax.core.errors import HanaxError, RateLimited, TextTooLong, Unavailable, UpstreamFailed
 from hanax.core.model_routes import ModelRoute
+from hanax.gateway.balancing.addresses import shown_address
 
 # A server may ask for a day; whoever waits here has minutes.
 MAX_RETRY_AFTER_S: Final = 300.0
@@ -50,11 +51,10 @@ TRANSPORT_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamErro
 
 
 class Server:
-    """Who failed, for messages: without the path and query of its URL, in which a key may hide."""
+    """Who failed, for messages."""
 
     def __init__(self, address: str, model: ModelRoute) -> None:
-        parts = urlsplit(address)
-        self.endpoint = f"{parts.scheme}://{parts.netloc}" if parts.netloc else address
+        self.endpoint = shown_address(address)
         self.model = model
 
     def failed(self, kind: type[HanaxError], what: str, /, **details: object) -> HanaxError:
@@ -65,7 +65,7 @@ class Server:
 
     def no_answer(self, what: str, **details: object) -> HanaxError:
         """It answered, but not what was asked for. Another try may be luckier."""
-        return self.failed(UpstreamFailed, what, retryable=True, **details)
+        return self.failed(UpstreamFailed, what, retryable=True, wrong_answer=True, **details)
 
 
 def from_status(
@@ -94,6 +94,8 @@ def from_status(
     if status == 503:
         return server.failed(Unavailable, what, status=status, **waiting)
     again = status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        waiting["wrong_answer"] = True
     return server.failed(UpstreamFailed, what, status=status, retryable=again, **waiting)
 
 

@@ -123,6 +123,8 @@ def _told(server: Server, failure: grpc.RpcError, timeout_s: float, key: str | N
         return server.failed(UpstreamFailed, "has a certificate that is not trusted", retryable=False)
     if isinstance(error, DeadlineExceeded):
         return late(server, timeout_s)
+    if isinstance(error, Unavailable) and (what := _unreached(error.message)):
+        return server.failed(Unavailable, what)
     # In a rollout one pod may not know a model yet that the others serve.
     if isinstance(error, Internal | NotFound):
         return server.no_answer(f"failed: {error.message}")
@@ -131,6 +133,16 @@ def _told(server: Server, failure: grpc.RpcError, timeout_s: float, key: str | N
     if isinstance(error, Unavailable | ResourceExhausted):
         return server.failed(type(error), f"failed: {error.message}", **error.details)
     return error
+
+
+def _unreached(message: str) -> str:
+    """What gRPC's own words for a server that it can't connect to mean; empty: they are of something else."""
+    # One resolver's words, and the other's.
+    if message.startswith(("DNS resolution failed", "errors resolving")):
+        return "has a name that is not known"
+    if message.startswith("failed to connect to all addresses") and "ssl" not in message.lower():
+        return "does not take connections"
+    return ""
 
 
 def _made(server: Server, answer: pb.EmbedResponse, count: int, dimension: int) -> Made:

@@ -55,7 +55,8 @@ class OverHttp:
     async def _ask(self, address: str, question: Question) -> Made:
         model = question.server.model
         dimension = question.wanted.dimensions or model.dimension
-        limit_bytes = answer_bytes(dimension, question.texts)
+        # Of whole vectors: a server may not know how to cut them.
+        limit_bytes = answer_bytes(model.dimension, question.texts)
 
         async def post() -> Made:
             answer = await self._exchange.post(

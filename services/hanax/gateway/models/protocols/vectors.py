@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from hanax.core.errors import InvalidArgument
 from hanax.gateway.models.protocols.failures import Server
 from hanax.gateway.models.wanted import Vectors
 
@@ -33,7 +34,8 @@ def answer_bytes(dimension: int, texts: Sequence[str]) -> int:
 def matrix(server: Server, rows: object, count: int, dimension: int) -> Vectors:
     """float32[count, dimension] of lists of numbers, or of float32_le in base64.
 
-    Raises UpstreamFailed that says what was expected and what came.
+    Raises UpstreamFailed that says what was expected and what came; InvalidArgument where the server made
+    the model's whole vectors, though shorter ones were asked for.
     """
     if not isinstance(rows, list):
         raise server.no_answer("answered no list of vectors")
@@ -44,9 +46,16 @@ def matrix(server: Server, rows: object, count: int, dimension: int) -> Vectors:
     values = array("f")
     for row in rows:
         got = _append(server, values, row)
+        if got == server.model.dimension > dimension:
+            raise server.failed(
+                InvalidArgument,
+                f"makes no vectors shorter than {got} numbers, dimensions of {dimension} were asked for",
+                expected=dimension,
+                got=got,
+            )
         if got != dimension:
             raise server.no_answer(
-                f"answered vectors of {got} numbers, the model is declared with {dimension}",
+                f"answered vectors of {got} numbers, expected {dimension}",
                 expected=dimension,
                 got=got,
             )
