@@ -23,12 +23,10 @@ from tests.contract.chart.rendering import (
     case_manifests,
     case_names,
     containers,
+    manifests_of,
     pod_templates,
     render_files,
 )
-
-# Of settings that the gateway gets next; a process ignores what it does not know.
-COMING = {"HANAX_REDIS_URL", "HANAX_SECRETS_DIR"}
 
 # What each process reads.
 SETTINGS: dict[str, tuple[type[BaseSettings], ...]] = {
@@ -74,7 +72,16 @@ def known(kinds: tuple[type[BaseSettings], ...]) -> set[str]:
 @pytest.mark.parametrize("container", SETTINGS)
 def test_processes_know_every_variable_that_the_chart_sets(container: str) -> None:
     set_here = environment(case_manifests("full"), container)
-    assert {name for name in set_here if name.startswith("HANAX_")} - known(SETTINGS[container]) <= COMING
+    assert not {name for name in set_here if name.startswith("HANAX_")} - known(SETTINGS[container])
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [({}, "false"), ({"redis": {"enabled": True}}, None), ({"redis": {"url": "redis://cache:6379"}}, None)],
+)
+def test_gateways_without_a_cache_of_all_keep_no_answers(values: Manifest, kept: str | None) -> None:
+    """Each would give what it kept from before a write that another one took."""
+    assert environment(manifests_of(render_files(values)), "gateway").get("HANAX_CACHE_SEARCHES") == kept
 
 
 @pytest.mark.parametrize("case", case_names())
