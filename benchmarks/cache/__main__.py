@@ -62,9 +62,9 @@ def main() -> None:
 async def _measure(url: str, replicas: list[upstream.Upstream], quick: bool) -> list[dict[str, Any]]:
     async with client(url) as asking:
         return [
-            await lookups.measure(asking, 1_000 if quick else 20_000),
-            await models.measure_isolation(asking, 3.0 if quick else 15.0),
+            await lookups.measure(asking, 1_000 if quick else 10_000),
             await models.measure_failover(asking, replicas, 6.0 if quick else 30.0),
+            await models.measure_isolation(asking, 3.0 if quick else 15.0),
         ]
 
 

@@ -80,7 +80,8 @@ def _app(delay_s_by_model: Mapping[str, float]) -> Starlette:
         await asyncio.sleep(delay_s_by_model[asked["model"]])
         answered += 1
         rows = [{"index": index, "embedding": told} for index in range(len(asked["input"]))]
-        return Response(orjson.dumps({"data": rows, "usage": {"total_tokens": len(rows)}}))
+        told_all = orjson.dumps({"data": rows, "usage": {"total_tokens": len(rows)}})
+        return Response(told_all, media_type="application/json")
 
     async def count(_: Request) -> Response:
         return Response(str(answered))

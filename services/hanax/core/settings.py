@@ -193,7 +193,7 @@ class GatewaySettings(Settings):
         "none: HANAX_SECRET_<NAME>_<KEY>",
     )
     upstream_connections: int = Field(
-        64, ge=1, le=4_096, description="HTTP connections to one server of external models at once"
+        64, ge=1, le=4_096, description="HTTP connections of one external model to one server at once"
     )
     upstream_ca_file: Path | None = Field(
         None, description="certificates (PEM) that servers of external models may have beside public ones"

@@ -318,3 +318,19 @@ async def test_a_server_that_takes_no_text_at_all_is_asked_a_bounded_number_of_t
         with pytest.raises(TextTooLong):
             await embed(protocols, route_to(server), [LONG] * 8, Wanted(long_texts=long_texts))
         assert server.served - before < 60
+
+
+async def test_a_model_that_hangs_leaves_others_of_its_server_their_connections(
+    protocols: Protocols, server: UpstreamServer
+) -> None:
+    """And a probe finds that the server is well, though the model has all connections that it may have."""
+    hanging, other = route_to(server, name="hanging"), route_to(server, name="other")
+    server.behave(behaviours.hang)
+    asked = [asyncio.ensure_future(embed(protocols, hanging, TEXTS)) for _ in range(8)]
+    await asyncio.to_thread(wait_until, "all are on their way", lambda: server.now == 8)
+    server.behave(behaviours.well)
+    await embed(protocols, other, TEXTS)
+    await protocols.of("openai").probe(hanging.addresses[0], hanging, WITHIN_S)
+    for each in asked:
+        each.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)

@@ -1,4 +1,6 @@
-"""HTTP connections to upstream servers: a pool for each address, so that a slow one holds up no other."""
+"""HTTP connections to upstream servers: a pool for each model and address, so that a slow model holds up no
+other, even where one server has them all.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +27,12 @@ _IDLE_S: Final = 30.0
 
 _SECURE: Final = "https://"
 
+# Beside the requests, so that a server that has as many as it may is not taken for one that is away.
+_PROBES: Final = 1
+
+# A model's name and an address.
+Place = tuple[str, str]
+
 _HEADERS: Final = {
     "User-Agent": "hana-x-vector",
     "Accept": "application/json",
@@ -35,7 +43,10 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class UpstreamOptions:
-    """connections: to one address at once, without HTTP/2. ca_file: certificates trusted beside the usual."""
+    """connections: of one model to one address at once, without HTTP/2.
+
+    ca_file: certificates trusted beside the usual.
+    """
 
     connections: int = 64
     ca_file: Path | None = None
@@ -70,18 +81,19 @@ class Connections:
 
     def __init__(self, options: UpstreamOptions) -> None:
         self._options = options
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[Place, _Kept] = {}
         self._closing: set[asyncio.Task[None]] = set()
         if options.ca_file is not None:
             # Told at the start, not by the first request.
             _ = self._trust
 
     @contextmanager
-    def to(self, address: str) -> Iterator[httpx.AsyncClient]:
-        """The client for `address`; it is not closed inside."""
-        kept = self._kept.get(address)
+    def to(self, place: Place) -> Iterator[httpx.AsyncClient]:
+        """The client for `place`; it is not closed inside."""
+        kept = self._kept.get(place)
         if kept is None:
-            kept = self._kept[address] = _Kept(self._client(address))
+            _, address = place
+            kept = self._kept[place] = _Kept(self._client(address))
         kept.users += 1
         try:
             yield kept.client
@@ -89,10 +101,10 @@ class Connections:
             kept.users -= 1
             self._close_if_done(kept)
 
-    def retain(self, addresses: Collection[str]) -> None:
-        """Close the connections to all other addresses, as soon as no request uses them."""
-        for address in self._kept.keys() - set(addresses):
-            kept = self._kept.pop(address)
+    def retain(self, places: Collection[Place]) -> None:
+        """Close the connections to all other places, as soon as no request uses them."""
+        for place in self._kept.keys() - set(places):
+            kept = self._kept.pop(place)
             kept.gone = True
             self._close_if_done(kept)
 
@@ -117,7 +129,7 @@ class Connections:
             # Of the whole exchange, the caller takes the time.
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
             limits=httpx.Limits(
-                max_connections=self._options.connections,
+                max_connections=self._options.connections + _PROBES,
                 max_keepalive_connections=self._options.connections,
                 keepalive_expiry=_IDLE_S,
             ),

@@ -87,7 +87,7 @@ class Exchange:
         if ask.key is not None:
             headers["Authorization"] = f"Bearer {ask.key}"
         try:
-            with self._connections.to(address) as client:
+            with self._connections.to((server.model.name, address)) as client:
                 request = client.build_request(
                     ask.method,
                     ask.url,

@@ -43,9 +43,9 @@ class Protocols:
 
     def follow(self, table: RoutingTable) -> None:
         """Forget the addresses and secrets that a newer table no longer names. Requests to them end first."""
-        addresses = {address for model in table.models for address in model.addresses}
-        self._grpc.retain(addresses)
-        self._connections.retain(addresses)
+        places = {(model.name, address) for model in table.models for address in model.addresses}
+        self._grpc.retain({address for _, address in places})
+        self._connections.retain(places)
         endpoints = {Server(address, model).endpoint for model in table.models for address in model.addresses}
         for dialect in self._dialects.values():
             dialect.retain(endpoints)
