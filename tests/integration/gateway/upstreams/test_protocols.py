@@ -159,7 +159,8 @@ async def test_without_tls_connections_are_bounded_and_used_again(
     model = route_to(server)
     await asyncio.gather(*(embed(protocols, model, [str(number)]) for number in range(40)))
     assert server.served == 40
-    assert server.at_once <= 8
+    # One more than may be asked at once, for a probe.
+    assert server.at_once <= 9
     assert not any(request.http2 for request in server.requests)
 
 
