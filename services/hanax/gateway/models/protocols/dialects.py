@@ -6,6 +6,7 @@ and Ollama (/api/embed).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -33,7 +34,7 @@ class Told(NamedTuple):
     total_tokens: int | None
 
 
-class Dialect:
+class Dialect(ABC):
     """cuts: whether the protocol can ask for texts to be cut."""
 
     path: ClassVar[str]
@@ -41,18 +42,19 @@ class Dialect:
     max_tokens_per_request: ClassVar[int | None] = None
     cuts: ClassVar[bool] = True
 
+    @abstractmethod
     def body(self, question: Question) -> dict[str, Any]:
-        raise NotImplementedError
+        """What is sent, as JSON."""
 
+    @abstractmethod
     def told(self, question: Question, answer: object, headers: Mapping[str, str]) -> Told:
         """Raises UpstreamFailed when the answer has no such form."""
-        raise NotImplementedError
 
     def ask_otherwise(self, question: Question, failure: UpstreamFailed) -> bool:
         """Whether `body` asks in another way now, which a server that failed so may take."""
         return False
 
-    def retain(self, endpoints: set[str]) -> None:
+    def retain(self, endpoints: set[str]) -> None:  # noqa: B027 - most have learned nothing
         """Forget what was learned of all other endpoints."""
 
 
@@ -92,7 +94,7 @@ class OpenAI(Dialect):
         self._numbers.add(endpoint)
         return True
 
-    def retain(self, endpoints: set[str]) -> None:
+    def retain(self, endpoints: set[str]) -> None:  # noqa: B027 - most have learned nothing
         self._numbers &= endpoints
 
 
