@@ -94,7 +94,7 @@ class OpenAI(Dialect):
         self._numbers.add(endpoint)
         return True
 
-    def retain(self, endpoints: set[str]) -> None:  # noqa: B027 - most have learned nothing
+    def retain(self, endpoints: set[str]) -> None:
         self._numbers &= endpoints
 
 
