@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hanax.embedder.backends import Backend, Purpose, Vectors
 from hanax.embedder.backends.model_files import find_model
+from hanax.embedder.backends.onnx_backend import OnnxBackend, ServedFile
+from hanax.embedder.backends.onnx_files import OnnxFiles, cache_folder
 from hanax.embedder.backends.opening import BackendChoice, open_backend
 from tests.unit.embedder.test_torch_backend import MODEL, docstrings
 
@@ -25,7 +28,10 @@ def backend() -> Backend:
 
 @pytest.fixture(scope="module")
 def rounded() -> Backend:
-    return open_backend(BackendChoice(MODEL, "onnx", "int8", 2, None))
+    """As on processors without tiles: with the scales of each run."""
+    folder = Path(find_model(MODEL).source)
+    file = OnnxFiles(cache_folder(None)).get(folder, "int8")
+    return OnnxBackend(MODEL, folder, ServedFile(file, "int8"), 2)
 
 
 @pytest.fixture(scope="module")

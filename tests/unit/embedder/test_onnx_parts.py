@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanax.embedder.backends.onnx_parts import even_parts_of, even_width, parts_of
+from hanax.embedder.backends.onnx_parts import (
+    equal_parts_of,
+    equal_width,
+    even_parts_of,
+    even_width,
+    parts_of,
+)
 
 COUNTS = st.lists(st.integers(1, 600), min_size=1, max_size=60)
 BUDGET = st.integers(1, 1_000)
@@ -37,6 +43,17 @@ def test_even_parts_hold_every_row_once_within_the_budget(counts: list[int], bud
         width = even_width(counts[part[0]])
         assert counts[part[0]] == max(counts[row] for row in part) <= width
         assert len(part) * width <= budget or len(part) == 1
+
+
+@given(COUNTS, BUDGET)
+def test_equal_parts_hold_every_row_once_in_its_own_width(counts: list[int], budget: int) -> None:
+    parts = equal_parts_of(counts, budget)
+    assert sorted(row for part in parts for row in part) == list(range(len(counts)))
+    for part in parts:
+        (width,) = {equal_width(counts[row]) for row in part}
+        assert width >= max(counts[row] for row in part)
+        assert len(part) * width <= budget or len(part) == 1
+    assert {len(part) for part in parts} <= {1, 2, 3, *(size << at for size in (2, 3) for at in range(12))}
 
 
 def test_shapes_are_few() -> None:

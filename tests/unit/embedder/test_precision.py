@@ -16,22 +16,29 @@ from hanax.embedder.backends.precision import choose_file
 MODEL = Path("some/model")
 NEAR = Agreement(0.99999, 0.9999, 60)
 FAR = Agreement(0.99999, 0.9998, 60)
+ROUNDED = Agreement(0.995, 0.98, 60)
 
 
 class Files(OnnxFiles):
-    """Files of three precisions. `of_bfloat16`: how near it is, or what making it raises."""
+    """Files of all precisions. `of_bfloat16`, `of_static`: how near it is, or what making it raises."""
 
-    def __init__(self, of_bfloat16: Agreement | Exception) -> None:
+    def __init__(
+        self, of_bfloat16: Agreement | Exception, of_static: Agreement | Exception = ROUNDED
+    ) -> None:
         super().__init__(Path("kept"))
-        self._of_bfloat16 = of_bfloat16
+        self._of: dict[Precision, Agreement | Exception | None] = {
+            "float32": None,
+            "bfloat16": of_bfloat16,
+            "int8": ROUNDED,
+            "int8-static": of_static,
+        }
         self.asked: list[Precision] = []
 
     def get(self, model: Path, precision: Precision) -> OnnxFile:
         self.asked.append(precision)
-        if precision == "bfloat16" and isinstance(self._of_bfloat16, Exception):
-            raise self._of_bfloat16
-        of = {"float32": None, "int8": Agreement(0.995, 0.98, 60), "bfloat16": self._of_bfloat16}[precision]
-        assert not isinstance(of, Exception)
+        of = self._of[precision]
+        if isinstance(of, Exception):
+            raise of
         return OnnxFile(model / precision, ExportReport(4, of), "content")
 
 
@@ -80,9 +87,31 @@ def test_what_is_asked_for_by_name_is_served() -> None:
     """Also where it agrees less than auto would have it."""
     assert choose_file(Files(FAR), MODEL, "bfloat16").precision == "bfloat16"
     assert choose_file(Files(NEAR), MODEL, "float32").precision == "float32"
-    assert choose_file(Files(NEAR), MODEL, "int8").precision == "int8"
+    assert choose_file(Files(NEAR), MODEL, "int8").precision == "int8-static"
     with pytest.raises(FailedPrecondition, match="no such operator"):
         choose_file(Files(FailedPrecondition("no such operator")), MODEL, "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("of_static", "reason"),
+    [(Agreement(0.98, 0.97, 60), "0.98"), (FailedPrecondition("no such operator"), "no such operator")],
+    ids=["far", "refused"],
+)
+def test_scales_of_each_run_where_those_from_before_lose_too_much(
+    of_static: Agreement | Exception, reason: str
+) -> None:
+    with capture_logs() as logged:
+        served = choose_file(Files(NEAR, of_static), MODEL, "int8")
+    assert (served.precision, served.file.path) == ("int8", MODEL / "int8")
+    (why,) = [entry["reason"] for entry in logged if entry["event"] == "int8 with scales of each run"]
+    assert reason in why
+
+
+def test_scales_of_each_run_where_there_are_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "missing_for_bfloat16", lambda: "no tiles")
+    files = Files(NEAR)
+    assert choose_file(files, MODEL, "int8").precision == "int8"
+    assert files.asked == ["int8"]
 
 
 def test_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

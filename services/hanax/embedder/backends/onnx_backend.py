@@ -9,8 +9,11 @@ alone has all threads.
 bfloat16, by OpenVINO: the same file in larger parts, for the tiles of the processor are fast, and a
 run costs as much as some dozens of tokens.
 
-int8, by ONNX Runtime: a text at a time, for its scales are found at each run, over all that is in
-it: beside other texts its vector would be another one. A text has one thread.
+int8-static, by OpenVINO: in such parts as well, for its scales are found when the model is exported. Texts of
+a part are of one width each.
+
+int8, by ONNX Runtime, where there are no tiles: a text at a time, for its scales are found at each
+run, over all that is in it: beside other texts its vector would be another one. A text has one thread.
 """
 
 from __future__ import annotations
@@ -22,13 +25,20 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import xxhash
 
 from hanax.embedder.backends import Backend, ModelInfo, Purpose, Tokens, Vectors
 from hanax.embedder.backends.freed_memory import give_back_freed_memory
 from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.onnx_files import OnnxFile
-from hanax.embedder.backends.onnx_orders import Precision
-from hanax.embedder.backends.onnx_parts import even_parts_of, even_width, parts_of
+from hanax.embedder.backends.onnx_orders import OF_OPENVINO, Precision
+from hanax.embedder.backends.onnx_parts import (
+    equal_parts_of,
+    equal_width,
+    even_parts_of,
+    even_width,
+    parts_of,
+)
 from hanax.embedder.backends.session import Laid, Session, SessionOptions, bfloat16_bytes
 from hanax.embedder.backends.text_tokens import TextTokenizer, read_tokenizer
 
@@ -75,9 +85,9 @@ class OnnxBackend(Backend):
             traits.max_tokens,
             "onnx",
             semantic=True,
-            version=f"{file.content[:16]}.onnx.{precision}",
+            version=_version(served),
             dimensions=traits.cuts(self._dimension),
-            precision=precision,
+            precision="int8" if precision == "int8-static" else precision,
             agreement=file.report.agreement,
         )
 
@@ -99,8 +109,7 @@ class OnnxBackend(Backend):
         return False
 
     def padded_tokens(self, counts: Sequence[int]) -> int:
-        width = even_width if self._is_even else int
-        return sum(len(part) * width(counts[part[0]]) for part in self._parts(counts))
+        return sum(len(part) * self._width(counts[part[0]]) for part in self._parts(counts))
 
     def tokenize(self, texts: Sequence[str], purpose: Purpose = Purpose.NONE) -> list[Tokens]:
         return self._tokenizer.tokenize(texts, purpose)
@@ -122,7 +131,7 @@ class OnnxBackend(Backend):
             # A single text, however long, finds the kernels of its width.
             longest = texts[-1]
             for count in range(1, self._info.max_tokens + 1):
-                if even_width(count) == count:
+                if self._width(count) == count:
                     self.embed([Tokens(longest.ids[:1].repeat(count), count, False)])
 
     def close(self) -> None:
@@ -131,19 +140,27 @@ class OnnxBackend(Backend):
         give_back_freed_memory()
 
     def _parts(self, counts: Sequence[int]) -> list[list[int]]:
-        if self._is_even:
+        if self._precision == "int8-static":
+            return equal_parts_of(counts, _EVEN_PART_TOKENS)
+        if self._precision == "bfloat16":
             return even_parts_of(counts, _EVEN_PART_TOKENS)
         return parts_of(counts, 1 if self._precision == "int8" else _PART_TOKENS)
 
+    def _width(self, longest: int) -> int:
+        """Of a part whose longest text has so many tokens."""
+        if self._precision == "int8-static":
+            return equal_width(longest)
+        return even_width(longest) if self._precision == "bfloat16" else longest
+
     @property
     def _is_even(self) -> bool:
-        return self._precision == "bfloat16"
+        return self._precision in OF_OPENVINO
 
     def _run(self, parts: list[tuple[list[int], Laid]], texts: int) -> Vectors:
         vectors = np.empty((texts, self._dimension), np.float32)
         if len(parts) == 1:
             ((rows, laid),) = parts
-            vectors[rows] = self._session.run(laid)[:, : self._dimension]
+            vectors[rows] = self._session.run_alone(laid)[:, : self._dimension]
             return vectors
         runs = self._lanes.map(self._session.run, (laid for _, laid in parts))
         for (rows, _), found in zip(parts, runs, strict=True):
@@ -153,10 +170,11 @@ class OnnxBackend(Backend):
 
 def _open(served: ServedFile, options: SessionOptions) -> tuple[Session, int]:
     """And how many parts it computes side by side."""
-    if served.precision == "bfloat16":
-        from hanax.embedder.backends.onnx_openvino import OpenVinoSession, streams_of
+    if served.precision in OF_OPENVINO:
+        from hanax.embedder.backends.onnx_openvino import OpenVinoInt8Session, OpenVinoSession, streams_of
 
-        return OpenVinoSession(served.file.path, options), streams_of(options.threads)
+        kind = OpenVinoSession if served.precision == "bfloat16" else OpenVinoInt8Session
+        return kind(served.file.path, options), streams_of(options.threads)
     from hanax.embedder.backends.onnx_session import OnnxSession
 
     # Threads that share one text take a quarter more CPU for it than threads with a text each.
@@ -166,4 +184,12 @@ def _open(served: ServedFile, options: SessionOptions) -> tuple[Session, int]:
 
 def _memory_bytes(served: ServedFile) -> int:
     weights = served.file.path.stat().st_size
-    return bfloat16_bytes(weights) if served.precision == "bfloat16" else weights + _WORKING_BYTES
+    return bfloat16_bytes(weights) if served.precision in OF_OPENVINO else weights + _WORKING_BYTES
+
+
+def _version(served: ServedFile) -> str:
+    """Vectors of int8-static change with the ranges, too."""
+    version = f"{served.file.content[:16]}.onnx.{served.precision}"
+    if served.precision != "int8-static":
+        return version
+    return f"{version}.{xxhash.xxh3_64_hexdigest(served.file.ranges.read_bytes())}"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hanax.core.errors import FailedPrecondition, HanaxError
 from hanax.embedder.backends import Agreement, Purpose, Tokens, Vectors
 from hanax.embedder.backends.model_traits import ModelTraits
-from hanax.embedder.backends.onnx_orders import REFUSED, ExportOrder, ExportReport, Precision
+from hanax.embedder.backends.onnx_orders import RANGES, REFUSED, ExportOrder, ExportReport, Precision
 from hanax.embedder.backends.onnx_session import OnnxSession
 from hanax.embedder.backends.sample_texts import sample_texts
 from hanax.embedder.backends.session import Session, SessionOptions
@@ -124,10 +124,29 @@ def compare(order: ExportOrder) -> ExportReport:
     return ExportReport(found.shape[1], agreement(found, _vectors(order.source, samples)))
 
 
+def calibrate(order: ExportOrder) -> ExportReport:
+    """int8-static: the float32 file itself, the ranges beside it, and how near the vectors are.
+
+    Raises FailedPrecondition for a file that OpenVINO cannot compute.
+    """
+    from hanax.embedder.backends.onnx_calibration import find_ranges
+    from hanax.embedder.backends.onnx_openvino import OpenVinoInt8Session
+    from hanax.embedder.backends.onnx_rounding import write_ranges
+
+    assert order.source is not None
+    target = order.target / "model.onnx"
+    _link(order.source, target)
+    samples = _samples(order.folder)
+    write_ranges(find_ranges(target, samples), order.target / RANGES)
+    found = _vectors(target, samples, session=OpenVinoInt8Session)
+    return ExportReport(found.shape[1], agreement(found, _vectors(order.source, samples)))
+
+
 _MAKERS: Final[Mapping[Precision, Callable[[ExportOrder], ExportReport]]] = {
     "float32": export,
     "bfloat16": compare,
     "int8": quantize,
+    "int8-static": calibrate,
 }
 
 

@@ -1,7 +1,8 @@
 """ONNX files as they were exported, kept in a folder for all processes of a user.
 
 <folder>/<model>-<key>/ holds model.onnx, export.json and seal.json: the size and hash of
-model.onnx, written last. The model.onnx of bfloat16 is that of float32, linked. The key is a hash
+model.onnx, written last. The model.onnx of bfloat16 and of int8-static is that of float32, linked;
+the latter has ranges.json beside it, sealed as well. The key is a hash
 of the model's files, of the versions of what made it, and of the precision. A folder appears whole,
 by a rename; what does not match its seal is made again. One process exports at a time, the others
 wait for it. A model that cannot be exported is remembered as refused.json.
@@ -29,20 +30,28 @@ from filelock import FileLock, Timeout
 
 from hanax.core.errors import FailedPrecondition, Unavailable
 from hanax.embedder.backends.model_files import content_hash
-from hanax.embedder.backends.onnx_orders import REFUSED, ExportOrder, ExportReport, Precision
+from hanax.embedder.backends.onnx_orders import (
+    OF_OPENVINO,
+    RANGES,
+    REFUSED,
+    ExportOrder,
+    ExportReport,
+    Precision,
+)
 from hanax.embedder.backends.processor import has_wide_sums
 
 log = structlog.get_logger()
 
 # To be raised when the making changes.
-_VERSIONS: Final[Mapping[Precision, int]] = {"float32": 1, "bfloat16": 1, "int8": 2}
+_VERSIONS: Final[Mapping[Precision, int]] = {"float32": 1, "bfloat16": 1, "int8": 2, "int8-static": 1}
 _MAKERS: Final = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime")
-_BFLOAT16_MAKERS: Final = (*_MAKERS, "openvino")
+_OPENVINO_MAKERS: Final = (*_MAKERS, "openvino")
 # The largest model that fits takes two minutes on two slow cores.
 _EXPORT_S: Final = 1_200.0
 # Folders: of models, precisions and versions.
 MOST_KEPT: Final = 32
 _HALF_MADE: Final = ".new"
+_MODEL: Final = "model.onnx"
 _TAIL_CHARS: Final = 2_000
 _READ_BYTES: Final = 1 << 20
 
@@ -54,6 +63,11 @@ class OnnxFile:
     path: Path
     report: ExportReport
     content: str
+
+    @property
+    def ranges(self) -> Path:
+        """Of int8-static."""
+        return self.path.with_name(RANGES)
 
 
 class OnnxFiles:
@@ -73,7 +87,7 @@ class OnnxFiles:
         reduced = precision == "int8" and not has_wide_sums()
         kept = self._folder / f"{_plain(model.name)}-{_key(content, precision, reduced)}"
         if (found := _sound(kept)) is not None:
-            return OnnxFile(kept / "model.onnx", found, content)
+            return OnnxFile(kept / _MODEL, found, content)
         self._folder.mkdir(parents=True, exist_ok=True)
         source = None if precision == "float32" else self.get(model, "float32").path
         try:
@@ -84,7 +98,7 @@ class OnnxFiles:
                 f"another process exports {model.name} for more than {_EXPORT_S:.0f} s"
             ) from None
         self.tidy()
-        return OnnxFile(kept / "model.onnx", found, content)
+        return OnnxFile(kept / _MODEL, found, content)
 
     def tidy(self) -> None:
         """Delete what was not used for long: the runtime has no file open once a model is loaded."""
@@ -146,7 +160,7 @@ def _sound(kept: Path) -> ExportReport | None:
             raise FailedPrecondition(str(reason))
         seal = orjson.loads((kept / "seal.json").read_bytes())
         report = ExportReport.from_json((kept / "export.json").read_bytes())
-        if seal != _fingerprint(kept / "model.onnx"):
+        if seal != _fingerprint(kept):
             return None
         os.utime(kept / "seal.json")
         return report
@@ -155,15 +169,18 @@ def _sound(kept: Path) -> ExportReport | None:
 
 
 def _seal(target: Path) -> None:
-    (target / "seal.json").write_bytes(orjson.dumps(_fingerprint(target / "model.onnx")))
+    (target / "seal.json").write_bytes(orjson.dumps(_fingerprint(target)))
 
 
-def _fingerprint(path: Path) -> dict[str, str | int]:
+def _fingerprint(kept: Path) -> dict[str, str | int]:
     state = xxhash.xxh3_128()
-    with path.open("rb") as file:
+    with (kept / _MODEL).open("rb") as file:
         while block := file.read(_READ_BYTES):
             state.update(block)
-    return {"bytes": path.stat().st_size, "xxh3_128": state.hexdigest()}
+    found: dict[str, str | int] = {"bytes": (kept / _MODEL).stat().st_size, "xxh3_128": state.hexdigest()}
+    if (kept / RANGES).is_file():
+        found["ranges"] = xxhash.xxh3_128_hexdigest((kept / RANGES).read_bytes())
+    return found
 
 
 def _export(order: ExportOrder) -> str | None:
@@ -195,7 +212,7 @@ def _export(order: ExportOrder) -> str | None:
 
 
 def _key(content: str, precision: Precision, reduced: bool) -> str:
-    names = _BFLOAT16_MAKERS if precision == "bfloat16" else _MAKERS
+    names = _OPENVINO_MAKERS if precision in OF_OPENVINO else _MAKERS
     makers = " ".join(f"{name}={version(name)}" for name in names)
     return xxhash.xxh3_64_hexdigest(
         f"{_VERSIONS[precision]} {content} {precision} {reduced} {makers}".encode()

@@ -10,8 +10,13 @@ import orjson
 
 from hanax.embedder.backends import Agreement
 
-# int8 is a file of its own; bfloat16 is the float32 file, computed otherwise.
-Precision = Literal["float32", "bfloat16", "int8"]
+# int8 is a file of its own, whose scales are found at each run. bfloat16 is the float32 file, computed
+# otherwise, and so is int8-static, beside whose file are the ranges of its scales.
+Precision = Literal["float32", "bfloat16", "int8", "int8-static"]
+OF_OPENVINO: Final = ("bfloat16", "int8-static")
+
+# The file beside model.onnx, of int8-static.
+RANGES: Final = "ranges.json"
 
 # Exit status for a model that cannot be exported; the last line of stdout is the reason.
 REFUSED: Final = 3
@@ -19,7 +24,7 @@ REFUSED: Final = 3
 
 @dataclass(frozen=True)
 class ExportOrder:
-    """Make `target`/model.onnx and export.json of the model in `folder`.
+    """Make `target`/model.onnx and export.json of the model in `folder`, and what is beside them.
 
     `source`: the float32 file, for the other precisions. `reduce_range`: weights of 7 bits, for
     processors that saturate sums of products of 8-bit numbers.

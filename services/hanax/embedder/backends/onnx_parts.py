@@ -7,6 +7,7 @@ computed like anything else; but every run costs something, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 # What a run of ONNX Runtime costs beside its tokens, as so many of them.
@@ -16,6 +17,8 @@ _EVEN_RUN_TOKENS: Final = 48
 _LEAST_STEP: Final = 8
 # Widths from one power of two to the next: padding is 1/16 at most, and half of that on average.
 _WIDTHS: Final = 8
+_LEAST_EQUAL_STEP: Final = 16
+_EQUAL_WIDTHS: Final = 4
 
 
 def parts_of(counts: Sequence[int], budget_tokens: int) -> list[list[int]]:
@@ -69,3 +72,36 @@ def width_step(longest: int) -> int:
 def even_width(longest: int) -> int:
     step = width_step(longest)
     return -(-longest // step) * step
+
+
+def equal_parts_of(counts: Sequence[int], budget_tokens: int) -> list[list[int]]:
+    """The same for products of 8-bit numbers, where a text is padded to `equal_width` of its own:
+
+    whatever it comes with, it is computed to the same bits. One that differed in the seventh digit
+    would be rounded to another step here and there, which the layers after it multiply.
+    """
+    order = sorted(range(len(counts)), key=lambda at: -counts[at])
+    parts: list[list[int]] = []
+    for width, group in groupby(order, key=lambda at: equal_width(counts[at])):
+        rows = list(group)
+        while rows:
+            size = _round_number(min(len(rows), max(1, budget_tokens // width)))
+            parts.append(rows[:size])
+            rows = rows[size:]
+    return parts
+
+
+def equal_step(longest: int) -> int:
+    """Fewer widths than of `width_step`: a kernel of 8-bit products takes more memory."""
+    return max(_LEAST_EQUAL_STEP, (1 << (longest - 1).bit_length()) // (2 * _EQUAL_WIDTHS))
+
+
+def equal_width(longest: int) -> int:
+    step = equal_step(longest)
+    return -(-longest // step) * step
+
+
+def _round_number(most: int) -> int:
+    """The largest of 1, 2, 3, 4, 6, 8, 12... that is not more."""
+    power = 1 << (most.bit_length() - 1)
+    return power * 3 // 2 if most >= power * 3 // 2 and power > 1 else power

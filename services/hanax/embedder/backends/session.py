@@ -36,6 +36,10 @@ class Session(Protocol):
     def run(self, laid: Laid) -> Vectors:
         """float32 (texts, dimension)."""
 
+    def run_alone(self, laid: Laid) -> Vectors:
+        """The same, when no other run goes beside it."""
+        return self.run(laid)
+
 
 def check_inputs(file: Path, names: Iterable[str]) -> frozenset[str]:
     """Raises FailedPrecondition for a file that asks for other inputs than tokens."""
