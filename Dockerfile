@@ -12,17 +12,20 @@ ARG BASE=python:3.11-slim
 
 # --- what is installed, in stages that are left behind ---------------------------------------
 
-FROM ${BASE} AS sources
+FROM scratch AS sources
+COPY pyproject.toml constraints.txt README.md LICENSE /
+COPY services /services
+COPY operator /operator
+COPY protos/python /protos/python
+
+FROM ${BASE} AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
-# The environment holds no pip: it is filled from outside.
+# It holds no pip: it is filled from outside.
 RUN python -m venv --without-pip /opt/hana-x-vector
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY services services
-COPY operator operator
-COPY protos/python protos/python
 
-FROM sources AS server-packages
+FROM environment AS server-packages
+COPY --from=sources / ./
 RUN pip --python /opt/hana-x-vector/bin/python install '.[gateway,operator,shard]' -c constraints.txt
 # By hash, and never checked: layers change the times of files, and nobody can write them.
 RUN /opt/hana-x-vector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hana-x-vector/lib
@@ -30,12 +33,16 @@ ENV NUMBA_CACHE_DIR=/opt/hana-x-vector/compiled
 RUN /opt/hana-x-vector/bin/python -m hanax.engine.kernels \
     && HANAX_KERNELS=portable /opt/hana-x-vector/bin/python -m hanax.engine.kernels
 
-FROM sources AS embedder-packages
+FROM environment AS embedder-packages
+# Ahead of the sources: no change of them fetches torch again.
+COPY constraints.txt ./
 ARG TORCH_INDEX_URL=
 RUN pip --python /opt/hana-x-vector/bin/python install \
     ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "$(grep '^torch==' constraints.txt)"
-RUN pip --python /opt/hana-x-vector/bin/python install '.[embedder]' -c constraints.txt \
-    && /opt/hana-x-vector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hana-x-vector/lib
+COPY --from=sources / ./
+RUN pip --python /opt/hana-x-vector/bin/python install '.[embedder]' -c constraints.txt
+# torch has files for newer Pythons, which this one cannot compile.
+RUN /opt/hana-x-vector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hana-x-vector/lib || true
 
 # --- what runs: no compiler, no root, nothing written outside /tmp and volumes ---------------
 

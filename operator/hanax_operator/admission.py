@@ -1,35 +1,41 @@
 """What an apply is refused for, beyond what the schema and its rules can say: it depends on other objects.
 
-Pure but for the store. What is unclear is let through: the reconcile tells it by a condition.
+What is unclear is let through: the reconcile tells it by a condition.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from hanax.core.errors import InvalidArgument
+from hanax.core.errors import HanaxError, InvalidArgument
 from hanax.core.resources.collections import VectorCollectionSpec
 from hanax.core.resources.models import ExternalModelSpec
 from hanax.core.resources.names import EXTERNAL_MODEL, VECTOR_COLLECTION
 from hanax.core.resources.objects import spec_of
 from hanax.core.routing import Aliases
+from hanax_operator.api import Api
 from hanax_operator.declarations import Declarations
 from hanax_operator.objects import MODEL, Manifest, is_deleting, key
 from hanax_operator.store import Store
+
+# Well below the time that the API server waits for the review.
+_ASK_S: Final = 2.0
 
 
 class Admission:
     """`aliases`: those in force; None where they can't be read."""
 
     def __init__(
-        self, store: Store, declarations: Declarations, aliases: Callable[[], Aliases | None]
+        self, api: Api, store: Store, declarations: Declarations, aliases: Callable[[], Aliases | None]
     ) -> None:
+        self._api = api
         self._store = store
         self._declarations = declarations
         self._aliases = aliases
 
-    def review(self, request: Mapping[str, Any]) -> str:
+    async def review(self, request: Mapping[str, Any]) -> str:
         """Why an AdmissionRequest is refused, empty when it is not."""
         obj = request.get("object")
         if not isinstance(obj, Mapping) or is_deleting(obj):
@@ -41,14 +47,14 @@ class Admission:
         kind = (request.get("kind") or {}).get("kind")
         try:
             if kind == VECTOR_COLLECTION.kind:
-                return self._review_collection(obj, is_new=old is None)
+                return await self._review_collection(obj, is_new=old is None)
             if kind == EXTERNAL_MODEL.kind:
                 spec_of(ExternalModelSpec, obj)
         except InvalidArgument as error:
             return error.message
         return ""
 
-    def _review_collection(self, obj: Manifest, *, is_new: bool) -> str:
+    async def _review_collection(self, obj: Manifest, *, is_new: bool) -> str:
         spec = spec_of(VectorCollectionSpec, obj)
         name = str(obj["metadata"].get("name", ""))
         aliases = self._aliases()
@@ -57,7 +63,10 @@ class Admission:
             return f"metadata.name: {name!r} is an alias of collection {target!r}; remove the alias first"
         if spec.embedding_model is None or not is_new:
             return ""
-        found = self._store.get(key(MODEL, spec.embedding_model))
+        try:
+            found = await self._find_model(spec.embedding_model)
+        except (HanaxError, TimeoutError):
+            return ""
         if found is None:
             return (
                 f"spec.embeddingModel: there is no ExternalModel {spec.embedding_model!r} in this namespace; "
@@ -73,3 +82,14 @@ class Admission:
                 f"{spec.embedding_model!r} makes, got {spec.dimensions}"
             )
         return ""
+
+    async def _find_model(self, name: str) -> Manifest | None:
+        """Raises HanaxError or TimeoutError where the API server can't be asked.
+
+        A model that is applied together with its collection is there before the watch has told of it.
+        """
+        found = self._store.get(key(MODEL, name))
+        if found is not None:
+            return found
+        async with asyncio.timeout(_ASK_S):
+            return await self._api.get(key(MODEL, name))

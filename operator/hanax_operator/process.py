@@ -85,8 +85,9 @@ class Operator:
             group.create_task(watch(self._context.release.namespace, ears))
             group.create_task(self._lists.follow())
             if self._settings.webhook_cert_dir is not None:
+                context = self._context
                 admission = Admission(
-                    self._context.store, self._context.declarations, self._publisher.declared_aliases
+                    context.api, context.store, context.declarations, self._publisher.declared_aliases
                 )
                 webhook = Webhook(admission, self._settings.webhook_cert_dir)
                 runners.append(await webhook.start(self._settings.host, self._settings.webhook_port))

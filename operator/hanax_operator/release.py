@@ -56,6 +56,7 @@ class Release(BaseSettings):
     aliases_config_map: ObjectName = Field(
         "hana-x-vector-aliases", description="ConfigMap that gateways keep aliases in"
     )
+    gateway_port: int = Field(80, ge=1, le=65535, description="port of the gateway's Service")
     pool_stateful_set: OptionalName = Field(
         "", description="StatefulSet of the shard pool, also the name of its Service; empty: no pool"
     )

@@ -25,7 +25,7 @@ from hanax.core.resources.conditions import (
     set_condition,
     timestamp,
 )
-from hanax.core.resources.names import COLLECTION_LABEL, COMPONENT_LABEL, GATEWAY_PORT, SHARD_COMPONENT
+from hanax.core.resources.names import COLLECTION_LABEL, COMPONENT_LABEL, SHARD_COMPONENT
 from hanax.core.routing import CollectionRoute
 from hanax_operator.objects import Manifest
 from hanax_operator.problems import Problem
@@ -85,7 +85,7 @@ def collection_status(
         selector=f"{COLLECTION_LABEL}={collection.name},{COMPONENT_LABEL}={SHARD_COMPONENT}",
         endpoint=(
             f"http://{release.release_name}-gateway.{release.namespace}.svc.{release.cluster_domain}"
-            f":{GATEWAY_PORT}/api/v1/collections/{collection.name}"
+            f":{release.gateway_port}/api/v1/collections/{collection.name}"
         ),
     )
 

@@ -67,7 +67,7 @@ class Webhook:
             uid = asked["uid"]
         except (ValueError, KeyError, TypeError):
             return web.json_response({"error": "expected an AdmissionReview"}, status=400)
-        refusal = self._admission.review(asked)
+        refusal = await self._admission.review(asked)
         response: dict[str, Any] = {"uid": uid, "allowed": not refusal}
         if refusal:
             response["status"] = {"code": 422, "reason": "Invalid", "message": refusal}

@@ -16,12 +16,14 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 
-_BUILT: Final = "hana-x-vector/server:e2e"
+# With a registry that nobody asks: a node that lacks the image looks for it nowhere else. It is also what
+# podman makes of a name without one, where it stands for docker.
+_BUILT: Final = "localhost/hana-x-vector/server:e2e"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """`server_image`, `embedder_image`: that its nodes have, or can pull."""
+    """Its images are on its nodes, or can be pulled. embedder_image: empty where none is given."""
 
     kubeconfig: Path
     server_image: str
@@ -32,23 +34,25 @@ class Cluster:
 def open_cluster(folder: Path) -> Iterator[Cluster]:
     """HANAX_TEST_KUBECONFIG, else kind. Ends the run with a message where neither can be."""
     _require("kubectl")
+    server = os.environ.get("HANAX_E2E_SERVER_IMAGE", "")
+    embedder = os.environ.get("HANAX_E2E_EMBEDDER_IMAGE", "")
     if kubeconfig := os.environ.get("HANAX_TEST_KUBECONFIG"):
-        image = os.environ.get("HANAX_E2E_SERVER_IMAGE", "")
-        if not image:
+        if not server:
             pytest.exit("HANAX_TEST_KUBECONFIG is set: set HANAX_E2E_SERVER_IMAGE too, to an image that the "
                         "cluster's nodes have or can pull", returncode=2)  # fmt: skip
-        # The model of the scenario needs no torch.
-        yield Cluster(Path(kubeconfig), image, os.environ.get("HANAX_E2E_EMBEDDER_IMAGE") or image)
+        yield Cluster(Path(kubeconfig), server, embedder)
         return
     for command in ("kind", "docker"):
         _require(command)
     name = f"hana-x-vector-e2e-{secrets.token_hex(3)}"
     config = folder / "kubeconfig"
-    _run("docker", "build", "--target", "server", "--tag", _BUILT, str(ROOT))
+    if not server:
+        server = _BUILT
+        _run("docker", "build", "--target", "server", "--tag", server, str(ROOT))
     try:
         _run("kind", "create", "cluster", f"--name={name}", f"--kubeconfig={config}", "--wait=180s")
-        _run("kind", "load", "docker-image", _BUILT, f"--name={name}")
-        yield Cluster(config, _BUILT, _BUILT)
+        _run("kind", "load", "docker-image", *filter(None, (server, embedder)), f"--name={name}")
+        yield Cluster(config, server, embedder)
     finally:
         _run("kind", "delete", "cluster", f"--name={name}", f"--kubeconfig={config}")
 

@@ -18,9 +18,12 @@ from tests.e2e.waiting import until
 
 NAME: Final = "vectors"
 POOL_PODS: Final = 2
+POOL_CLAIMS: Final = frozenset(f"data-{NAME}-pool-{n}" for n in range(POOL_PODS))
 
 _CHART: Final = ROOT / "charts" / "hana-x-vector"
 _INSTANCE: Final = f"app.kubernetes.io/instance={NAME}"
+_AS_THEY_COME: Final[Mapping[str, str]] = {}
+_POOL_SIZE: Final = "1Gi"
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,19 @@ class Release:
     helm: helm.Config
 
     def install(self) -> None:
-        self.helm.install(
-            str(_CHART), NAME, self._values({}, {}), namespace=self.kubectl.namespace, create_namespace=True
-        )
+        values = self._values(_AS_THEY_COME, _AS_THEY_COME, _POOL_SIZE)
+        self.helm.install(str(_CHART), NAME, values, namespace=self.kubectl.namespace, create_namespace=True)
 
-    def upgrade(self, *, gateway: Mapping[str, str], operator: Mapping[str, str]) -> None:
+    def upgrade(
+        self,
+        *,
+        gateway: Mapping[str, str] = _AS_THEY_COME,
+        operator: Mapping[str, str] = _AS_THEY_COME,
+        pool_size: str = _POOL_SIZE,
+    ) -> None:
         """With settings of these processes by their names, and none of those from before."""
-        self.helm.upgrade(
-            str(_CHART), NAME, self._values(gateway, operator), namespace=self.kubectl.namespace
-        )
+        values = self._values(gateway, operator, pool_size)
+        self.helm.upgrade(str(_CHART), NAME, values, namespace=self.kubectl.namespace)
 
     def uninstall(self) -> None:
         self.helm.uninstall(NAME)
@@ -78,17 +85,20 @@ class Release:
         ):
             yield gateway
 
-    def _values(self, gateway: Mapping[str, str], operator: Mapping[str, str]) -> dict[str, Any]:
+    def _values(
+        self, gateway: Mapping[str, str], operator: Mapping[str, str], pool_size: str
+    ) -> dict[str, Any]:
         # A node of two processors has room for all of it.
         small = {"requests": {"cpu": "50m", "memory": "64Mi"}}
         return {
             "images": {
                 "server": _image(self.cluster.server_image),
-                "embedder": _image(self.cluster.embedder_image),
+                # A model that is not a real one needs no torch.
+                "embedder": _image(self.cluster.embedder_image or self.cluster.server_image),
             },
             "gateway": {"replicas": 1, "resources": small, "settings": dict(gateway)},
             "operator": {"replicas": 2, "resources": small, "settings": dict(operator)},
-            "shardPool": {"replicas": POOL_PODS, "storage": {"size": "1Gi"}, "resources": small},
+            "shardPool": {"replicas": POOL_PODS, "storage": {"size": pool_size}, "resources": small},
             "shards": {"defaultStorage": {"size": "1Gi"}},
         }
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from hanax.cli.demo.client import Api
+from hanax.cli.api import Api
 from hanax.cli.demo.corpus import build_corpus
 from hanax.cli.demo.indexing import Target, index_corpus
 from tests.e2e import points
 from tests.e2e.collections import collection, of
 from tests.e2e.gateway import Failed, Gateway
 from tests.e2e.kubectl import Kubectl, Refused, condition_of, is_ready
-from tests.e2e.releases import POOL_PODS, Release, until_ready
+from tests.e2e.releases import NAME, POOL_PODS, Release, until_ready
 from tests.e2e.waiting import until
 
 _CORPUS = "python-docs"
@@ -42,6 +42,13 @@ def test_a_dedicated_collection_is_ready_soon_after_its_apply(
     claims = kubectl.list_of("persistentvolumeclaims", of(films))
     assert {claim["status"]["phase"] for claim in claims} == {"Bound"}
     assert len(claims) == 2
+
+
+def test_the_status_tells_where_a_collection_is_reached(films: str, kubectl: Kubectl) -> None:
+    """From inside the cluster: any pod of it may ask, the operator's is one that has what it takes."""
+    endpoint = kubectl.get("vectorcollection", films)["status"]["endpoint"]
+    program = f"import urllib.request; print(urllib.request.urlopen({endpoint!r}, timeout=30).status)"
+    assert kubectl.run("exec", f"deployment/{NAME}-operator", "--", "python", "-c", program) == "200\n"
 
 
 def test_points_are_found_by_vector(films: str, gateway: Gateway) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
+import pytest
+
+from tests.e2e import points
+from tests.e2e.collections import collection
 from tests.e2e.gateway import Gateway
 from tests.e2e.kubectl import Kubectl, condition_of, name_of
-from tests.e2e.releases import NAME, until_ready
+from tests.e2e.releases import NAME, Release, until_ready
 from tests.e2e.waiting import until
 
 _MIRROR = "mirror"
 _NOBODY = "http://127.0.0.1:9/v1"
+# Its files are in the image: nothing is fetched.
+_REAL = "all-MiniLM-L6-v2"
+_MEANT = {"kittens": "a cat sat on the mat", "earnings": "quarterly results of the company"}
 
 
 def test_texts_are_embedded_while_pods_of_a_model_go(
@@ -74,6 +82,40 @@ def test_a_model_elsewhere_is_ready_while_one_of_its_places_answers(
         text = f"a text of the mirror {number}"
         assert _embed(gateway, _MIRROR, text) == _embed(gateway, model, text)
     kubectl.delete("externalmodel", _MIRROR)
+
+
+def test_texts_are_found_by_what_they_mean(
+    release: Release, gateway: Gateway, kubectl: Kubectl, tell: Callable[[str], None]
+) -> None:
+    """And a pod that comes later finds on the volume what the first one made of the model."""
+    if not release.cluster.embedder_image:
+        pytest.skip("needs HANAX_E2E_EMBEDDER_IMAGE: the image `embedder`")
+    begun = time.monotonic()
+    serve = {"model": _REAL, "backend": "onnx", "cache": {"size": "1Gi"}}
+    kubectl.apply(
+        {
+            "apiVersion": "vector.citadel-ai.com/v1alpha1",
+            "kind": "ExternalModel",
+            "metadata": {"name": "minilm"},
+            "spec": {"dimensions": 384, "serve": serve},
+        },
+        collection("meant", dimensions=384, placement="shared", storage=None, embeddingModel="minilm"),
+    )
+    until_ready(kubectl, "externalmodel", "minilm", 300)
+    tell(f"{_REAL} on a CPU: Ready {time.monotonic() - begun:.1f} s after its apply began")
+    until_ready(kubectl, "vectorcollection", "meant")
+    found = [{"id": text, "text": text} for text in _MEANT.values()]
+    gateway.post("/vectors/insert", {"collection": "meant", "vectors": found})
+    for asked, meant in _MEANT.items():
+        assert points.nearest(gateway, "meant", text=asked)[0] == meant
+    (pod,) = kubectl.list_of("pods", "vector.citadel-ai.com/model=minilm")
+    begun = time.monotonic()
+    kubectl.delete("pod", name_of(pod))
+    until_ready(kubectl, "externalmodel", "minilm", 300)
+    tell(f"{_REAL} on a CPU: Ready {time.monotonic() - begun:.1f} s after its pod's end began")
+    assert points.nearest(gateway, "meant", text="a pet of hers")[0] == _MEANT["kittens"]
+    kubectl.delete("vectorcollection", "meant")
+    kubectl.delete("externalmodel", "minilm")
 
 
 def _embed(gateway: Gateway, model: str, text: str) -> list[float]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from tests.e2e import points
 from tests.e2e.collections import collection, of
 from tests.e2e.gateway import Failed, Gateway
 from tests.e2e.kubectl import Kubectl, Manifest, condition_of, name_of, uid_of
-from tests.e2e.releases import Release, until_ready
+from tests.e2e.releases import NAME, POOL_CLAIMS, Release, until_ready
 from tests.e2e.waiting import until
 
 _QUIET_S = 20.0
@@ -16,16 +17,10 @@ _WRITTEN = "vc,xm,statefulsets,deployments,services,pdb,hpa,pvc,configmaps,secre
 
 
 def test_a_volume_grows_where_its_class_lets_it(films: str, gateway: Gateway, kubectl: Kubectl) -> None:
-    claims = kubectl.list_of("persistentvolumeclaims", of(films))
-    found = kubectl.get("storageclass", claims[0]["spec"]["storageClassName"])
+    claims = kubectl.names("persistentvolumeclaims", of(films))
     kubectl.merge("vectorcollection", films, {"spec": {"storage": {"size": "2Gi"}}})
-    if found.get("allowVolumeExpansion"):
-
-        def grown() -> bool:
-            held = [claim["status"]["capacity"] for claim in kubectl.list_of("pvc", of(films))]
-            return all(capacity["storage"] == "2Gi" for capacity in held)
-
-        until(grown, "both volumes hold 2 GiB")
+    if _may_grow(kubectl, claims):
+        until(lambda: _held(kubectl, claims) == {"2Gi"}, "both volumes hold 2 GiB")
     else:
 
         def told() -> bool:
@@ -36,6 +31,36 @@ def test_a_volume_grows_where_its_class_lets_it(films: str, gateway: Gateway, ku
     # Either way it serves on.
     until_ready(kubectl, "vectorcollection", films)
     points.check(gateway, films, points.FIRST)
+
+
+def test_volumes_of_the_pool_grow_at_an_upgrade_and_never_shrink(
+    release: Release, gateway: Gateway, kubectl: Kubectl
+) -> None:
+    """As the other volumes do; and the pods stay, and what they hold."""
+    kubectl.apply(collection("shelved", placement="shared", storage=None, deletionPolicy="Delete"))
+    until_ready(kubectl, "vectorcollection", "shelved")
+    points.insert(gateway, "shelved", points.FIRST)
+    shards = _pods(release, "shard")
+    release.upgrade(pool_size="2Gi")
+    if _may_grow(kubectl, POOL_CLAIMS):
+        until(lambda: _held(kubectl, POOL_CLAIMS) == {"2Gi"}, "the pool's volumes hold 2 GiB")
+    else:
+
+        def told() -> bool:
+            messages = _told(kubectl, f"{NAME}-pool", "StorageClassCannotGrow")
+            return all(any(claim in message for message in messages) for claim in POOL_CLAIMS)
+
+        until(told, "events say that the class can't grow volumes")
+    asked = _asked(kubectl, POOL_CLAIMS)
+    release.upgrade()
+    until(release.is_settled, "the upgrades are through")
+    # The operator has seen the smaller size by the time that it has served another collection.
+    kubectl.apply(collection("later", placement="shared", storage=None, deletionPolicy="Delete"))
+    until_ready(kubectl, "vectorcollection", "later")
+    assert _asked(kubectl, POOL_CLAIMS) == asked
+    assert _pods(release, "shard") == shards
+    points.check(gateway, "shelved", points.FIRST)
+    kubectl.delete("vectorcollection", "later", "shelved")
 
 
 def test_a_suspended_collection_has_no_pods_and_goes_on_with_its_data(
@@ -136,6 +161,36 @@ def _refusal(gateway: Gateway, collection: str) -> str:
     except Failed as failed:
         return failed.code
     return ""
+
+
+def _may_grow(kubectl: Kubectl, claims: Collection[str]) -> bool:
+    classes = {claim["spec"]["storageClassName"] for claim in _found(kubectl, claims)}
+    return all(kubectl.get("storageclass", name).get("allowVolumeExpansion") for name in classes)
+
+
+def _held(kubectl: Kubectl, claims: Collection[str]) -> set[str]:
+    """Sizes of the volumes."""
+    return {claim["status"]["capacity"]["storage"] for claim in _found(kubectl, claims)}
+
+
+def _asked(kubectl: Kubectl, claims: Collection[str]) -> set[str]:
+    """Sizes that the claims ask for."""
+    return {claim["spec"]["resources"]["requests"]["storage"] for claim in _found(kubectl, claims)}
+
+
+def _found(kubectl: Kubectl, claims: Collection[str]) -> list[Manifest]:
+    found = [claim for claim in kubectl.list_of("persistentvolumeclaims") if name_of(claim) in claims]
+    assert len(found) == len(claims)
+    return found
+
+
+def _told(kubectl: Kubectl, name: str, reason: str) -> list[str]:
+    """Messages of events about an object."""
+    return [
+        event["message"]
+        for event in kubectl.list_of("events")
+        if event["involvedObject"]["name"] == name and event["reason"] == reason
+    ]
 
 
 def _versions(kubectl: Kubectl) -> dict[tuple[str, str], str]:

@@ -11,11 +11,11 @@ from tests.e2e import points
 from tests.e2e.collections import FILMS, collection, of
 from tests.e2e.gateway import Failed, Gateway
 from tests.e2e.kubectl import Kubectl, Manifest, name_of
-from tests.e2e.releases import NAME, POOL_PODS, Release, until_ready
+from tests.e2e.releases import NAME, POOL_CLAIMS, Release, until_ready
 from tests.e2e.waiting import until
 
 _KEPT = "kept"
-_POOL_CLAIMS = {f"persistentvolumeclaim/data-{NAME}-pool-{n}" for n in range(POOL_PODS)}
+_POOL_CLAIMS = {f"persistentvolumeclaim/{claim}" for claim in POOL_CLAIMS}
 # Of every namespace, and what tells of the past.
 _OTHERS = ("configmap/kube-root-ca.crt", "serviceaccount/default")
 _PAST = ("events", "events.events.k8s.io")

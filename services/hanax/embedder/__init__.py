@@ -5,3 +5,8 @@ it is not there (`model_loader`). Its texts are read into rows (`readings`), wai
 bounded queue (`text_queue`), are put into batches with those of other calls (`batching`), and run
 through the model (`backends`) on threads that all models share (`workers`).
 """
+
+import os
+
+# From its import on, ONNX Runtime would report its use to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

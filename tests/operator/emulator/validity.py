@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.operator.emulator import answers, defaults, rules, schemas, structural
+from tests.operator.emulator import answers, built_in_rules, defaults, rules, schemas, structural
 from tests.operator.emulator.answers import Cause
 from tests.operator.emulator.kinds import Kind
 from tests.operator.emulator.store import Obj, ObjectName
@@ -55,6 +55,6 @@ def check(kind: Kind, obj: Obj, old: Obj | None, name: ObjectName) -> None:
         # Rules judge only what the schema has found to be of the right shape.
         causes += wrong or list(rules.problems(obj, old, schema))
     else:
-        causes += defaults.problems(obj, old, kind.kind)
+        causes += built_in_rules.problems(obj, old, kind.kind)
     if causes:
         raise answers.invalid(kind.qualified, name[1], causes)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.operator.api import Api
-from tests.operator.emulator import quantities
-from tests.operator.standins.faults import Faults, hits
+from tests.operator.standins.faults import Faults
 from tests.operator.standins.informers import Informers
-from tests.operator.standins.workloads import create, write_status
+from tests.operator.standins.volumes import growth, write_capacity
+from tests.operator.standins.workloads import create
 
 Obj = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Provisioner:
         """Take a step with a claim, or with a volume."""
         if obj["kind"] == "PersistentVolume":
             await self._end(obj)
-        elif "deletionTimestamp" in obj["metadata"]:
+        elif "deletionTimestamp" in obj["metadata"] or not self._is_of_our_class(obj):
             return
         elif obj.get("status", {}).get("phase") == "Bound":
             await self._grow(obj)
@@ -43,9 +43,7 @@ class Provisioner:
             await self._provide(obj)
 
     async def _provide(self, claim: Obj) -> None:
-        name = claim["spec"].get("storageClassName", "")
-        found = self._seen.get("StorageClass", "", name)
-        if found is None or found["provisioner"] != PROVISIONER or claim["spec"].get("volumeName"):
+        if claim["spec"].get("volumeName"):
             return
         metadata = claim["metadata"]
         body = {
@@ -68,25 +66,18 @@ class Provisioner:
                 # Never mounted.
                 "hostPath": {"path": "/nonexistent"},
                 "persistentVolumeReclaimPolicy": "Delete",
-                "storageClassName": name,
+                "storageClassName": claim["spec"]["storageClassName"],
             },
         }
         await create(self._api, body, "")
 
     async def _grow(self, claim: Obj) -> None:
-        metadata = claim["metadata"]
-        found = self._seen.get("StorageClass", "", claim["spec"].get("storageClassName", ""))
-        if found is None or found["provisioner"] != PROVISIONER:
+        size = growth(claim, self._faults)
+        if size is None:
             return
-        if hits(self._faults.growth_stuck, metadata["namespace"], metadata["name"]):
-            return
-        wanted = claim["spec"]["resources"]["requests"]["storage"]
-        if quantities.parse(wanted) <= quantities.parse(claim["status"]["capacity"]["storage"]):
-            return
-        await self._api.merge(
-            "PersistentVolume", claim["spec"]["volumeName"], {"spec": {"capacity": {"storage": wanted}}}
-        )
-        await write_status(self._api, claim, {**claim["status"], "capacity": {"storage": wanted}})
+        volume = claim["spec"]["volumeName"]
+        await self._api.merge("PersistentVolume", volume, {"spec": {"capacity": {"storage": size}}})
+        await write_capacity(self._api, claim, size)
 
     async def _end(self, volume: Obj) -> None:
         if _is_ours(volume) and volume.get("status", {}).get("phase") == "Released":
@@ -98,6 +89,10 @@ class Provisioner:
             await self._api.remove(
                 "PersistentVolume", metadata["name"], preconditions={"uid": metadata["uid"]}
             )
+
+    def _is_of_our_class(self, claim: Obj) -> bool:
+        found = self._seen.get("StorageClass", "", claim["spec"].get("storageClassName", ""))
+        return found is not None and found["provisioner"] == PROVISIONER
 
 
 def _is_ours(volume: Obj) -> bool:

@@ -17,6 +17,19 @@ IS_DEFAULT: Final = "storageclass.kubernetes.io/is-default-class"
 PROTECTED: Final = "kubernetes.io/pvc-protection"
 
 
+def growth(claim: Obj, faults: Faults) -> str | None:
+    """The size that a bound claim is to have; None where it has it, or where a test holds it back."""
+    if hits(faults.growth_stuck, claim["metadata"]["namespace"], claim["metadata"]["name"]):
+        return None
+    wanted = str(claim["spec"]["resources"]["requests"]["storage"])
+    has = claim["status"]["capacity"]["storage"]
+    return wanted if quantities.parse(wanted) > quantities.parse(has) else None
+
+
+async def write_capacity(api: Api, claim: Obj, size: str) -> None:
+    await write_status(api, claim, {**claim["status"], "capacity": {"storage": size}})
+
+
 class Volumes:
     def __init__(self, api: Api, seen: Informers, faults: Faults) -> None:
         self._api = api
@@ -60,11 +73,8 @@ class Volumes:
         await write_status(self._api, claim, status)
 
     async def _grow(self, claim: Obj) -> None:
-        if hits(self._faults.growth_stuck, claim["metadata"]["namespace"], claim["metadata"]["name"]):
-            return
-        wanted = claim["spec"]["resources"]["requests"]["storage"]
-        if quantities.parse(wanted) > quantities.parse(claim["status"]["capacity"]["storage"]):
-            await write_status(self._api, claim, {**claim["status"], "capacity": {"storage": wanted}})
+        if size := growth(claim, self._faults):
+            await write_capacity(self._api, claim, size)
 
     async def _release(self, claim: Obj) -> None:
         metadata = claim["metadata"]

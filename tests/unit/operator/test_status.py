@@ -62,6 +62,16 @@ def summary(status: VectorCollectionStatus) -> tuple[str, ...]:
 FINE = ("False Settled", "False Healthy")
 
 
+def test_a_collection_is_reached_through_the_service_of_the_gateway() -> None:
+    """On the Service's port, which is not the one that its pods listen on."""
+    assert told(observed()).endpoint == (
+        "http://hx-gateway.team.svc.cluster.local:80/api/v1/collections/docs"
+    )
+    status = collection_status(DOCS, observed(), release(gateway_port=8443), NOW_US)
+    assert status.endpoint is not None
+    assert ":8443/" in status.endpoint
+
+
 def test_ready_when_all_serve() -> None:
     status = told(observed(workloads=(stateful_set("vc-docs-0"),)))
     assert summary(status) == ("Ready", "True Serving", *FINE)

@@ -120,6 +120,7 @@ OF_THE_RELEASE: list[tuple[str, Any, tuple[str, ...], tuple[str, ...]]] = [
     ),
     ("release_name", "other", NOTHING, NOTHING),
     ("aliases_config_map", "other", NOTHING, NOTHING),
+    ("gateway_port", 8080, NOTHING, NOTHING),
     ("pool_stateful_set", "hxv-pool", NOTHING, NOTHING),
     ("default_storage_size", "99Gi", NOTHING, NOTHING),
     ("default_storage_class", "slow", NOTHING, NOTHING),
