@@ -17,31 +17,51 @@ HanaxError
 │   ├── InvalidLimit
 │   ├── InvalidCursor
 │   ├── InvalidText
-│   └── TextTooLong
+│   ├── TextTooLong
+│   ├── InvalidMigration
+│   └── InvalidUpload
 ├── NotFound
 │   ├── CollectionNotFound
 │   ├── AliasNotFound
 │   ├── PointNotFound
 │   ├── ModelNotFound
-│   └── JobNotFound
+│   ├── JobNotFound
+│   ├── LibraryNotFound
+│   ├── DocumentNotFound
+│   └── ChunkNotFound
 ├── MethodNotAllowed
 ├── AlreadyExists
 │   ├── CollectionExists
-│   └── AliasExists
+│   ├── AliasExists
+│   ├── LibraryExists
+│   ├── DocumentExists
+│   └── ChunkExists
 ├── FailedPrecondition        right in itself, at odds with the state of things
 │   ├── ModelConflict
 │   ├── VersionConflict
 │   ├── CollectionHasAliases
 │   ├── CollectionSuspended
 │   ├── RoutingTableTooLarge
-│   └── ModelIsBulkOnly
+│   ├── ModelIsBulkOnly
+│   ├── IndexNotBuilt
+│   ├── RevisionConflict
+│   ├── DocumentBusy
+│   ├── CollectionOfLibrary
+│   ├── DatabaseNotConfigured
+│   ├── WrongJobState
+│   ├── LeaseLost
+│   ├── DatabaseNewer
+│   ├── MigrationEdited
+│   ├── MigrationFailed
+│   └── MigrationLocked
 ├── ResourceExhausted         come back later
 │   ├── Overloaded
 │   ├── RateLimited
 │   └── StorageFull
 ├── Unavailable               a part that is needed cannot be reached; worth a retry
 │   ├── PartialWrite
-│   └── UpstreamFailed
+│   ├── UpstreamFailed
+│   └── DatabaseUnavailable
 ├── DeadlineExceeded
 ├── Cancelled
 ├── DataLoss                  stored bytes are damaged
@@ -140,6 +160,18 @@ class TextTooLong(InvalidArgument):
     code = "text_too_long"
 
 
+class InvalidMigration(InvalidArgument):
+    """A migration file is not well-formed."""
+
+    code = "invalid_migration"
+
+
+class InvalidUpload(InvalidArgument):
+    """A file is not of the format that it is said to have."""
+
+    code = "invalid_upload"
+
+
 class NotFound(HanaxError):
     code = "not_found"
 
@@ -164,6 +196,18 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class LibraryNotFound(NotFound):
+    code = "library_not_found"
+
+
+class DocumentNotFound(NotFound):
+    code = "document_not_found"
+
+
+class ChunkNotFound(NotFound):
+    code = "chunk_not_found"
+
+
 class MethodNotAllowed(HanaxError):
     code = "method_not_allowed"
 
@@ -178,6 +222,18 @@ class CollectionExists(AlreadyExists):
 
 class AliasExists(AlreadyExists):
     code = "alias_exists"
+
+
+class LibraryExists(AlreadyExists):
+    code = "library_exists"
+
+
+class DocumentExists(AlreadyExists):
+    code = "document_exists"
+
+
+class ChunkExists(AlreadyExists):
+    code = "chunk_exists"
 
 
 class FailedPrecondition(HanaxError):
@@ -218,6 +274,70 @@ class ModelIsBulkOnly(FailedPrecondition):
     code = "model_is_bulk_only"
 
 
+class IndexNotBuilt(FailedPrecondition):
+    """A library is queried for which nobody has asked for an index yet."""
+
+    code = "index_not_built"
+
+
+class RevisionConflict(FailedPrecondition):
+    """A library, document or chunk has another revision than the request says; details name both."""
+
+    code = "revision_conflict"
+
+
+class DocumentBusy(FailedPrecondition):
+    """Another change of the same document is under way."""
+
+    code = "document_busy"
+
+
+class CollectionOfLibrary(FailedPrecondition):
+    """A collection is to be changed that belongs to a library; details name it."""
+
+    code = "collection_of_library"
+
+
+class DatabaseNotConfigured(FailedPrecondition):
+    """What is asked for needs the metadata database, and HANAX_DATABASE_URL names none."""
+
+    code = "database_not_configured"
+
+
+class WrongJobState(FailedPrecondition):
+    """What is asked of a job does not go with its state; details name it."""
+
+    code = "wrong_job_state"
+
+
+class LeaseLost(FailedPrecondition):
+    """Somebody else does this part of a job by now, or the job has ended."""
+
+    code = "lease_lost"
+
+
+class DatabaseNewer(FailedPrecondition):
+    """The metadata database has the schema of a newer version; details name both."""
+
+    code = "database_newer"
+
+
+class MigrationEdited(FailedPrecondition):
+    """A migration file is gone, or another than the one that was applied."""
+
+    code = "migration_edited"
+
+
+class MigrationFailed(FailedPrecondition):
+    code = "migration_failed"
+
+
+class MigrationLocked(FailedPrecondition):
+    """Somebody else migrates."""
+
+    code = "migration_locked"
+
+
 class ResourceExhausted(HanaxError):
     """`retry_after_s` in the details: how long to stay away, where that is known."""
 
@@ -252,6 +372,12 @@ class UpstreamFailed(Unavailable):
     """Another's server answered with a failure, or with what is no answer."""
 
     code = "upstream_failed"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The metadata database does not answer, or has no connection to spare."""
+
+    code = "database_unavailable"
 
 
 class DeadlineExceeded(HanaxError):

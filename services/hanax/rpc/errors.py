@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import grpc
 import orjson
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -53,16 +54,24 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "invalid_cursor": Statuses(422, _G.INVALID_ARGUMENT),
     "invalid_text": Statuses(422, _G.INVALID_ARGUMENT),
     "text_too_long": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_upload": Statuses(422, _G.INVALID_ARGUMENT),
+    "invalid_migration": Statuses(422, _G.INVALID_ARGUMENT),
     "not_found": Statuses(404, _G.NOT_FOUND),
     "collection_not_found": Statuses(404, _G.NOT_FOUND),
     "alias_not_found": Statuses(404, _G.NOT_FOUND),
     "point_not_found": Statuses(404, _G.NOT_FOUND),
     "model_not_found": Statuses(404, _G.NOT_FOUND),
     "job_not_found": Statuses(404, _G.NOT_FOUND),
+    "library_not_found": Statuses(404, _G.NOT_FOUND),
+    "document_not_found": Statuses(404, _G.NOT_FOUND),
+    "chunk_not_found": Statuses(404, _G.NOT_FOUND),
     "method_not_allowed": Statuses(405, _G.UNIMPLEMENTED),
     "already_exists": Statuses(409, _G.ALREADY_EXISTS),
     "collection_exists": Statuses(409, _G.ALREADY_EXISTS),
     "alias_exists": Statuses(409, _G.ALREADY_EXISTS),
+    "library_exists": Statuses(409, _G.ALREADY_EXISTS),
+    "document_exists": Statuses(409, _G.ALREADY_EXISTS),
+    "chunk_exists": Statuses(409, _G.ALREADY_EXISTS),
     "failed_precondition": Statuses(409, _G.FAILED_PRECONDITION),
     "model_conflict": Statuses(409, _G.FAILED_PRECONDITION),
     "version_conflict": Statuses(409, _G.FAILED_PRECONDITION),
@@ -70,6 +79,17 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "collection_suspended": Statuses(409, _G.FAILED_PRECONDITION),
     "routing_table_too_large": Statuses(409, _G.FAILED_PRECONDITION),
     "model_is_bulk_only": Statuses(409, _G.FAILED_PRECONDITION),
+    "wrong_job_state": Statuses(409, _G.FAILED_PRECONDITION),
+    "lease_lost": Statuses(409, _G.FAILED_PRECONDITION),
+    "database_not_configured": Statuses(409, _G.FAILED_PRECONDITION),
+    "database_newer": Statuses(409, _G.FAILED_PRECONDITION),
+    "migration_edited": Statuses(409, _G.FAILED_PRECONDITION),
+    "migration_failed": Statuses(409, _G.FAILED_PRECONDITION),
+    "migration_locked": Statuses(409, _G.FAILED_PRECONDITION),
+    "index_not_built": Statuses(412, _G.FAILED_PRECONDITION),
+    "revision_conflict": Statuses(412, _G.FAILED_PRECONDITION),
+    "document_busy": Statuses(409, _G.FAILED_PRECONDITION),
+    "collection_of_library": Statuses(409, _G.FAILED_PRECONDITION),
     "resource_exhausted": Statuses(429, _G.RESOURCE_EXHAUSTED),
     "overloaded": Statuses(429, _G.RESOURCE_EXHAUSTED),
     "rate_limited": Statuses(429, _G.RESOURCE_EXHAUSTED),
@@ -77,6 +97,7 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "unavailable": Statuses(503, _G.UNAVAILABLE),
     "partial_write": Statuses(503, _G.UNAVAILABLE),
     "upstream_failed": Statuses(502, _G.UNAVAILABLE),
+    "database_unavailable": Statuses(503, _G.UNAVAILABLE),
     "deadline_exceeded": Statuses(504, _G.DEADLINE_EXCEEDED),
     "cancelled": Statuses(499, _G.CANCELLED),
     "data_loss": Statuses(500, _G.DATA_LOSS),
@@ -110,8 +131,8 @@ def http_status(error: HanaxError) -> int:
     return STATUS_BY_CODE[error.code].http
 
 
-def status_from_error(error: HanaxError) -> grpc.Status:
-    """What a server answers for `error`.
+def status_from_error(error: HanaxError, retry_after_s: float | None = None) -> grpc.Status:
+    """What a server answers for `error`. retry_after_s: told as RetryInfo.
 
     A message past _MAX_MESSAGE_BYTES is cut; details past _MAX_DETAILS_BYTES, or not JSON, are left out.
     """
@@ -121,11 +142,17 @@ def status_from_error(error: HanaxError) -> grpc.Status:
         if error.details and len(details) <= _MAX_DETAILS_BYTES:
             info.metadata["details"] = details.decode()
     message = error.message.encode(errors="replace")[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
-    packed = any_pb2.Any()
-    packed.Pack(info)
+    told: list[Message] = [info]
+    if retry_after_s is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(round(retry_after_s * 1e3))
+        told.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    packed = [any_pb2.Any() for _ in told]
+    for place, detail in zip(packed, told, strict=True):
+        place.Pack(detail)
     grpc_code = STATUS_BY_CODE[error.code].grpc
     number = code_pb2.Code.Value(grpc_code.name)
-    return rpc_status.to_status(status_pb2.Status(code=number, message=message, details=[packed]))
+    return rpc_status.to_status(status_pb2.Status(code=number, message=message, details=packed))
 
 
 def error_from_call(failure: grpc.RpcError) -> HanaxError:

@@ -1,0 +1,223 @@
+"""What the gateway does with jobs: take them, tell of them, and change what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hanax.core.errors import Overloaded, WrongJobState
+from hanax.metadata.database import Database
+from hanax.metadata.jobs.claiming import is_free
+from hanax.metadata.jobs.endings import end_job, task_values
+from hanax.metadata.jobs.job import FailedItem, Job, JobOrder, JobState, QueueStatus
+from hanax.metadata.jobs.locks import job_not_found, lock_job, order_by_locks
+from hanax.metadata.jobs.retrying import retry_items
+from hanax.metadata.jobs.rows import item_of, job_of
+from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_TASKS, JOBS
+from hanax.metadata.jobs.task import TaskKind
+
+# Jobs that have not ended: each is looked at by whoever looks for work.
+MAX_WAITING_JOBS: Final = 10_000
+_RETRY_AFTER_S: Final = 60
+
+# Ended jobs that one sweep forgets: a transaction of some ten milliseconds.
+_SWEPT_AT_ONCE: Final = 100
+
+_WAITING: Final = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+
+
+class Jobs:
+    """now_us: microseconds since 1970 UTC. Methods of one job raise JobNotFound."""
+
+    def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._now_us = now_us
+
+    async def submit(self, order: JobOrder) -> Job:
+        """Queue a job, durable on return. Raises Overloaded when too many have not ended."""
+        now_us = self._now_us()
+        job_id = uuid4().hex
+        values = {
+            "id": job_id,
+            "kind": order.kind,
+            "state": JobState.QUEUED,
+            "spec": dict(order.spec),
+            "priority": order.priority,
+            "model": order.model,
+            "collection": order.collection,
+            "collection_uid": order.collection_uid,
+            "upload_id": order.upload_id,
+            "total": order.total,
+            "tasks_open": 1,
+            "created_at_us": now_us,
+            "updated_at_us": now_us,
+        }
+        divide = task_values(job_id, TaskKind.DIVIDE, 0, first=0, count=0, position={})
+
+        async def work(connection: AsyncConnection) -> Job:
+            await order_by_locks(connection)
+            waiting = select(func.count()).select_from(JOBS).where(JOBS.c.state.in_(_WAITING))
+            count = (await connection.execute(waiting)).scalar_one()
+            if count >= MAX_WAITING_JOBS:
+                raise Overloaded(f"{count} jobs wait or run already", retry_after_s=_RETRY_AFTER_S)
+            await connection.execute(insert(JOBS).values(values))
+            await connection.execute(insert(JOB_TASKS).values(divide))
+            return job_of(await _row(connection, job_id))
+
+        return await self._database.run(work)
+
+    async def get(self, job_id: str) -> Job:
+        return await self._database.read(lambda connection: _job(connection, job_id))
+
+    async def list(self, limit: int, state: JobState | None = None, before: str | None = None) -> list[Job]:
+        """The newest first. before: the id of a job; those that are older. Raises JobNotFound for it."""
+
+        async def work(connection: AsyncConnection) -> list[Job]:
+            query = select(JOBS).order_by(JOBS.c.created_at_us.desc(), JOBS.c.id.desc()).limit(limit)
+            if state is not None:
+                query = query.where(JOBS.c.state == state)
+            if before is not None:
+                last = await _row(connection, before)
+                at_us = last["created_at_us"]
+                same = and_(JOBS.c.created_at_us == at_us, JOBS.c.id < last["id"])
+                query = query.where(or_(JOBS.c.created_at_us < at_us, same))
+            return [job_of(row) for row in (await connection.execute(query)).mappings()]
+
+        return await self._database.read(work)
+
+    async def pause(self, job_id: str) -> Job:
+        """Of one that is queued or runs; what is being done is recorded. Raises WrongJobState."""
+        return await self._move(job_id, JobState.PAUSED, (JobState.QUEUED, JobState.RUNNING), "pause")
+
+    async def resume(self, job_id: str) -> Job:
+        """Queue one that is paused. Raises WrongJobState."""
+        return await self._move(job_id, JobState.QUEUED, (JobState.PAUSED,), "resume")
+
+    async def cancel(self, job_id: str) -> Job:
+        """End a job that has not ended, forget one that has; as it was left. What it has stored stays."""
+
+        async def work(connection: AsyncConnection) -> Job:
+            await order_by_locks(connection)
+            job = await lock_job(connection, job_id)
+            if JobState(job["state"]).ended:
+                await connection.execute(delete(JOBS).where(JOBS.c.id == job_id))
+                return job_of(job)
+            await end_job(connection, job_id, JobState.CANCELLED, self._now_us())
+            return job_of(await _row(connection, job_id))
+
+        return await self._database.run(work)
+
+    async def retry(self, job_id: str) -> Job:
+        """Queue a partial or failed job again: its failed items, and what it had not come to.
+
+        Raises WrongJobState.
+        """
+
+        async def work(connection: AsyncConnection) -> Job:
+            await order_by_locks(connection)
+            job = await lock_job(connection, job_id)
+            _check_state(job, (JobState.PARTIAL, JobState.FAILED), "retry")
+            now_us = self._now_us()
+            await retry_items(connection, job)
+            changed = {
+                "state": JobState.QUEUED,
+                "failed": 0,
+                "error": None,
+                "result": None,
+                "result_upload_id": None,
+                "ended_at_us": None,
+                "updated_at_us": now_us,
+            }
+            await connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(changed))
+            return job_of(await _row(connection, job_id))
+
+        return await self._database.run(work)
+
+    async def failed_items(self, job_id: str, after: int, limit: int) -> Sequence[FailedItem]:
+        """By number, with those past number `after`; -1: from the first on."""
+        items = JOB_FAILED_ITEMS
+        query = select(items).where(
+            items.c.job_id == job_id, items.c.task_id.is_(None), items.c.number > after
+        )
+
+        async def work(connection: AsyncConnection) -> Sequence[FailedItem]:
+            await _row(connection, job_id)
+            rows = await connection.execute(query.order_by(items.c.number).limit(limit))
+            return [item_of(row) for row in rows.mappings()]
+
+        return await self._database.read(work)
+
+    async def queue(self) -> QueueStatus:
+        """How much there is to do."""
+        now_us = self._now_us()
+
+        async def work(connection: AsyncConnection) -> QueueStatus:
+            counts = await connection.execute(select(JOBS.c.state, func.count()).group_by(JOBS.c.state))
+            found = {state: int(count) for state, count in counts.all()}
+            oldest = select(func.min(JOBS.c.created_at_us)).where(JOBS.c.state == JobState.QUEUED)
+            since_us = (await connection.execute(oldest)).scalar_one()
+            tasks = select(func.count()).select_from(JOB_TASKS).join(JOBS, JOBS.c.id == JOB_TASKS.c.job_id)
+            open_ = tasks.where(
+                JOBS.c.state.in_((JobState.QUEUED, JobState.RUNNING)), JOB_TASKS.c.ended.is_(False)
+            )
+            waiting: int = (await connection.execute(open_.where(is_free(now_us)))).scalar_one()
+            every: int = (await connection.execute(open_)).scalar_one()
+            return QueueStatus(
+                jobs={state: found.get(state, 0) for state in JobState},
+                waiting=waiting,
+                running=every - waiting,
+                oldest_wait_s=0.0 if since_us is None else max(0.0, (now_us - since_us) / 1e6),
+            )
+
+        return await self._database.read(work)
+
+    async def sweep(self, keep_s: float) -> int:
+        """Forget some of the jobs that ended so long ago; how many. Their uploads are swept after them."""
+        before_us = self._now_us() - round(keep_s * 1e6)
+
+        async def work(connection: AsyncConnection) -> int:
+            await order_by_locks(connection)
+            old = select(JOBS.c.id).where(JOBS.c.ended_at_us <= before_us).order_by(JOBS.c.ended_at_us)
+            query = old.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)
+            ids = (await connection.scalars(query)).all()
+            if ids:
+                await connection.execute(delete(JOBS).where(JOBS.c.id.in_(ids)))
+            return len(ids)
+
+        return await self._database.run(work)
+
+    async def _move(self, job_id: str, to: JobState, states: tuple[JobState, ...], action: str) -> Job:
+        async def work(connection: AsyncConnection) -> Job:
+            await order_by_locks(connection)
+            _check_state(await lock_job(connection, job_id), states, action)
+            values = {"state": to, "rate": 0.0, "updated_at_us": self._now_us()}
+            await connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(values))
+            return job_of(await _row(connection, job_id))
+
+        return await self._database.run(work)
+
+
+def _check_state(job: RowMapping, states: tuple[JobState, ...], action: str) -> None:
+    if job["state"] not in states:
+        raise WrongJobState(
+            f"the job is {job['state']}; {action} is for jobs that are {' or '.join(states)}",
+            job=job["id"],
+            state=job["state"],
+            expected=[str(state) for state in states],
+        )
+
+
+async def _job(connection: AsyncConnection, job_id: str) -> Job:
+    return job_of(await _row(connection, job_id))
+
+
+async def _row(connection: AsyncConnection, job_id: str) -> RowMapping:
+    row: Any = (await connection.execute(select(JOBS).where(JOBS.c.id == job_id))).mappings().one_or_none()
+    if row is None:
+        raise job_not_found(job_id)
+    found: RowMapping = row
+    return found

@@ -1,0 +1,1 @@
+"""Libraries, their documents, the registry of chunks, and the changes under way."""

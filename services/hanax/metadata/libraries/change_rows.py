@@ -1,0 +1,331 @@
+"""Changes of documents under way: what makes a change of many points one change.
+
+A change begins by holding its document, so that there is one at a time. Its points have ids of its own and
+are no chunks yet. The transaction of `commit` makes them the document's chunks, and names those that are
+chunks no longer. What is left then is to remove points: the stale ones of a committed change, the new ones
+of a change that was undone. A lease says until when somebody is at it; who comes later undoes a change that
+still writes, and removes points where they were left.
+
+A change that was undone is kept for a while, and its points are removed once more then: whoever was held up
+in the middle of it may have written some after all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hanax.core.errors import ChunkExists, DocumentBusy, DocumentExists
+from hanax.metadata.database import Database
+from hanax.metadata.libraries.document_rows import (
+    chunk_from,
+    document_not_found,
+    find_document,
+)
+from hanax.metadata.libraries.library_rows import check_revision, ready_library
+from hanax.metadata.libraries.rows import (
+    Change,
+    Chunk,
+    Document,
+    Leases,
+    Library,
+    Splice,
+    clock_part,
+    shown_id,
+)
+from hanax.metadata.libraries.tables import CHANGES, CHUNKS, CLOCKS, DOCUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A change that shall begin.
+
+    is_new: whether there must be no such document, or one. if_revision: of a document that there is.
+    points: how many it writes; None: as many as the document has chunks. reads: chunks that are wanted of the
+    document as it is now, by their ids; None: all.
+    """
+
+    id: str
+    library_id: str
+    document_id: str
+    is_new: bool
+    points: int | None
+    if_revision: int | None = None
+    reads: Sequence[str] | None = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A change that has begun, and the document as it is until it ends; None: there is none yet.
+
+    chunks: those that were asked for, by position. undone: changes that were left here by somebody else,
+    whose points are to be removed.
+    """
+
+    change: Change
+    library: Library
+    document: Document | None
+    chunks: list[Chunk]
+    undone: list[Change]
+
+
+class ChangeRows:
+    """Methods raise what `Database.run` raises."""
+
+    def __init__(self, database: Database, leases: Leases, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._leases = leases
+        self._now_us = now_us
+
+    async def begin(self, intent: Intent) -> Held:
+        """Raises LibraryNotFound, DocumentNotFound, DocumentExists, RevisionConflict, DocumentBusy."""
+
+        async def work(connection: AsyncConnection) -> Held:
+            library = await ready_library(connection, intent.library_id)
+            document = await find_document(connection, intent.document_id)
+            _check_document(intent, document)
+            undone = await self._free(connection, intent.document_id)
+            points = intent.points
+            if points is None:
+                points = 0 if document is None else document.chunks
+            change = Change(intent.id, intent.library_id, intent.document_id, "writing", points)
+            await connection.execute(
+                insert(CHANGES).values(
+                    id=change.id,
+                    library_id=change.library_id,
+                    document_id=change.document_id,
+                    holds=change.document_id,
+                    state=change.state,
+                    points=points,
+                    stale_points=[],
+                    stale_changes=[],
+                    lease_until_at_us=self._in(self._leases.work_s),
+                )
+            )
+            chunks = await _read_chunks(connection, intent)
+            return Held(change, library, document, chunks, undone)
+
+        return await self._database.run(work)
+
+    async def commit(self, held: Held, document: Document | None, splice: Splice) -> Change | None:
+        """The document is `document` from now on, with these chunks; None: there is none, and none are.
+
+        The change as it is now, or None where it was undone meanwhile. Raises LibraryNotFound, ChunkExists.
+        """
+        change = held.change
+
+        async def work(connection: AsyncConnection) -> Change | None:
+            if not await self._is_writing(connection, change.id):
+                return None
+            await ready_library(connection, change.library_id)
+            stamp = await _tick(connection, change, splice)
+            stamped = replace(splice, chunks=[replace(chunk, stamp=stamp) for chunk in splice.chunks])
+            old = await _replace_chunks(connection, change.document_id, stamped, document)
+            stale_points = sorted({row.point_id for row in old} - {row.point_id for row in splice.chunks})
+            stale_changes = await _hollow(connection, change.document_id, old)
+            await connection.execute(
+                update(CHANGES)
+                .where(CHANGES.c.id == change.id)
+                .values(
+                    state="committed",
+                    holds=None,
+                    stale_points=stale_points,
+                    stale_changes=stale_changes,
+                    lease_until_at_us=self._in(self._leases.work_s),
+                )
+            )
+            return Change(
+                change.id,
+                change.library_id,
+                change.document_id,
+                "committed",
+                change.points,
+                stale_points,
+                stale_changes,
+            )
+
+        return await self._database.run(work)
+
+    async def undo(self, change_id: str) -> Change | None:
+        """Give up a change that still writes: as it is now, or None where it has ended. Its points are
+        removed by the caller, and once more when its lease ends.
+        """
+
+        async def work(connection: AsyncConnection) -> Change | None:
+            found = await connection.execute(
+                update(CHANGES)
+                .where(CHANGES.c.id == change_id, CHANGES.c.state == "writing")
+                .values(**self._undone())
+                .returning(*CHANGES.c)
+            )
+            row = found.one_or_none()
+            return None if row is None else change_from(row)
+
+        return await self._database.run(work)
+
+    async def find(self, change_id: str) -> Change | None:
+        async def work(connection: AsyncConnection) -> Change | None:
+            row = (await connection.execute(select(CHANGES).where(CHANGES.c.id == change_id))).one_or_none()
+            return None if row is None else change_from(row)
+
+        return await self._database.read(work)
+
+    async def forget(self, change_id: str) -> None:
+        """Nothing is left to be done for it."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(
+                delete(CHANGES).where(CHANGES.c.id == change_id, CHANGES.c.state != "writing")
+            )
+
+        await self._database.run(work)
+
+    async def take_over(self, limit: int) -> list[Change]:
+        """Changes whose lease has ended, as they were found: from now on the caller's. Those that still
+        wrote are undone.
+        """
+
+        async def work(connection: AsyncConnection) -> list[Change]:
+            late = select(CHANGES).where(CHANGES.c.lease_until_at_us < self._now_us()).limit(limit)
+            found = [change_from(row) for row in await connection.execute(late)]
+            for change in found:
+                await self._lease(connection, change)
+            return found
+
+        return await self._database.run(work)
+
+    async def _free(self, connection: AsyncConnection, document_id: str) -> list[Change]:
+        """Undo a change that was left in the middle. Raises DocumentBusy for one that is under way."""
+        rows = await connection.execute(select(CHANGES).where(CHANGES.c.holds == document_id))
+        row = rows.one_or_none()
+        if row is None:
+            return []
+        left_us = row.lease_until_at_us - self._now_us()
+        if left_us >= 0:
+            raise DocumentBusy(
+                f"document {shown_id(document_id)} is being changed by another request",
+                document=shown_id(document_id),
+                retry_after_s=max(1.0, round(left_us / 1e6, 1)),
+            )
+        change = change_from(row)
+        await self._lease(connection, change)
+        return [change]
+
+    async def _lease(self, connection: AsyncConnection, change: Change) -> None:
+        values = {"lease_until_at_us": self._in(self._leases.work_s)}
+        if change.state == "writing":
+            values = self._undone()
+        await connection.execute(update(CHANGES).where(CHANGES.c.id == change.id).values(values))
+
+    def _undone(self) -> dict[str, Any]:
+        return {"state": "undone", "holds": None, "lease_until_at_us": self._in(self._leases.kept_s)}
+
+    def _in(self, seconds: float) -> int:
+        return self._now_us() + round(seconds * 1e6)
+
+    async def _is_writing(self, connection: AsyncConnection, change_id: str) -> bool:
+        state = select(CHANGES.c.state).where(CHANGES.c.id == change_id)
+        return (await connection.execute(state)).scalar_one_or_none() == "writing"
+
+
+async def _tick(connection: AsyncConnection, change: Change, splice: Splice) -> int:
+    """Move the library's clock on; the commits in the document's part of it."""
+    moves = bool(splice.removed and splice.chunks)
+    found = await connection.execute(
+        update(CLOCKS)
+        .where(CLOCKS.c.library_id == change.library_id, CLOCKS.c.part == clock_part(change.document_id))
+        .values(commits=CLOCKS.c.commits + 1, moves=CLOCKS.c.moves + int(moves))
+        .returning(CLOCKS.c.commits)
+    )
+    commits: int = found.scalar_one()
+    return commits
+
+
+def _check_document(intent: Intent, document: Document | None) -> None:
+    if intent.is_new:
+        if document is not None:
+            raise DocumentExists(
+                f"there is a document {shown_id(intent.document_id)} already",
+                document=shown_id(intent.document_id),
+                library=shown_id(document.library_id),
+            )
+        return
+    if document is None or document.library_id != intent.library_id:
+        raise document_not_found(intent.document_id)
+    check_revision("document", document.id, document.revision, intent.if_revision)
+
+
+async def _read_chunks(connection: AsyncConnection, intent: Intent) -> list[Chunk]:
+    if intent.reads is not None and not intent.reads:
+        return []
+    query = select(CHUNKS).where(CHUNKS.c.document_id == intent.document_id)
+    if intent.reads is not None:
+        query = query.where(CHUNKS.c.id.in_(intent.reads))
+    return [chunk_from(row) for row in await connection.execute(query.order_by(CHUNKS.c.position))]
+
+
+async def _replace_chunks(
+    connection: AsyncConnection, document_id: str, splice: Splice, document: Document | None
+) -> list[Chunk]:
+    """Write the document and its chunks; the chunks that were in their places."""
+    within = (
+        CHUNKS.c.document_id == document_id,
+        CHUNKS.c.position >= splice.start,
+        CHUNKS.c.position < splice.start + splice.removed,
+    )
+    old = [chunk_from(row) for row in await connection.execute(select(CHUNKS).where(*within))]
+    await connection.execute(delete(CHUNKS).where(*within))
+    if document is None:
+        await connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.id == document_id))
+        return old
+    await _check_chunk_ids(connection, splice)
+    await _write_document(connection, document)
+    if moved := len(splice.chunks) - splice.removed:
+        await connection.execute(
+            update(CHUNKS)
+            .where(CHUNKS.c.document_id == document_id, CHUNKS.c.position >= splice.start + splice.removed)
+            .values(position=CHUNKS.c.position + moved)
+        )
+    if splice.chunks:
+        rows = [{name: getattr(row, name) for name in Chunk.__dataclass_fields__} for row in splice.chunks]
+        await connection.execute(insert(CHUNKS), rows)
+    return old
+
+
+async def _check_chunk_ids(connection: AsyncConnection, splice: Splice) -> None:
+    ids = [chunk.id for chunk in splice.chunks]
+    taken = select(func.min(CHUNKS.c.id)).where(CHUNKS.c.id.in_(ids))
+    if ids and (other := (await connection.execute(taken)).scalar_one()) is not None:
+        raise ChunkExists(f"there is a chunk {shown_id(other)} already, elsewhere", chunk=shown_id(other))
+
+
+async def _write_document(connection: AsyncConnection, document: Document) -> None:
+    row = {name: getattr(document, name) for name in Document.__dataclass_fields__}
+    row["metadata"] = json.dumps(document.metadata)
+    row["chunking"] = None if document.chunking is None else json.dumps(document.chunking)
+    changed = await connection.execute(update(DOCUMENTS).where(DOCUMENTS.c.id == document.id).values(row))
+    if changed.rowcount == 0:
+        await connection.execute(insert(DOCUMENTS).values(row))
+
+
+async def _hollow(connection: AsyncConnection, document_id: str, old: Sequence[Chunk]) -> list[str]:
+    """The changes of `old` chunks of which none is left."""
+    wrote = {chunk.change_id for chunk in old}
+    if not wrote:
+        return []
+    kept = await connection.execute(
+        select(CHUNKS.c.change_id)
+        .where(CHUNKS.c.document_id == document_id, CHUNKS.c.change_id.in_(wrote))
+        .distinct()
+    )
+    return sorted(wrote - set(kept.scalars()))
+
+
+def change_from(row: Row[Any]) -> Change:
+    columns = row._asdict()
+    return Change(**{name: columns[name] for name in Change.__dataclass_fields__})

@@ -1,0 +1,1 @@
+"""The operation log: what was asked of the vectors, by whom, and how it ended."""

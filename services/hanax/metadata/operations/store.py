@@ -1,0 +1,106 @@
+"""The operation log in the database: adding, reading newest first, and forgetting what is old."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, insert, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hanax.metadata.database import Database
+from hanax.metadata.operations.operation import Noted, Operation, Place, Wanted
+from hanax.metadata.operations.tables import OPERATION_LOG
+
+_C = OPERATION_LOG.c
+
+
+class OperationStore:
+    """Each method is one transaction, and raises what `Database.run` raises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, operations: Sequence[Operation], instance: str) -> None:
+        """All or none. Called again after an error it may add them twice: a log, no ledger."""
+        rows = [
+            {
+                "at_us": noted.at_us,
+                "duration_us": noted.duration_us,
+                "operation": _storable(noted.operation, 64),
+                "collection": _storable(noted.collection, 255),
+                "actor": _storable(noted.actor, 128),
+                "outcome": _storable(noted.outcome, 64),
+                "items": noted.items,
+                "request_id": _storable(noted.request_id, 128),
+                "instance": _storable(instance, 255),
+            }
+            for noted in operations
+        ]
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(insert(OPERATION_LOG), rows)
+
+        if rows:
+            await self._database.run(work)
+
+    async def page(self, wanted: Wanted, limit: int, after: Place | None = None) -> list[Noted]:
+        """At most `limit` lines, newest first, of those behind `after`."""
+        query = select(OPERATION_LOG).order_by(_C.at_us.desc(), _C.id.desc()).limit(limit)
+        for column, value in (
+            (_C.collection, wanted.collection),
+            (_C.operation, wanted.operation),
+            (_C.outcome, wanted.outcome),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        if after is not None:
+            query = query.where(tuple_(_C.at_us, _C.id) < (after.at_us, after.id))
+
+        async def work(connection: AsyncConnection) -> list[Noted]:
+            rows = (await connection.execute(query)).all()
+            return [
+                Noted(
+                    row.id,
+                    row.instance,
+                    Operation(
+                        row.at_us,
+                        row.duration_us,
+                        row.operation,
+                        row.collection,
+                        row.actor,
+                        row.outcome,
+                        # A row's `items` would be a method's.
+                        row._mapping["items"],
+                        row.request_id,
+                    ),
+                )
+                for row in rows
+            ]
+
+        return await self._database.read(work)
+
+    async def forget(self, before_us: int, limit: int) -> int:
+        """Remove the oldest lines from before an instant, `limit` at most; how many there were."""
+        oldest = select(_C.id).where(_C.at_us < before_us).order_by(_C.at_us, _C.id).limit(limit)
+
+        async def work(connection: AsyncConnection) -> int:
+            gone = await connection.execute(delete(OPERATION_LOG).where(_C.id.in_(oldest)))
+            return gone.rowcount
+
+        return await self._database.run(work)
+
+    async def count(self) -> int:
+        """All lines there are. Reads them all."""
+
+        async def work(connection: AsyncConnection) -> int:
+            found: int = (
+                await connection.execute(select(func.count()).select_from(OPERATION_LOG))
+            ).scalar_one()
+            return found
+
+        return await self._database.read(work)
+
+
+def _storable(text: str, length: int) -> str:
+    """A user wrote it, perhaps with what PostgreSQL takes in no text: NUL, half a surrogate pair."""
+    return text[:length].encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
