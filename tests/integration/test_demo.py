@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hanax.cli.demo.client import Api
+from hanax.cli.api import Api
 from hanax.cli.demo.corpus import Document, build_corpus, fingerprint_of
 from hanax.cli.demo.indexing import Target, index_corpus
 from hanax.cli.demo.questions import QUESTIONS

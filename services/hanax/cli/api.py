@@ -1,4 +1,4 @@
-"""The gateway's REST API as the demo uses it: patient with a stack that is busy or restarting."""
+"""The gateway's REST API as the commands use it: patient with a gateway that is busy or restarting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _COME_BACK: Final = (429, 503)
 class Api:
     """Close it, or use it as an asynchronous context."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience_s: float = _PATIENCE_S) -> None:
+        """patience_s: how long a gateway that does not answer, or is busy, is asked again."""
+        self._patience_s = patience_s
         # Proxies of the environment are for other machines.
         self._http = httpx.AsyncClient(base_url=url, timeout=_REQUEST_TIMEOUT_S, trust_env=False)
 
@@ -47,8 +49,20 @@ class Api:
         """
         return await self._call("POST", path, body)
 
+    async def put(self, path: str, body: dict[str, Any]) -> Any:
+        """As `post`."""
+        return await self._call("PUT", path, body)
+
+    async def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """As `post`."""
+        return await self._call("PATCH", path, body)
+
+    async def delete(self, path: str) -> Any:
+        """As `post`."""
+        return await self._call("DELETE", path, None)
+
     async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        give_up_at = time.monotonic() + _PATIENCE_S
+        give_up_at = time.monotonic() + self._patience_s
         while True:
             pause = _DEFAULT_PAUSE_S
             try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from dataclasses import asdict
+from typing import Any, Final
 
-import orjson
 from rich.table import Table
 from rich.text import Text
 
@@ -39,18 +39,17 @@ def progress_table(state: StackState) -> Table:
     return table
 
 
-def report_json(report: StackReport | None) -> str:
-    """One JSON object; `running` is false and nothing else is told when no supervisor runs."""
+def report_told(report: StackReport | None) -> dict[str, Any]:
+    """For programs; `running` is false and nothing else is told when no supervisor runs."""
     if report is None:
-        return orjson.dumps({"running": False, "ready": False, "services": []}).decode()
-    answer = {
+        return {"running": False, "ready": False, "services": []}
+    return {
         "running": True,
         "ready": report.ready,
         "api_url": report.api_url,
         "supervisor_pid": report.supervisor_pid,
-        "services": report.services,
+        "services": [asdict(one) for one in report.services],
     }
-    return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()
 
 
 def addresses(api_url: str) -> Table:

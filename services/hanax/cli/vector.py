@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,9 +15,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import hanax
-from hanax.cli.screen import addresses, report_json, report_table
+from hanax.cli.failures import exit_code
+from hanax.cli.printing import Format, FormatOption, dump
+from hanax.cli.screen import addresses, report_table, report_told
 from hanax.cli.session import start_and_await, stay, terminable
-from hanax.core.errors import FailedPrecondition, HanaxError, InvalidArgument, NotFound
+from hanax.core.errors import FailedPrecondition, InvalidArgument, NotFound
 from hanax.core.settings import LocalSettings
 from hanax.local import control
 from hanax.local.inspection import StackReport, inspect
@@ -37,11 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
-
-
-class Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
 
 
 DataDir = Annotated[
@@ -113,13 +109,13 @@ def down(data_dir: DataDir = None) -> None:
 @app.command()
 def status(
     data_dir: DataDir = None,
-    form: Annotated[Format, typer.Option("--format", help="table or json")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Show the services. Exit code 0: all ready; 3: not running; 1: anything else."""
     layout = Layout.at(_settings(data_dir).data_dir)
     report = inspect(layout)
-    if form is Format.JSON:
-        typer.echo(report_json(report))
+    if form is not Format.TABLE:
+        dump(report_told(report), form)
     elif report is None:
         console.print(f"No stack of {layout.root} runs.", highlight=False, soft_wrap=True)
     else:
@@ -176,23 +172,7 @@ def demo(data_dir: DataDir = None, shards: Shards = None, port: Port = None, bac
 
 def main() -> NoReturn:
     """Entry point of the console script."""
-    code = 1
-    try:
-        app()
-    except HanaxError as error:
-        code = 2 if isinstance(error, InvalidArgument) else 1
-        _complain(error.message)
-    except OSError as error:
-        _complain(str(error))
-    except KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
-
-
-def _complain(message: str) -> None:
-    Console(stderr=True).print(
-        f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
-    )
+    sys.exit(exit_code(app))
 
 
 def _settings(

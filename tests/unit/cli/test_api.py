@@ -1,4 +1,4 @@
-"""The demo's client against a server that answers what it is told to."""
+"""The client of the commands against a server that answers what it is told to."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hanax.cli.demo import client
-from hanax.cli.demo.client import Api
+from hanax.cli.api import Api, _pause_of
 from hanax.core.errors import CollectionNotFound, Internal, Overloaded, Unavailable
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -88,10 +87,9 @@ async def test_it_comes_back_when_it_is_told_to(server: Server, status: int, cod
     assert len(server.asked) == 3
 
 
-async def test_its_patience_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_PATIENCE_S", 0.3)
+async def test_its_patience_ends(server: Server) -> None:
     server.answers = [refusal(429, "overloaded", "0.1")]
-    async with Api(server.url) as api:
+    async with Api(server.url, patience_s=0.3) as api:
         with pytest.raises(Overloaded, match="it is overloaded"):
             await api.post("/x", {})
     assert 2 <= len(server.asked) <= 4
@@ -113,13 +111,10 @@ async def test_another_program_is_told_from_the_gateway(server: Server, body: by
             await api.get("/x")
 
 
-async def test_a_gateway_that_is_away_is_waited_for_and_then_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(client, "_PATIENCE_S", 0.0)
+async def test_a_gateway_that_is_away_is_waited_for_and_then_named() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        async with Api(f"http://127.0.0.1:{unused.getsockname()[1]}") as api:
+        async with Api(f"http://127.0.0.1:{unused.getsockname()[1]}", patience_s=0.0) as api:
             with pytest.raises(Unavailable, match="does not answer"):
                 await api.get("/x")
 
@@ -129,4 +124,4 @@ async def test_a_gateway_that_is_away_is_waited_for_and_then_named(
     [("0", 0.0), ("2.5", 2.5), ("3600", 10.0), ("-1", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0)],
 )
 def test_pauses_stay_within_reason(asked: str, pause: float) -> None:
-    assert client._pause_of(httpx.Response(503, headers={"Retry-After": asked})) == pause
+    assert _pause_of(httpx.Response(503, headers={"Retry-After": asked})) == pause

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hanax.cli.demo.client import Api
+from hanax.cli.api import Api
 from hanax.cli.demo.corpus import Document, fingerprint_of
 from hanax.core.errors import CollectionExists, CollectionNotFound, FailedPrecondition, Internal
 

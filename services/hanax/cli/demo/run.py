@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from hanax.cli.demo.client import Api
+from hanax.cli.api import Api
 from hanax.cli.demo.corpus import Document
 from hanax.cli.demo.indexing import Target, index_corpus
 from hanax.cli.demo.questions import ANSWERS, QUESTIONS, Question, is_answered

@@ -1,0 +1,214 @@
+"""`hana-x-migrate`: migrations of collections.
+
+Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage or a migration that is not well-formed;
+`status` also 3: something is pending or at odds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from hanax.cli.api import Api
+from hanax.cli.failures import exit_code
+from hanax.cli.migrate.files import (
+    TEMPLATES,
+    TemplateName,
+    create_migration,
+    find_migrations,
+)
+from hanax.cli.migrate.history import check_history, find_file, history
+from hanax.cli.migrate.runner import Runner, pending, read_steps
+from hanax.cli.migrate.steps import Step
+from hanax.cli.printing import Format, FormatOption, show
+from hanax.cli.whereabouts import api_url, database_url
+from hanax.core.errors import FailedPrecondition
+from hanax.metadata.applied_migrations import AppliedMigrations
+from hanax.metadata.database import Database
+from hanax.metadata.engines import DatabaseOptions
+from hanax.metadata.upgrading import upgrade
+
+PENDING = 3
+# A gateway that does not answer for so long is not there.
+_PATIENCE_S = 10.0
+
+app = typer.Typer(
+    help="Changes of collections, as numbered files that are kept beside an application's code.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Folder = Annotated[Path, typer.Option("--dir", help="Folder of the migrations.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Url = Annotated[str, typer.Option("--api", help="The gateway [HANAX_API_URL, else the local stack's].")]
+DatabaseUrl = Annotated[
+    str,
+    typer.Option("--database", help="Where it is noted [HANAX_DATABASE_URL, else the local stack's]."),
+]
+_HERE = Path("migrations")
+
+
+@app.command()
+def init(folder: Folder = _HERE, database: DatabaseUrl = "") -> None:
+    """Make the folder of migrations, and the tables that note what was applied."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    async def prepare() -> None:
+        async with _opened(database):
+            pass
+
+    asyncio.run(prepare())
+    typer.echo(f"Migrations are kept in {folder}. Make one: hana-x-migrate create --name NAME")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option("--name", help="What it does: letters, digits and spaces.")],
+    template: Annotated[str, typer.Option("--template", help=f"{', '.join(TEMPLATES)}.")] = "basic",
+    collection: Annotated[str, typer.Option("--collection", help="The collection it is about.")] = "articles",
+    folder: Folder = _HERE,
+) -> None:
+    """Write a new migration file, to be completed."""
+    known: dict[str, TemplateName] = {one: one for one in TEMPLATES}
+    if template not in known:
+        raise typer.BadParameter(f"expected one of {', '.join(TEMPLATES)}", param_hint="--template")
+    typer.echo(str(create_migration(folder, name, known[template], collection)))
+
+
+@app.command()
+def status(folder: Folder = _HERE, database: DatabaseUrl = "", form: FormatOption = Format.TABLE) -> None:
+    """Show all migrations. Exit code 3: some are pending, unfinished, edited or missing."""
+
+    async def look() -> list[dict[str, Any]]:
+        files = find_migrations(folder)
+        async with _opened(database) as applied:
+            rows = history(files, await applied.all())
+        return [{**asdict(row), "applied_at": _instant(row.applied_at_us)} for row in rows]
+
+    rows = asyncio.run(look())
+    show(rows, ("name", "state", "applied_at", "error"), form)
+    if any(row["state"] != "applied" for row in rows):
+        raise typer.Exit(PENDING)
+
+
+@app.command()
+def validate(folder: Folder = _HERE, database: DatabaseUrl = "") -> None:
+    """Check that every file is well-formed, and that none was changed after it was applied."""
+
+    async def check() -> int:
+        files = find_migrations(folder)
+        for file in files:
+            for direction in ("up", "down"):
+                read_steps(file, direction)
+        async with _opened(database) as applied:
+            check_history(files, await applied.all())
+        return len(files)
+
+    typer.echo(f"{asyncio.run(check())} migrations are well-formed.")
+
+
+@app.command()
+def up(
+    target: Annotated[
+        str | None, typer.Option("--target", help="The last one to apply: name or number.")
+    ] = None,
+    folder: Folder = _HERE,
+    api: Url = "",
+    database: DatabaseUrl = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Apply what is pending, in order."""
+
+    async def run() -> list[str]:
+        files = find_migrations(folder)
+        async with _opened(database) as applied, _gateway(api) as gateway:
+            if dry_run:
+                known = await applied.all()
+                check_history(files, known)
+                for file in pending(files, known, target):
+                    _tell_steps(file.name, read_steps(file, "up"))
+                return []
+            return await Runner(gateway, applied, typer.echo, _now_us).up(files, target)
+
+    done = asyncio.run(run())
+    if not dry_run:
+        typer.echo(f"{len(done)} applied." if done else "Nothing is pending.")
+
+
+@app.command()
+def down(
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Migrations to take back, the last first.")],
+    folder: Folder = _HERE,
+    api: Url = "",
+    database: DatabaseUrl = "",
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Also where points are lost for good.")] = False,
+) -> None:
+    """Take back what was applied last."""
+
+    async def run() -> list[str]:
+        files = find_migrations(folder)
+        async with _opened(database) as applied, _gateway(api) as gateway:
+            known = await applied.all()
+            check_history(files, known)
+            last = [find_file(files, one.name) for one in list(reversed(known))[:steps]]
+            planned = {file.name: read_steps(file, "down") for file in last}
+            if dry_run:
+                for name, told in planned.items():
+                    _tell_steps(name, told)
+                return []
+            losses = [step.title for told in planned.values() for step in told if not step.reversible]
+            if losses and not yes:
+                raise FailedPrecondition(f"this can't be undone: {'; '.join(losses)}. Say --yes to do it")
+            return await Runner(gateway, applied, typer.echo, _now_us).down(files, steps)
+
+    done = asyncio.run(run())
+    if not dry_run:
+        typer.echo(f"{len(done)} taken back." if done else "Nothing is applied.")
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    sys.exit(exit_code(app))
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[AppliedMigrations]:
+    database = Database(DatabaseOptions(database_url(url)))
+    try:
+        await upgrade(database)
+        yield AppliedMigrations(database, _now_us)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _gateway(url: str) -> AsyncIterator[Api]:
+    async with Api(api_url(url), _PATIENCE_S) as api:
+        yield api
+
+
+def _tell_steps(name: str, steps: list[Step]) -> None:
+    typer.echo(f"{name}: would")
+    for step in steps:
+        typer.echo(f"  {step.title}" + ("" if step.reversible else "  (can't be undone)"))
+
+
+def _instant(microseconds: int | None) -> str | None:
+    if microseconds is None:
+        return None
+    return datetime.fromtimestamp(microseconds // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

@@ -1,0 +1,303 @@
+"""`hana-x-migrate` on a real gateway: what is applied, taken back, refused, and left by one that died."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+
+from hanax.cli.failures import exit_code
+from hanax.cli.migrate.app import app
+from tests.integration.gateway.stack import Stack, running_stack
+from tests.integration.waiting import wait_until
+
+_RUN = "from hanax.cli.migrate.app import main; main()"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+class Migrations:
+    """A folder of migrations, a database, and the command."""
+
+    def __init__(self, folder: Path, stack: Stack, output: pytest.CaptureFixture[str]) -> None:
+        self.stack = stack
+        self._output = output
+        self.folder = folder / "migrations"
+        self.folder.mkdir()
+        self.variables = {
+            "HANAX_API_URL": stack.gateway.url,
+            "HANAX_DATABASE_URL": f"sqlite:///{folder}/metadata.db",
+        }
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / f"{name}.py"
+        path.write_text(text)
+        return path
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """In a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-c", _RUN, *words, "--dir", str(self.folder)],
+            env={**self.variables, "HOME": str(self.folder), "PATH": ""},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """What it says, on both streams; `code` is how it has to end."""
+        self._output.readouterr()
+        ended = exit_code(app, [*words, "--dir", str(self.folder)])
+        told = self._output.readouterr()
+        assert ended == code, told
+        assert "Traceback" not in told.err
+        return told.out + told.err
+
+    def rows(self, code: int = 0) -> dict[str, str]:
+        told = orjson.loads(self.run("status", "--format", "json", code=code))
+        return {row["name"]: row["state"] for row in told}
+
+    def collection(self, name: str) -> dict[str, Any] | None:
+        answer = self.stack.client.get(f"/api/v1/collections/{name}")
+        return None if answer.status_code == 404 else dict(self.stack.data(answer))
+
+
+@pytest.fixture
+def migrations(
+    tmp_path: Path, stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Migrations]:
+    migrations = Migrations(tmp_path, stack, capsys)
+    for name, value in migrations.variables.items():
+        monkeypatch.setenv(name, value)
+    yield migrations
+    for one in stack.data(stack.client.get("/api/v1/collections"))["collections"]:
+        stack.client.delete(f"/api/v1/collections/{one['name']}?aliases=delete")
+
+
+CREATE = """
+def up(steps):
+    steps.create_collection("films", dimension=3)
+    steps.point_alias("current", "films")
+
+def down(steps):
+    steps.remove_alias("current")
+    steps.delete_collection("films")
+
+def validate(checks):
+    checks.collection("films", dimension=3)
+    checks.alias("current", "films")
+"""
+
+
+def test_migrations_are_applied_in_order_and_taken_back_in_reverse(migrations: Migrations) -> None:
+    migrations.write("0001_films", CREATE)
+    migrations.write(
+        "0002_index",
+        "def up(steps):\n    steps.change_collection('films', index={'type': 'flat'})\n"
+        "def down(steps):\n    steps.change_collection('films', index={'type': 'auto'})\n",
+    )
+    assert migrations.rows(code=3) == {"0001_films": "pending", "0002_index": "pending"}
+    told = migrations.run("up", "--dry-run")
+    assert "create collection films" in told
+    assert migrations.collection("films") is None
+
+    migrations.run("up", "--target", "0001_films")
+    assert migrations.rows(code=3) == {"0001_films": "applied", "0002_index": "pending"}
+    assert "1 applied." in migrations.run("up")
+    assert "Nothing is pending." in migrations.run("up")
+    assert migrations.rows() == {"0001_films": "applied", "0002_index": "applied"}
+    films = migrations.collection("films")
+    assert films is not None
+    assert films["index"]["type"] == "flat"
+
+    migrations.run("down", "--steps", "1")
+    films = migrations.collection("films")
+    assert films is not None
+    assert films["index"]["type"] == "auto"
+    told = migrations.run("down", "--steps", "1", code=1)
+    assert "delete collection films and its points" in told
+    assert "--yes" in told
+    assert migrations.collection("films") is not None
+    migrations.run("down", "--steps", "1", "--yes")
+    assert migrations.collection("films") is None
+    assert migrations.rows(code=3) == {"0001_films": "pending", "0002_index": "pending"}
+
+
+def test_a_step_that_fails_is_named_and_those_before_it_are_undone(migrations: Migrations) -> None:
+    migrations.stack.create("there")
+    migrations.write(
+        "0001_half",
+        "def fail(api):\n    raise OSError('no disk')\n"
+        "def up(steps):\n    steps.create_collection('films', dimension=3)\n"
+        "    steps.change_collection('there', target_recall=0.99)\n"
+        "    steps.point_alias('current', 'films')\n    steps.call('call home', do=fail)\n"
+        "def down(steps): pass\n",
+    )
+    told = migrations.run("up", code=1)
+    assert "0001_half: step 4, call home: OSError: no disk; what was done before it is undone" in told
+    assert migrations.collection("films") is None
+    there = migrations.collection("there")
+    assert there is not None
+    assert there["target_recall"] is None
+    assert migrations.stack.client.get("/api/v1/aliases/current").status_code == 404
+    assert migrations.rows(code=3) == {"0001_half": "pending"}
+
+
+def test_what_is_not_as_expected_afterwards_is_undone(migrations: Migrations) -> None:
+    migrations.write(
+        "0001_films",
+        CREATE.replace('checks.collection("films", dimension=3)', 'checks.points("films", at_least=1)'),
+    )
+    told = migrations.run("up", code=1)
+    assert "expected at least 1 points, got 0" in told
+    assert migrations.collection("films") is None
+
+
+def test_a_file_that_was_changed_after_it_was_applied_stops_everything(migrations: Migrations) -> None:
+    path = migrations.write("0001_films", CREATE)
+    migrations.run("up")
+    migrations.write("0002_more", CREATE.replace("films", "more").replace("current", "other"))
+    path.write_text(CREATE.replace("dimension=3", "dimension=4"))
+    for words in (["up"], ["down", "--steps", "1"], ["validate"]):
+        assert "0001_films was changed after it was applied" in migrations.run(*words, code=1)
+    assert migrations.rows(code=3) == {"0001_films": "edited", "0002_more": "pending"}
+    path.unlink()
+    assert "its file is gone" in migrations.run("up", code=1)
+    assert migrations.collection("more") is None
+
+
+def test_line_ends_are_no_change(migrations: Migrations) -> None:
+    path = migrations.write("0001_films", CREATE)
+    migrations.run("up")
+    path.write_bytes(CREATE.replace("\n", "\r\n").encode())
+    assert migrations.rows() == {"0001_films": "applied"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("first", "", "expected a name like 0001_create_articles.py"),
+        ("0001_broken", "def up(:", "SyntaxError"),
+        ("0001_no_down", "def up(steps): pass", "defines no function `down`"),
+        ("0001_odd", "def up(steps): steps.destroy()\ndef down(steps): pass", "has no attribute 'destroy'"),
+        (
+            "0001_change",
+            "def up(steps): steps.change_collection('a', metric='dot')\ndef down(steps): pass",
+            "expected some of index",
+        ),
+        (
+            "0001_last",
+            "def up(steps):\n    steps.delete_collection('a')\n    steps.remove_alias('b')\n"
+            "def down(steps): pass",
+            "nothing may follow 'delete collection a and its points'",
+        ),
+    ],
+)
+def test_a_file_that_is_not_well_formed_is_named(
+    migrations: Migrations, name: str, text: str, message: str
+) -> None:
+    migrations.write(name, text)
+    for words in (["validate"], ["up"]):
+        told = migrations.run(*words, code=2)
+        assert message in told
+        assert name in told
+
+
+def test_two_files_of_one_number_are_refused(migrations: Migrations) -> None:
+    migrations.write("0001_films", CREATE)
+    migrations.write("0001_more", CREATE)
+    assert "have the same number" in migrations.run("validate", code=2)
+
+
+def test_a_lower_number_than_one_that_is_applied_is_refused(migrations: Migrations) -> None:
+    migrations.write("0002_films", CREATE)
+    migrations.run("up")
+    migrations.write("0001_late", CREATE.replace("films", "late").replace("current", "other"))
+    assert migrations.rows(code=3) == {"0001_late": "out_of_order", "0002_films": "applied"}
+    assert "give it a higher one" in migrations.run("up", code=2)
+
+
+@pytest.mark.parametrize("template", ["collection", "index", "basic"])
+def test_a_template_works_as_it_is(migrations: Migrations, template: str) -> None:
+    if template == "index":
+        migrations.stack.create("articles")
+    migrations.run("create", "--name", f"the {template} one", "--template", template)
+    assert list(migrations.rows(code=3)) == [f"0001_the_{template}_one"]
+    migrations.run("validate")
+    migrations.run("up")
+    assert set(migrations.rows().values()) == {"applied"}
+    migrations.run("down", "--steps", "1", "--yes")
+
+
+def test_one_that_was_killed_is_undone_by_the_next(migrations: Migrations) -> None:
+    mark = migrations.folder / "reached"
+    migrations.write(
+        "0001_slow",
+        "import pathlib, time\n"
+        f"mark = pathlib.Path({str(mark)!r})\n"
+        "def wait(api):\n"
+        "    if not mark.exists():\n        mark.touch()\n        time.sleep(120)\n"
+        "def up(steps):\n    steps.create_collection('films', dimension=3)\n"
+        "    steps.call('wait', do=wait, undo=lambda api: None)\n"
+        "def down(steps):\n    steps.delete_collection('films')\n",
+    )
+    process = migrations.start("up")
+    wait_until("the second step began", mark.exists)
+    process.kill()
+    process.communicate()
+    before = migrations.collection("films")
+    assert before is not None
+    assert migrations.rows(code=3) == {"0001_slow": "unfinished"}
+    assert "somebody else migrates" in migrations.run("up", code=1)
+    _free_lock(migrations)
+    told = migrations.run("up")
+    assert "was left unfinished; it is undone first" in told
+    after = migrations.collection("films")
+    assert after is not None
+    assert after["uid"] != before["uid"]
+    assert migrations.rows() == {"0001_slow": "applied"}
+
+
+def _free_lock(migrations: Migrations) -> None:
+    """As if the time had passed for which its dead holder had it."""
+    path = migrations.variables["HANAX_DATABASE_URL"].removeprefix("sqlite:///")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE migration_lock SET until_us = 0")
+    database.close()
+
+
+def test_status_is_told_to_programs_too(migrations: Migrations) -> None:
+    migrations.write("0001_films", CREATE)
+    migrations.run("up")
+    (row,) = yaml.safe_load(migrations.run("status", "--format", "yaml"))
+    assert row["name"] == "0001_films"
+    assert row["state"] == "applied"
+    assert row["error"] is None
+    assert "0001_films" in migrations.run("status")
+
+
+def test_a_gateway_that_is_away_is_named(migrations: Migrations, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrations.write("0001_films", CREATE)
+    monkeypatch.setattr("hanax.cli.migrate.app._PATIENCE_S", 0.1)
+    monkeypatch.setenv("HANAX_API_URL", "http://127.0.0.1:9")
+    told = migrations.run("up", code=1)
+    assert "http://127.0.0.1:9 does not answer" in told
+    assert migrations.rows(code=3) == {"0001_films": "pending"}
+
+
+def test_a_folder_that_is_not_there_is_named(migrations: Migrations, tmp_path: Path) -> None:
+    migrations.folder = tmp_path / "elsewhere"
+    assert "hana-x-migrate init" in migrations.run("status", code=1)
+    assert "Migrations are kept in" in migrations.run("init")
+    assert migrations.run("status", "--format", "json").strip() == "[]"
