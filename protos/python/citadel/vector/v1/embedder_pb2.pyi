@@ -111,10 +111,13 @@ class EmbedResponse(_message.Message):
     TOKENS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     dimension: _builtins.int
     float32_le: _builtins.bytes
     """One row per text, in order."""
+    version: _builtins.str
+    """Of the model that made these vectors, as in ServedModel; empty: an embedder of an earlier release."""
     @_builtins.property
     def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Tokens read of each text, special tokens included."""
@@ -136,10 +139,11 @@ class EmbedResponse(_message.Message):
         tokens: _abc.Iterable[_builtins.int] | None = ...,
         truncated: _abc.Iterable[_builtins.int] | None = ...,
         split: _abc.Iterable[_builtins.int] | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "float32_le", b"float32_le", "model", b"model", "split", b"split", "tokens", b"tokens", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "float32_le", b"float32_le", "model", b"model", "split", b"split", "tokens", b"tokens", "truncated", b"truncated", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

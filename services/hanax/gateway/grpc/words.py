@@ -1,0 +1,42 @@
+"""Values of enumerations, from and to the words that all doors share: METRIC_COSINE is `cosine`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from citadel.vector.v1 import vector_pb2 as pb
+from hanax.core.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """kind: of which the values begin with `prefix`. unspecified: what 0 means; None: it is left out."""
+
+    kind: _EnumTypeWrapper[Any]
+    prefix: str
+    unspecified: str | None
+
+    def read(self, value: int, where: str) -> str | None:
+        """Raises InvalidArgument for a number that has no name."""
+        if value == 0:
+            return self.unspecified
+        try:
+            return self.kind.Name(value).removeprefix(self.prefix).lower()
+        except ValueError:
+            known = ", ".join(self.kind.keys()[1:])
+            raise InvalidArgument(f"{where}: expected one of {known}; got {value}") from None
+
+    def write(self, word: str) -> Any:
+        return self.kind.Value(self.prefix + word.upper())
+
+
+INSERT_MODE: Final = Words(pb.InsertMode, "INSERT_MODE_", "upsert")
+LONG_TEXTS: Final = Words(pb.LongTextRule, "LONG_TEXT_RULE_", "truncate")
+PURPOSE: Final = Words(pb.TextPurpose, "TEXT_PURPOSE_", "none")
+METRIC: Final = Words(pb.Metric, "METRIC_", None)
+PAYLOAD_INDEX: Final = Words(pb.PayloadIndex, "PAYLOAD_INDEX_", "")
+STATE: Final = Words(pb.CollectionState, "COLLECTION_STATE_", None)
