@@ -1,0 +1,44 @@
+"""Where jobs and their uploads are kept, if anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from hanax.metadata.database import Database
+from hanax.metadata.jobs.jobs import Jobs
+from hanax.metadata.opening import configured
+from hanax.metadata.uploads.opening import UploadOptions, open_uploads
+from hanax.metadata.uploads.port import Uploads
+
+
+class JobSettings(Protocol):
+    """What the settings of a service say of jobs."""
+
+    @property
+    def jobs_dir(self) -> Path | None: ...
+    @property
+    def job_upload_bytes(self) -> int: ...
+
+
+class JobStore:
+    """database: None where none is configured; both properties raise DatabaseNotConfigured then."""
+
+    def __init__(self, database: Database | None, settings: JobSettings, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self.upload_bytes = settings.job_upload_bytes
+        if database is not None:
+            options = UploadOptions(settings.jobs_dir, settings.job_upload_bytes)
+            self._jobs = Jobs(database, now_us)
+            self._uploads = open_uploads(database, options, now_us)
+
+    @property
+    def jobs(self) -> Jobs:
+        configured(self._database)
+        return self._jobs
+
+    @property
+    def uploads(self) -> Uploads:
+        configured(self._database)
+        return self._uploads
