@@ -123,18 +123,21 @@ def test_what_a_server_writes_to_is_a_volume(server: str) -> None:
 
 
 @pytest.mark.parametrize("server", PORTS)
-def test_the_gateway_alone_may_come_to_a_server_and_may_go_there(server: str) -> None:
+def test_who_uses_a_server_may_come_to_it_and_nobody_else(server: str) -> None:
     manifests = case_manifests("trial")
     policy = find(manifests, "NetworkPolicy", f"{RELEASE}-{server}")["spec"]
     gateways = find(manifests, "NetworkPolicy", f"{RELEASE}-gateway")["spec"]
     (rule,) = policy["ingress"]
-    assert rule["from"] == [{"podSelector": gateways["podSelector"]}]
+    processors = find(manifests, "NetworkPolicy", f"{RELEASE}-batch-processor")["spec"]
+    users = [gateways, processors]
+    assert rule["from"] == [{"podSelector": user["podSelector"]} for user in users]
     assert policy["egress"] == []
     way: Any = {
         "to": [{"podSelector": policy["podSelector"]}],
         "ports": [{"protocol": "TCP", "port": PORTS[server]}],
     }
     assert way in gateways["egress"]
+    assert (way in processors["egress"]) is (server != "nats")
     assert find(manifests, "Service", f"{RELEASE}-{server}")["spec"]["ports"][0]["port"] == PORTS[server]
 
 
@@ -169,8 +172,25 @@ def test_grpc_has_a_port_of_its_own_where_it_is_enabled() -> None:
         (rule,) = spec["rules"]
         (path,) = rule["http"]["paths"]
         assert path["backend"]["service"] == {"name": f"{RELEASE}-gateway", "port": {"name": port}}
-    off = find(case_manifests("default"), "Service", f"{RELEASE}-gateway")["spec"]
+    off = find(case_manifests("small"), "Service", f"{RELEASE}-gateway")["spec"]
     assert [port["name"] for port in off["ports"]] == ["http"]
+
+
+def test_a_batch_processor_runs_where_there_is_a_database() -> None:
+    manifests = case_manifests("trial")
+    pod = find(manifests, "Deployment", f"{RELEASE}-batch-processor")["spec"]["template"]["spec"]
+    variables = {one["name"]: one for one in pod["containers"][0]["env"]}
+    for user in (gateway(manifests)["containers"][0]["env"], list(variables.values())):
+        (database,) = (one for one in user if one["name"] == "HANAX_DATABASE_URL")
+        assert database["valueFrom"]["secretKeyRef"]["name"] == f"{RELEASE}-postgresql"
+    # Each gateway is an address of its own there.
+    gateways = find(manifests, "Service", f"{RELEASE}-gateways")["spec"]
+    assert gateways["clusterIP"] == "None"
+    host, port = variables["HANAX_GATEWAY_ADDRESS"]["value"].split(":")
+    assert host.startswith(f"{RELEASE}-gateways.")
+    assert int(port) == gateways["ports"][0]["port"]
+    without = case_manifests("default")
+    assert not [one for one in without if "batch-processor" in one["metadata"]["name"]]
 
 
 def test_notes_say_what_is_for_trials_and_what_nobody_reads() -> None:
@@ -186,4 +206,4 @@ def test_notes_say_what_is_for_trials_and_what_nobody_reads() -> None:
         case: (re.findall(r"(\w+)\.enabled is for trials", text), re.findall(r"reads (\w+)\.", text))
         for case, text in notes.items()
     }
-    assert told == {"none": ([], []), "trial": (["redis", "nats"], ["nats"]), "own": ([], ["postgresql"])}
+    assert told == {"none": ([], []), "trial": (["redis", "nats"], ["nats"]), "own": ([], [])}

@@ -213,12 +213,25 @@ def test_a_bad_value_is_refused_by_its_name(path: str, value: object) -> None:
     [
         (nested("gateway.ingress.enabled", True), "gateway.ingress.hosts"),
         (
-            nested("gateway.ingress.grpc", {"enabled": True, "host": "grpc.example.com"}),
+            nested(
+                "gateway",
+                {
+                    "grpc": {"enabled": False},
+                    "ingress": {"grpc": {"enabled": True, "host": "grpc.example.com"}},
+                },
+            ),
             "gateway.ingress.grpc.enabled needs gateway.grpc.enabled",
         ),
         (
             nested("gateway", {"grpc": {"enabled": True}, "ingress": {"grpc": {"enabled": True}}}),
             "gateway.ingress.grpc.host",
+        ),
+        (
+            {
+                "gateway": {"grpc": {"enabled": False}},
+                "postgresql": {"url": "postgresql://db.example.com/vectors"},
+            },
+            "batchProcessor.enabled needs gateway.grpc.enabled",
         ),
         (
             nested("gateway.settings.HANAX_REDIS_URL", "redis://cache"),

@@ -215,6 +215,7 @@ def test_what_is_fixed_stays(kind: str, change: WrongChange) -> None:
         ("VectorCollection", "a.b", False),
         ("ExternalModel", "all-minilm-l6.v2", True),
         ("ExternalModel", "a" * 64, False),
+        ("ExternalModel", "auto", False),
     ],
 )
 def test_names_can_be_labels(kind: str, name: str, right: bool) -> None:

@@ -21,6 +21,7 @@ PROCESSES = {
     "GatewaySettings": "gateway",
     "ShardSettings": "index-shard",
     "EmbedderSettings": "embedder",
+    "BatchSettings": "batch-processor",
     "LocalSettings": "hana-x-vector",
 }
 

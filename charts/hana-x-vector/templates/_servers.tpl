@@ -176,6 +176,9 @@ spec:
         - podSelector:
             matchLabels:
               {{- include "hanax.selector" (list $root "gateway") | nindent 14 }}
+        - podSelector:
+            matchLabels:
+              {{- include "hanax.selector" (list $root "batch-processor") | nindent 14 }}
   # It opens nothing itself.
   egress: []
 {{- end }}
