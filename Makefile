@@ -87,7 +87,7 @@ gen: setup ## Write the generated files: protos/python, crds and their reference
 
 # --- measure ---------------------------------------------------------------------------------
 
-.PHONY: bench-service bench-index bench-filter bench-cache bench-collections bench-embedder
+.PHONY: bench-service bench-index bench-filter bench-cache bench-collections bench-embedder bench-batch
 bench-service: setup ## Measure the whole service; writes RESULTS/service.json (benchmarks/results)
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.service
 
@@ -100,6 +100,9 @@ bench-collections: setup ## Measure many small collections on one index-shard; w
 
 bench-embedder: setup ## Measure the embedder beside plain sentence-transformers; writes RESULTS/embedder.json
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.embedder
+
+bench-batch: setup ## Measure batch jobs and the metadata database; writes RESULTS/batch.json
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.batch
 
 bench-index: $(BENCH_INSTALLED) ## Measure the vector indexes beside other libraries; writes RESULTS/index.json and .png
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.index

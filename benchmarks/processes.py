@@ -44,6 +44,7 @@ def local_stack(folder: Path, port: int) -> Iterator[str]:
         "HANAX_DATA_DIR": str(folder),
         "HANAX_EMBEDDER_BACKEND": "hash",
         "HANAX_GATEWAY_PORT": str(port),
+        "HANAX_GATEWAY_GRPC_PORT": "0",
     }
     command = str(Path(sys.executable).with_name("hana-x-vector"))
     subprocess.run([command, "up", "--detach"], env=environment, check=True, stdout=subprocess.DEVNULL)

@@ -31,6 +31,7 @@ class LocalStack:
             **kept,
             "HANAX_DATA_DIR": str(data_dir),
             "HANAX_GATEWAY_PORT": "0",
+            "HANAX_GATEWAY_GRPC_PORT": "0",
             "HANAX_EMBEDDER_BACKEND": "hash",
             "HANAX_DRAIN_GRACE_S": "2",
             **environment,

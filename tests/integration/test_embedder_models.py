@@ -43,6 +43,8 @@ def test_models_are_served_by_their_names_and_loaded_when_asked_for(serving: Emb
     first, second = (serving.embed("same text", model=name) for name in ("first", "second"))
     assert (first.model, second.model) == ("first", "second")
     assert first.float32_le == second.float32_le
+    # Which version made them comes with the vectors, of the first ones as well.
+    assert {first.version, second.version} == {model.version for model in serving.listed().values()} - {""}
     assert serving.listed()["second"].loaded
     assert serving.metric("vector_db_embedding_texts_total", 'model="second"') == 1
 

@@ -18,7 +18,7 @@ from hanax.local.controller import read_table
 from tests.integration.local_stack import LocalStack, all_gone
 from tests.integration.waiting import wait_until
 
-SERVICES = ["embedder", "shard-0", "shard-1", "gateway"]
+SERVICES = ["embedder", "shard-0", "shard-1", "gateway", "batch-processor"]
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ class TestRunning:
     def test_logs_of_a_service_that_there_is_not(self, stack: LocalStack) -> None:
         done = stack.run("logs", "nobody")
         assert done.returncode == 1
-        assert "there is: embedder, gateway, shard-0, shard-1, supervisor" in done.stderr
+        assert "there is: batch-processor, embedder, gateway, shard-0, shard-1, supervisor" in done.stderr
 
     def test_logs_can_be_followed(self, stack: LocalStack) -> None:
         with stack.begin("logs", "supervisor", "--follow", "--lines", "1") as following:

@@ -70,6 +70,13 @@ def decode_id(encoded: bytes) -> PointId:
     raise InvalidId(f"{encoded[:16].hex()} is not the stored form of an id")
 
 
+def check_id(encoded: bytes) -> None:
+    """Raises InvalidId for bytes that `encode_id` never makes, without a look at what most ids can't lack."""
+    size, tag = len(encoded), encoded[:1]
+    if not ((tag == _UUID and size == 17) or (tag == _INTEGER and size == 9)):
+        decode_id(encoded)
+
+
 def hash_of(encoded: bytes) -> int:
     """xxh3_64 of the encoded id: its place in scroll order and, modulo SLOTS, its slot."""
     return xxhash.xxh3_64_intdigest(encoded)

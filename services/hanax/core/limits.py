@@ -57,6 +57,9 @@ MAX_TEXT_BYTES = 131_072
 # An HTTP body: a full batch of vectors of 768 dimensions written as JSON.
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
+# A message to the gateway over gRPC: a full batch at the largest dimension, and 32 KiB of metadata a point.
+MAX_CALL_BYTES = 128 * 1024 * 1024
+
 # A gRPC message between services: a full batch at the largest dimension, with metadata.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
@@ -75,6 +78,19 @@ MAX_PAYLOAD_INDEXES = 256
 
 # Names of fields that a description tells: as many as can be pinned to be left out.
 MAX_FIELDS_TOLD = MAX_PAYLOAD_INDEXES
+
+# D-01: a passage, which a model reads as one; documents are longer.
+MAX_CHUNK_CHARACTERS = 10_000
+
+# A document's chunks change together: one write to each shard, and one transaction.
+MAX_DOCUMENT_CHUNKS = 2_000
+
+# More would make more chunks than that; divided in one thread, while others wait.
+MAX_DOCUMENT_CHARACTERS = 2_000_000
+
+# Beside a chunk's text in its point's metadata, which has MAX_METADATA_BYTES for all of it.
+MAX_DOCUMENT_TITLE = 1_000
+MAX_LIBRARY_METADATA_BYTES = 8_192
 
 # A hundred years.
 MAX_TTL_SECONDS = 3_155_760_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -62,13 +62,17 @@ def _endpoint(value: Any) -> Any:
 class ModelRoute(Spec):
     """An embedding model and who serves it.
 
-    version: changes when the model's vectors may; part of what is kept with each of them.
+    version: changes when the model's vectors may; part of what is kept with each of them. Of a model that an
+    embedder serves it is made of what is declared, until the embedder tells its own with its answers.
     upstream_model: what it is called there; empty: `name`.
     timeout_s, max_attempts: of one request; None: what the caller's deadline leaves.
     weight: its share beside other models, 1 is even.
     max_batch_texts: texts of one request to an endpoint; None: what the protocol's servers take.
     external: somebody else runs it: nothing here waits for it to be well.
     """
+
+    # What messages call it.
+    title: ClassVar[str] = "embedding model"
 
     name: str
     dimension: int = Field(ge=1)
@@ -91,6 +95,10 @@ class ModelRoute(Spec):
     max_batch_texts: int | None = Field(None, ge=1)
     hedge_after_s: float | None = Field(None, gt=0)
     external: bool = False
+
+    def of_version(self, version: str) -> ModelRoute:
+        """The same model, whose vectors are of that version."""
+        return self if version == self.version else self.model_copy(update={"version": version})
 
     @property
     def addresses(self) -> tuple[str, ...]:

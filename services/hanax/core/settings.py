@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +20,26 @@ _BACKEND: Final = (
     "onnx: ONNX Runtime; torch: sentence-transformers; hash: deterministic, carries no meaning; "
     "auto: torch on a GPU, else onnx"
 )
+
+# Of the gateway, and of the batch-processor beside it.
+_DATABASE_URL: Final = (
+    "metadata database: postgresql://user@host:port/name, as libpq reads it, or sqlite:///path; empty: none, "
+    "and no libraries and no jobs, but on one machine metadata.db in HANAX_DATA_DIR"
+)
+_DATABASE_PASSWORD_FILE: Final = "file with its password, in place of one in the URL; read at every connect"
+_DATABASE_POOL_SIZE: Final = "connections to it at once"
+_REDIS_URL: Final = "redis://host:port/db, rediss:// for TLS, or unix://path; one server, no Redis Cluster"
+_REDIS_PASSWORD_FILE: Final = "file with the password of the Redis, in place of one in its URL"
+_REDIS_PREFIX: Final = "begins all keys: another one for each release that shares the Redis"
+_REDIS_PREFIX_FORM: Final = r"^[A-Za-z0-9_.-]{1,64}$"
+# On one machine jobs need it.
+_GRPC_PORT: Final = "port of the gateway's gRPC API; 0: any; off (not on one machine): it has none"
+_JOBS_DIR: Final = (
+    "folder of jobs' uploads and results, the same for gateways and batch-processors; none: in the metadata "
+    "database"
+)
+_JOB_KEEP_S: Final = "how long a job, its upload and its result are kept after its end"
+_DATABASE_TIMEOUT_S: Final = "how long a transaction may take, retries and the wait for a connection included"
 
 
 class Settings(BaseSettings):
@@ -114,6 +134,9 @@ class EmbedderSettings(Settings):
 class GatewaySettings(Settings):
     gateway_host: str = Field("127.0.0.1", description="address the gateway's REST API listens on")
     gateway_port: int = Field(8000, ge=0, le=65535, description="port of the gateway's REST API; 0: any")
+    gateway_grpc_port: Annotated[int, Field(ge=0, le=65535)] | Literal["off"] = Field(
+        8081, description=_GRPC_PORT
+    )
     routing_file: Path = Field(Path(".hanax/routing.json"), description=_ROUTING_FILE)
     routing_configmap: str = Field("", description=_ROUTING_CONFIGMAP)
     namespace: str = Field("", description=_NAMESPACE)
@@ -152,13 +175,8 @@ class GatewaySettings(Settings):
     cache_metadata_ttl_s: float = Field(
         1_800.0, gt=0, description="how long counts and values of fields are kept"
     )
-    redis_url: str = Field(
-        "",
-        description="redis://host:port/db, rediss:// for TLS, or unix://path; one server, no Redis Cluster",
-    )
-    redis_password_file: Path | None = Field(
-        None, description="file with the password of the Redis, in place of one in its URL"
-    )
+    redis_url: str = Field("", description=_REDIS_URL)
+    redis_password_file: Path | None = Field(None, description=_REDIS_PASSWORD_FILE)
     redis_patience_s: float = Field(
         0.01,
         gt=0,
@@ -166,10 +184,18 @@ class GatewaySettings(Settings):
         description="how long a look-up waits for Redis, which is then left alone until it answers as fast "
         "again; a write waits twice as long",
     )
-    redis_prefix: str = Field(
-        "hanax",
-        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="begins all keys: another one for each release that shares the Redis",
+    redis_prefix: str = Field("hanax", pattern=_REDIS_PREFIX_FORM, description=_REDIS_PREFIX)
+    database_url: str = Field("", description=_DATABASE_URL)
+    database_password_file: Path | None = Field(None, description=_DATABASE_PASSWORD_FILE)
+    database_pool_size: int = Field(10, ge=1, le=200, description=_DATABASE_POOL_SIZE)
+    database_timeout_s: float = Field(5.0, ge=0.1, le=300, description=_DATABASE_TIMEOUT_S)
+    operation_log_keep_s: float = Field(
+        604_800.0,
+        ge=0,
+        description="how long the metadata database keeps what was asked of vectors; 0: it is not noted",
+    )
+    operation_log_queue: int = Field(
+        10_000, ge=1, description="operations that may wait to be noted; more are dropped, and counted"
     )
     model_inflight: int = Field(
         64, ge=1, description="requests to one model at once, times the model's weight"
@@ -177,20 +203,17 @@ class GatewaySettings(Settings):
     model_waiting: int = Field(
         256, ge=0, description="requests that may wait for one model; more are refused as overloaded"
     )
-    jobs_max: int = Field(1_000, ge=1, description="jobs that are queued, run, or are kept after their end")
-    jobs_bytes: int = Field(
-        256 * 1024 * 1024, ge=1_048_576, description="what all of them may hold, orders and results together"
-    )
-    job_keep_s: float = Field(
-        3_600.0, gt=0, description="how long a job and its result are kept after its end"
-    )
-    job_timeout_s: float = Field(
-        3_600.0, gt=0, description="how long a job may run; till then a model that is away is waited for"
-    )
+    jobs_dir: Path | None = Field(None, description=_JOBS_DIR)
+    job_upload_bytes: int = Field(1024**3, ge=1_048_576, description="size of one file that a job is given")
     secrets_dir: Path | None = Field(
         None,
         description="folder of the keys of upstream servers: <name>/<key>, as Secrets are mounted; "
         "none: HANAX_SECRET_<NAME>_<KEY>",
+    )
+    rerank_models: str = Field(
+        "",
+        description='cross-encoders of upstream servers: a JSON list of {"name", "urls", "protocol": tei or '
+        'cohere, "model", "secret": {"name", "key"}, "headers", "timeout_s", "max_texts"}',
     )
     upstream_connections: int = Field(
         64, ge=1, le=4_096, description="HTTP connections of one external model to one server at once"
@@ -200,16 +223,57 @@ class GatewaySettings(Settings):
     )
 
 
+class BatchSettings(Settings):
+    batch_metrics_host: str = Field(
+        "127.0.0.1", description="address of the batch-processor's /metrics, /health and /ready"
+    )
+    batch_metrics_port: int = Field(9501, ge=0, le=65535, description="port of them; 0: any")
+    gateway_address: str = Field(
+        "127.0.0.1:8081", description="gRPC address of the gateway, through which jobs embed and store"
+    )
+    batch_jobs: int = Field(3, ge=1, le=1_000, description="jobs at once, over all batch-processors")
+    batch_tasks: int = Field(4, ge=1, le=256, description="parts of jobs at once in one batch-processor")
+    batch_inflight: int = Field(
+        4, ge=1, le=256, description="batches of one job on their way at once; refusals halve it for a while"
+    )
+    batch_call_timeout_s: float = Field(
+        120.0, gt=0, le=600, description="deadline of one call to the gateway, for one batch"
+    )
+    batch_patience_s: float = Field(
+        3_600.0, gt=0, description="how long a batch waits for what is away or overloaded; then its job fails"
+    )
+    batch_lease_s: float = Field(
+        30.0,
+        ge=2,
+        le=3_600,
+        description="after this long the work of a batch-processor that died is taken over",
+    )
+    jobs_dir: Path | None = Field(None, description=_JOBS_DIR)
+    job_keep_s: float = Field(604_800.0, gt=0, description=_JOB_KEEP_S)
+    database_url: str = Field("", description=_DATABASE_URL)
+    database_password_file: Path | None = Field(None, description=_DATABASE_PASSWORD_FILE)
+    database_pool_size: int = Field(10, ge=1, le=200, description=_DATABASE_POOL_SIZE)
+    database_timeout_s: float = Field(5.0, ge=0.1, le=300, description=_DATABASE_TIMEOUT_S)
+    redis_url: str = Field("", description=_REDIS_URL)
+    redis_password_file: Path | None = Field(None, description=_REDIS_PASSWORD_FILE)
+    redis_prefix: str = Field("hanax", pattern=_REDIS_PREFIX_FORM, description=_REDIS_PREFIX)
+
+
 class LocalSettings(Settings):
     data_dir: Path = Field(Path(".hanax"), description="where data is kept")
     shards: int = Field(2, ge=1, le=64, description="index-shard processes of the local stack")
     gateway_host: str = Field("127.0.0.1", description="address the gateway's REST API listens on")
     gateway_port: int = Field(8000, ge=0, le=65535, description="port of the gateway's REST API; 0: any")
+    gateway_grpc_port: int = Field(8081, ge=0, le=65535, description=_GRPC_PORT)
+    database_url: str = Field("", description=_DATABASE_URL)
     embedder_model: str = Field("all-MiniLM-L6-v2", description="model served, by name or local path")
     embedder_backend: Literal["auto", "onnx", "torch", "hash"] = Field("auto", description=_BACKEND)
     models_file: Path | None = Field(
         None,
         description="ExternalModels as YAML: those that run here are served in place of "
         "HANAX_EMBEDDER_MODEL, changes of the others are taken up",
+    )
+    api_url: str = Field(
+        "", description="gateway that commands talk to; empty: the local stack's, else http://127.0.0.1:8000"
     )
     ready_timeout_s: float = Field(180.0, gt=0, description="how long `up` waits for the stack to be ready")

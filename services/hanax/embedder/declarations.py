@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hanax.core.errors import InvalidArgument
 from hanax.core.faults import explain
+from hanax.core.resources.names import AUTO
 from hanax.core.settings import EmbedderSettings
 from hanax.embedder.backends.hash_backend import NAME as HASH_NAME
 from hanax.embedder.backends.opening import BackendChoice
@@ -46,7 +47,7 @@ class _Entry(BaseModel):
 def declared_models(settings: EmbedderSettings, threads: int) -> list[DeclaredModel]:
     """1 or more, of different names. `threads`: what a batch computes on.
 
-    Raises InvalidArgument for what HANAX_EMBEDDER_MODELS may not be.
+    Raises InvalidArgument for what HANAX_EMBEDDER_MODELS may not be, and for a model called `auto`.
     """
 
     def choice(entry: _Entry) -> BackendChoice:
@@ -54,10 +55,16 @@ def declared_models(settings: EmbedderSettings, threads: int) -> list[DeclaredMo
 
     text = settings.embedder_models.strip()
     entries = _from_text(text) if text else [_single(settings)]
+    place = "HANAX_EMBEDDER_MODELS" if text else "HANAX_EMBEDDER_NAME or HANAX_EMBEDDER_MODEL"
     names = [entry.name for entry in entries]
     if len(entries) > MAX_MODELS:
         raise InvalidArgument(
             f"HANAX_EMBEDDER_MODELS: expected at most {MAX_MODELS} models, got {len(entries)}"
+        )
+    if AUTO in names:
+        raise InvalidArgument(
+            f"{place}: no model may be called {AUTO!r}, by which requests leave the choice open; "
+            "expected another name"
         )
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidArgument(f"HANAX_EMBEDDER_MODELS: several models are called {', '.join(twice)}")

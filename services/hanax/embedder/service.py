@@ -137,6 +137,7 @@ def _embed(
         tokens=reading.tokens,
         truncated=reading.truncated,
         split=split,
+        version=model.info.version,
     )
 
 

@@ -64,14 +64,16 @@ class Aggregates:
 
     async def facet(self, call: Call, request: FacetRequest) -> Facet:
         """Shards tell all of their values, so counts add up; refused where they are too many."""
-        with self._via.metrics.operation("facet", request.collection):
+        with self._via.metrics.operation("facet", request.collection, call):
             route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
             keeping = Keeping(_FACET, "metadata", self._via.timeouts.request_s)
             asked = asked_of("facet", route, request, filter_json, keeping)
-            return await self._via.answers.answer(
+            found = await self._via.answers.answer(
                 call, asked, lambda: self._facet(call, route, request, filter_json)
             )
+            call.items += found.matches
+            return found
 
     async def _facet(
         self, call: Call, route: CollectionRoute, request: FacetRequest, filter_json: bytes
@@ -100,7 +102,7 @@ class Aggregates:
 
     async def distinct(self, call: Call, request: DistinctRequest) -> Values:
         """A page of values. Raises InvalidCursor."""
-        with self._via.metrics.operation("distinct", request.collection):
+        with self._via.metrics.operation("distinct", request.collection, call):
             route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
             after = b""
@@ -118,9 +120,11 @@ class Aggregates:
 
             keeping = Keeping(_VALUES, "metadata", self._via.timeouts.request_s)
             asked = asked_of("distinct", route, request, filter_json, keeping)
-            return await self._via.answers.answer(
+            found = await self._via.answers.answer(
                 call, asked, lambda: self._distinct(call, route, request, for_each_shard(route, question))
             )
+            call.items += len(found.values)
+            return found
 
     async def _distinct(
         self,

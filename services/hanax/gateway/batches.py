@@ -26,7 +26,7 @@ from hanax.core.versions import MAX_VERSION
 from hanax.gateway.expiries import read_expiry
 from hanax.gateway.metadata import encode_metadata
 from hanax.gateway.texts import check_text, require_model
-from hanax.gateway.vectors import Matrix, VectorRows, find_fault
+from hanax.gateway.vectors import Matrix, VectorRows, find_fault, float32_le
 
 _KEYS: Final = frozenset(
     {"id", "vector", "embedding", "text", "metadata", "if_version", "expires_at", "ttl_seconds"}
@@ -49,6 +49,8 @@ class Batch:
     if_versions: list[int]
     # When each point expires, microseconds since 1970 UTC, 0: never; empty when none does.
     expires_at_us: list[int]
+    # `given` in the form of the wire, where it came in that.
+    given_le: bytes | None = None
 
     def with_embeddings(self, embedded: Matrix) -> Matrix:
         """All vectors, float32[n, dimension], given `embedded` for the texts in order."""
@@ -59,6 +61,12 @@ class Batch:
         vectors[self.text_rows] = embedded
         return vectors
 
+    def rows_le(self, rows: Sequence[int]) -> bytes:
+        """Of a batch whose points all have a row in `given`: these rows in the form of the wire."""
+        if len(rows) < len(self.given):
+            return float32_le(self.given[rows])
+        return float32_le(self.given) if self.given_le is None else self.given_le
+
 
 def parse_batch(points: object, spec: CollectionSpec, now_us: int) -> Batch:
     """Check every point. Raises an InvalidArgument, or FailedPrecondition for a text in a collection
@@ -67,19 +75,24 @@ def parse_batch(points: object, spec: CollectionSpec, now_us: int) -> Batch:
     """
     if not isinstance(points, Sequence) or isinstance(points, str):
         raise InvalidArgument(f"vectors: expected a list of points, got {kind_of(points)}")
-    if not 0 < len(points) <= MAX_BATCH_POINTS:
-        raise InvalidArgument(
-            f"vectors: expected 1 to {MAX_BATCH_POINTS} points, got {len(points)}",
-            limit=MAX_BATCH_POINTS,
-            got=len(points),
-        )
+    check_count(len(points))
     rows = _Rows(spec, now_us)
     for index, point in enumerate(points):
         try:
             rows.add(index, point)
         except HanaxError as error:
-            raise _located(error, index) from None
+            raise located(error, index) from None
     return rows.batch()
+
+
+def check_count(count: int) -> None:
+    """Raises InvalidArgument for a batch of no points, or of too many."""
+    if not 0 < count <= MAX_BATCH_POINTS:
+        raise InvalidArgument(
+            f"vectors: expected 1 to {MAX_BATCH_POINTS} points, got {count}",
+            limit=MAX_BATCH_POINTS,
+            got=count,
+        )
 
 
 class _Rows:
@@ -108,26 +121,24 @@ class _Rows:
             )
         self._add_id(index, point.get("id"), where)
         if (version := point.get("if_version")) is not None:
-            self._if_versions[index] = _check_version(version, where)
+            self._if_versions[index] = check_version(version, where)
         self._expires_at_us.append(read_expiry(point, where, self._spec.ttl_seconds, self._now_us))
         metadata = point.get("metadata")
         if metadata is None:
             metadata = _EMPTY
         text = self._add_content(index, point, where)
-        if text is not None and isinstance(metadata, Mapping) and "text" not in metadata:
-            metadata = {**metadata, "text": text}
+        if text is not None and isinstance(metadata, Mapping):
+            metadata = with_text(metadata, text)
         self._metadata.append(encode_metadata(metadata, f"{where}.metadata"))
 
     def _add_id(self, index: int, value: object, where: str) -> None:
         try:
-            encoded = encode_id(str(uuid.uuid4()) if value is None else value)
+            encoded = new_id() if value is None else encode_id(value)
         except InvalidId as error:
             raise InvalidId(f"{where}.id: {error.message}", **error.details) from None
         first = self._index_by_id.setdefault(encoded, index)
         if first != index:
-            raise DuplicateId(
-                f"{where}.id: {decode_id(encoded)!r} is also the id of vectors[{first}]", first=first
-            )
+            raise duplicate_id(encoded, where, first)
 
     def _add_content(self, index: int, point: dict[str, Any], where: str) -> str | None:
         """Take the vector, or take and return the text."""
@@ -165,12 +176,28 @@ class _Rows:
         )
 
 
-def _check_version(value: object, where: str) -> int:
+def new_id() -> bytes:
+    """For a point that came without one."""
+    return encode_id(str(uuid.uuid4()))
+
+
+def duplicate_id(encoded: bytes, where: str, first: int) -> DuplicateId:
+    return DuplicateId(f"{where}.id: {decode_id(encoded)!r} is also the id of vectors[{first}]", first=first)
+
+
+def with_text(metadata: Mapping[str, object], text: str) -> Mapping[str, object]:
+    """The metadata of a point whose text is embedded."""
+    return metadata if "text" in metadata else {**metadata, "text": text}
+
+
+def check_version(value: object, where: str) -> int:
+    """An if_version. Raises InvalidArgument."""
     if type(value) is not int or not 0 <= value <= MAX_VERSION:
         got = value if isinstance(value, int) and abs(value) < 2**64 else kind_of(value)
         raise InvalidArgument(f"{where}.if_version: expected a whole number from 0 on, got {got}")
     return value
 
 
-def _located(error: HanaxError, index: int) -> HanaxError:
+def located(error: HanaxError, index: int) -> HanaxError:
+    """The same error of the point at `index`."""
     return type(error)(error.message, **{**error.details, "index": index})

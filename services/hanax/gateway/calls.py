@@ -27,12 +27,15 @@ class Call:
     `cached_age_s`: how old the answer is, where it is one that was kept; `cache_missed`: none was found.
     `answer_until_us`: when the answer ends by itself, microseconds since 1970 UTC; infinity for never.
     `places`: where it has one of those who are worked on; None: it needs none, as jobs.
+    `actor`: who asks, as far as is known: "anonymous", an address, or "job" and its id.
+    `items`: points that were written, removed or answered so far.
     `must_end`: it has begun to change something, and ends even when its client has gone away.
     """
 
     request_id: str
     clock: Callable[[], float]
     control: CacheControl = ANY
+    actor: str = "anonymous"
     started: float = field(init=False)
     deadline: float = field(init=False)
     waited_s: dict[str, float] = field(init=False, default_factory=dict)
@@ -42,6 +45,7 @@ class Call:
     answer_until_us: float = field(init=False, default=math.inf)
     places: Places | None = field(init=False, default=None)
     must_end: bool = field(init=False, default=False)
+    items: int = field(init=False, default=0)
     _latest: float = field(init=False, default=math.inf)
     _away: bool = field(init=False, default=False)
 

@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.catalog import CatalogEntry
 from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, Unavailable
+from hanax.core.library_names import check_changeable, check_free
 from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.specs import CollectionChange, CollectionSpec
 from hanax.gateway.calls import Call
@@ -91,12 +92,27 @@ class Collections:
         self._now_us = now_us
 
     async def create(self, call: Call, spec: CollectionSpec) -> Described:
+        """As `declare`, of a collection that is no library's. Raises InvalidArgument for such a name."""
+        check_free(spec.name)
+        return await self.declare(call, spec)
+
+    async def update(self, call: Call, name: str, change: CollectionChange) -> Described:
+        """As `redeclare`. Raises CollectionOfLibrary for a library's."""
+        check_changeable(self._resolve(name))
+        return await self.redeclare(call, name, change)
+
+    async def delete(self, call: Call, name: str, with_aliases: bool) -> str:
+        """As `withdraw`. Raises CollectionOfLibrary for a library's."""
+        check_changeable(self._resolve(name))
+        return await self.withdraw(call, name, with_aliases)
+
+    async def declare(self, call: Call, spec: CollectionSpec) -> Described:
         """Declare a collection and wait until every shard has it open.
 
         Raises CollectionExists, ModelNotFound, ModelConflict, or DeadlineExceeded when it is
         declared but not served in time.
         """
-        with self._metrics.operation("create_collection", spec.name):
+        with self._metrics.operation("create_collection", spec.name, call):
             if spec.embedding_model is not None:
                 check_dimension(spec, self._routing.model(spec.embedding_model))
             call.grant(self._create_timeout_s)
@@ -104,13 +120,13 @@ class Collections:
             entry = await asyncio.to_thread(self._catalog.create, spec, self._now_us())
             return await self._wait_until_served(call, entry)
 
-    async def update(self, call: Call, name: str, change: CollectionChange) -> Described:
+    async def redeclare(self, call: Call, name: str, change: CollectionChange) -> Described:
         """Change how a collection is searched, and wait until every shard goes by it.
 
         What was not set in `change` stays. Segments are rebuilt in the background. Raises
         CollectionNotFound, InvalidArgument for what can't be built, or DeadlineExceeded.
         """
-        with self._metrics.operation("update_collection", name):
+        with self._metrics.operation("update_collection", name, call):
             name = self._resolve(name)
             call.grant(self._create_timeout_s)
             call.must_end = True
@@ -119,13 +135,13 @@ class Collections:
             )
             return await self._wait_until_served(call, entry)
 
-    async def delete(self, call: Call, name: str, with_aliases: bool) -> str:
+    async def withdraw(self, call: Call, name: str, with_aliases: bool) -> str:
         """Withdraw a collection and wait until the routing table has let go of it; its own name.
 
         Raises CollectionNotFound, CollectionHasAliases, or DeadlineExceeded when it is withdrawn but still
         served.
         """
-        with self._metrics.operation("delete_collection", name):
+        with self._metrics.operation("delete_collection", name, call):
             name = self._resolve(name)
             call.grant(self._create_timeout_s)
             call.must_end = True

@@ -21,13 +21,29 @@ def read_expiry(point: Mapping[str, object], where: str, ttl_seconds: int | None
     if at is not None:
         return _parse_instant(at, f"{where}.expires_at", now_us)
     if life is None:
-        return NEVER if ttl_seconds is None else now_us + 1_000_000 * ttl_seconds
+        return default_expiry(ttl_seconds, now_us)
     if type(life) is not int or not 1 <= life <= MAX_TTL_SECONDS:
         got = life if isinstance(life, int) and abs(life) < 2**64 else kind_of(life)
         raise InvalidExpiry(
             f"{where}.ttl_seconds: expected a whole number from 1 to {MAX_TTL_SECONDS}, got {got}"
         )
     return now_us + 1_000_000 * life
+
+
+def default_expiry(ttl_seconds: int | None, now_us: int) -> int:
+    """When a point expires that brings no time of its own."""
+    return NEVER if ttl_seconds is None else now_us + 1_000_000 * ttl_seconds
+
+
+def check_expiry(instant_us: int, where: str, now_us: int) -> int:
+    """A moment to come, in microseconds since 1970 UTC. Raises InvalidExpiry."""
+    if not 0 < instant_us <= MAX_INSTANT_US:
+        raise InvalidExpiry(
+            f"{where}.expires_at: expected microseconds since 1970 up to the year 9999, got {instant_us}"
+        )
+    if instant_us <= now_us:
+        raise _passed(f"{where}.expires_at", instant_us)
+    return instant_us
 
 
 def read_new_expiry(value: object, now_us: int) -> int:
@@ -42,5 +58,9 @@ def _parse_instant(value: object, name: str, now_us: int) -> int:
         got = repr(value[:60]) if isinstance(value, str) else kind_of(value)
         raise InvalidExpiry(f"{name}: expected a time like 2031-01-31T10:00:00Z, got {got}")
     if instant <= now_us:
-        raise InvalidExpiry(f"{name}: expected a time to come, {value} has passed")
+        raise _passed(name, value)
     return instant
+
+
+def _passed(name: str, value: object) -> InvalidExpiry:
+    return InvalidExpiry(f"{name}: expected a time to come, {value} has passed")

@@ -36,7 +36,7 @@ class GroupSearches:
         Raises CollectionNotFound, PointNotFound, an InvalidArgument, what embedding raises, Unavailable or
         DeadlineExceeded.
         """
-        with self._via.metrics.operation("search_groups", request.collection):
+        with self._via.metrics.operation("search_groups", request.collection, call):
             route = self._via.routing.collection(request.collection)
             question = question_of(request, route)
             question.limit = request.group_size
@@ -53,7 +53,9 @@ class GroupSearches:
                 question.queries_float32_le = float32_le(query.matrix)
                 return GroupedResult(await self._find(call, route, request, question), query.truncated[0])
 
-            return await self._via.answers.answer(call, asked, ask)
+            found = await self._via.answers.answer(call, asked, ask)
+            call.items += sum(len(group.hits) for group in found.groups)
+            return found
 
     async def _find(
         self, call: Call, route: CollectionRoute, request: GroupSearchRequest, question: pb.SearchRequest

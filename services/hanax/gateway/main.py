@@ -1,10 +1,11 @@
-"""The gateway process: settings, service objects, REST, and a graceful end."""
+"""The gateway process: settings, service objects, REST and gRPC, and a graceful end."""
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from hanax.core.errors import FailedPrecondition, HanaxError
 from hanax.core.settings import GatewaySettings
 from hanax.gateway.collections import Catalog
+from hanax.gateway.grpc.door import GrpcDoor
 from hanax.gateway.rest.app import build_app
 from hanax.gateway.services import Services
 from hanax.runtime.catalog_folder import CatalogFolder
@@ -45,12 +47,12 @@ def main() -> int:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with services.running(source):
+        async with services.running(source), _grpc_door(services, settings, server):
             yield
 
     server = _Server(
         uvicorn.Config(
-            build_app(services, settings.max_inflight, lifespan),
+            build_app(services, lifespan),
             host=settings.gateway_host,
             port=settings.gateway_port,
             loop="uvloop",
@@ -66,12 +68,13 @@ def main() -> int:
         ),
         shutdown,
     )
+    server.at_shutdown.append(services.followers.end)
     services.metrics.count_connections(lambda: len(server.server_state.connections))
-    socket = server.config.bind_socket()
+    listener = server.config.bind_socket()
     # Now, so that what the log says is true: the server itself listens only when all is started.
-    socket.listen(server.config.backlog)
-    log.info("listening", host=settings.gateway_host, port=socket.getsockname()[1])
-    server.run(sockets=[socket])
+    listener.listen(server.config.backlog)
+    log.info("listening", host=settings.gateway_host, port=listener.getsockname()[1])
+    server.run(sockets=[listener])
     log.info("stopped")
     return 0 if server.started else 1
 
@@ -89,6 +92,25 @@ def _catalog(settings: GatewaySettings) -> Catalog:
     return ClusterCatalog(ApiServer.find(settings.namespace).client(), settings.aliases_configmap)
 
 
+@asynccontextmanager
+async def _grpc_door(services: Services, settings: GatewaySettings, server: _Server) -> AsyncIterator[None]:
+    """Open from now on, drained when REST is."""
+    if settings.gateway_grpc_port == "off":
+        yield
+        return
+    door = GrpcDoor(services, settings.drain_grace_s)
+    try:
+        await door.start(settings.gateway_host, settings.gateway_grpc_port)
+    except OSError as error:
+        log.error("not started", error=str(error))
+        raise
+    server.at_shutdown.append(door.begin_drain)
+    try:
+        yield
+    finally:
+        await door.drain()
+
+
 class _Server(uvicorn.Server):
     """Ends when `shutdown` is due. Signals are not uvicorn's here: it would raise them again at the
     end, and a drained process would look killed.
@@ -97,6 +119,8 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, shutdown: Shutdown) -> None:
         super().__init__(config)
         self._shutdown = shutdown
+        # Told when new requests are no longer taken, before those in progress have ended.
+        self.at_shutdown: list[Callable[[], None]] = []
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -104,3 +128,8 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._shutdown.due()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for tell in self.at_shutdown:
+            tell()
+        await super().shutdown(sockets)

@@ -32,6 +32,8 @@ def merge_nearest(
 
 def merge_in_scroll_order(parts: Sequence[Sequence[bytes]], limit: int) -> list[Place]:
     """The first `limit` of all parts, ascending by (xxh3_64(id), id), as each part is."""
+    if len(parts) == 1:
+        return [Place(0, row) for row in range(min(limit, len(parts[0])))]
 
     def keyed(number: int, ids: Sequence[bytes]) -> Iterator[tuple[int, bytes, int, int]]:
         for row, encoded in enumerate(ids):

@@ -76,8 +76,8 @@ class MetadataChanges:
 
         Raises PointNotFound or VersionConflict.
         """
-        with self._via.metrics.operation("update_metadata", point.collection):
-            route = self._via.routing.collection(point.collection)
+        with self._via.metrics.operation("update_metadata", point.collection, call):
+            route = self._via.routing.writable(point.collection)
             encoded = encode_id(point.id)
             raw = encode_metadata(metadata, "metadata")
             (shard,) = rows_by_shard(route, [encoded])
@@ -95,12 +95,13 @@ class MetadataChanges:
             if answer.missing:
                 raise point_not_found(point.collection, point.id)
             check_conflict(answer, point)
+            call.items += 1
             return answer.sequence
 
     async def change(self, call: Call, request: MetadataRequest) -> MetadataChanged:
         """The same change of many points. Unknown ids are named, not an error."""
-        with self._via.metrics.operation("change_metadata", request.collection):
-            route = self._via.routing.collection(request.collection)
+        with self._via.metrics.operation("change_metadata", request.collection, call):
+            route = self._via.routing.writable(request.collection)
             if (request.ids is None) == (request.filter is None):
                 got = "neither" if request.ids is None else "both"
                 raise InvalidArgument(f"expected either ids or filter, got {got}")
@@ -124,6 +125,7 @@ class MetadataChanges:
         ended = await self._via.writes.tell(call, route, lambda stub: stub.ChangeMetadata, orders)
         answers, failures = split(ended)
         done = _sum(answers)
+        call.items += done.updated
         if failures:
             failed = points_of(failures, rows, [decode_id(encoded) for encoded in ids])
             raise PartialWrite(
@@ -153,6 +155,7 @@ class MetadataChanges:
         ended = await self._via.writes.tell(call, route, lambda stub: stub.ChangeMetadata, orders)
         answers, failures = split(ended)
         done = _sum(answers)
+        call.items += done.updated
         if failures:
             raise PartialWrite(
                 f"{done.updated} points are changed, {len(failures)} of {len(ended)} shards could not "

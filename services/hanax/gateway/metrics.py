@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from hanax.core.routing import RoutingTable
 from hanax.gateway.balancing.pool_metrics import PoolMetrics
+from hanax.gateway.calls import Call
+from hanax.metadata.operations.operation import Operation
 from hanax.runtime.service_metrics import MAX_COLLECTIONS, SECONDS, OperationMetrics, RequestMetrics
 
 _SERVICE: Final = "gateway"
@@ -24,6 +26,8 @@ class Metrics:
         self._collections: frozenset[str] = frozenset()
         self._models: frozenset[str] = frozenset()
         self._resolve = RoutingTable().resolve
+        self._note: Callable[[Operation], None] | None = None
+        self._now_us: Callable[[], int] = lambda: 0
         self._requests = RequestMetrics(_SERVICE, self.registry)
         self._operations = OperationMetrics(_SERVICE, self.registry)
         self._connections = Gauge(
@@ -68,17 +72,53 @@ class Metrics:
         """method: the HTTP method and the route's pattern."""
         self._requests.answered(method, str(status), seconds)
 
+    def called(self, method: str, outcome: str, seconds: float) -> None:
+        """method: of the gRPC service. outcome: ok, or an error's code."""
+        self._requests.answered(f"gRPC {method}", outcome, seconds)
+
     def embedded(self, model: str, seconds: float, embedded: int, kept: int) -> None:
         """embedded, kept: texts that the model was given for this request, and that it was not."""
         self._embeddings.labels(model).observe(seconds)
         for source, texts in (("model", embedded), ("cache", kept)):
             self._texts.labels(model, source).inc(texts)
 
-    def operation(self, name: str, collection: str | None) -> AbstractContextManager[None]:
-        """Count what runs inside, by how it ends."""
-        return self._operations.counting(name, lambda: self._label(collection))
+    def note_to(self, note: Callable[[Operation], None], now_us: Callable[[], int]) -> None:
+        """Tell `note` of each operation of a call from now on."""
+        self._note = note
+        self._now_us = now_us
+
+    def operation(
+        self, name: str, collection: str | None, call: Call | None = None
+    ) -> AbstractContextManager[None]:
+        """Count what runs inside, by how it ends. call: whose operation is noted in the log."""
+        ended = None if call is None else self._noting(name, collection, call)
+        return self._operations.counting(name, lambda: self._label(collection), ended)
+
+    def _noting(self, name: str, collection: str | None, call: Call) -> Callable[[str], None] | None:
+        if self._note is None:
+            return None
+        began, had, note = call.clock(), call.items, self._note
+
+        def ended(status: str) -> None:
+            note(
+                Operation(
+                    at_us=self._now_us(),
+                    duration_us=round((call.clock() - began) * 1e6),
+                    operation=name,
+                    collection=self._name(collection),
+                    actor=call.actor,
+                    outcome=status,
+                    items=call.items - had,
+                    request_id=call.request_id,
+                )
+            )
+
+        return ended
+
+    def _name(self, collection: str | None) -> str:
+        """An alias counts as its collection."""
+        return "" if collection is None else self._resolve(collection)
 
     def _label(self, collection: str | None) -> str:
-        """An alias counts as its collection."""
-        name = "" if collection is None else self._resolve(collection)
+        name = self._name(collection)
         return name if name in self._collections else ""

@@ -57,7 +57,7 @@ def all_conflicts(failures: Mapping[int, HanaxError]) -> list[dict[str, Any]]:
 
 
 def points_of(
-    failures: Mapping[int, HanaxError], rows: Mapping[int, list[int]], ids: Sequence[PointId]
+    failures: Mapping[int, HanaxError], rows: Mapping[int, Sequence[int]], ids: Sequence[PointId]
 ) -> list[dict[str, Any]]:
     """The points of the shards that failed, by `rows` of `ids`, with the reason of each."""
     return [

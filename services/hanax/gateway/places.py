@@ -24,6 +24,11 @@ class Places:
         self.taken = 0
         self.away = 0
 
+    @property
+    def most_in_all(self) -> int:
+        """Requests that are worked on or away."""
+        return self._most + self._most_away
+
     def take(self) -> None:
         """Raises Overloaded when there is no place."""
         if self.taken >= self._most:

@@ -9,27 +9,27 @@ points have other versions than the request says, the answer is VersionConflict,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from citadel.vector.v1 import shard_pb2 as pb
-from hanax.core.errors import CollectionNotFound, InvalidArgument, PartialWrite, TextTooLong
+from hanax.core.errors import HanaxError, InvalidArgument, PartialWrite, TextTooLong
 from hanax.core.ids import decode_id, encode_id
+from hanax.core.library_names import check_changeable
 from hanax.core.routing import CollectionRoute
-from hanax.core.specs import DEFAULT_VECTOR, CollectionSpec
 from hanax.gateway.batches import Batch, parse_batch
 from hanax.gateway.calls import Call
+from hanax.gateway.columns import ColumnsRequest, check_columns
 from hanax.gateway.inserted import Inserted, ToldOfTexts, inserted
-from hanax.gateway.jobs.orders import insert_order
-from hanax.gateway.jobs.port import Job
+from hanax.gateway.jobs.queueing import Queued
 from hanax.gateway.metadata_changes import OnePoint, check_conflict
 from hanax.gateway.models.embedding import Embedded, listed, more_than_read
 from hanax.gateway.models.patterns import is_queued
 from hanax.gateway.models.wanted import LongTexts, Purpose, Wanted
 from hanax.gateway.outcomes import failed_shards, points_of, refused, split
 from hanax.gateway.provenance import add_provenance
-from hanax.gateway.queries import point_not_found
+from hanax.gateway.queries import another_is_there, point_not_found
 from hanax.gateway.requests import (
     DeleteRequest,
     InsertRequest,
@@ -38,29 +38,11 @@ from hanax.gateway.requests import (
     parse_ids,
 )
 from hanax.gateway.shards import for_each_shard, refer, rows_by_shard
+from hanax.gateway.upsert_orders import encode_upsert
 from hanax.gateway.upstreams import Upstreams
-from hanax.gateway.vectors import Matrix, float32_le
 
 # Numbers of a batch past which it is parsed in a thread: some 2 ms of the event loop.
 _PARSE_HERE_UP_TO: Final = 65_536
-
-_MODES: Final[dict[WriteMode, pb.WriteMode.ValueType]] = {
-    "upsert": pb.WRITE_MODE_UPSERT,
-    "insert": pb.WRITE_MODE_INSERT,
-    "update": pb.WRITE_MODE_UPDATE,
-}
-
-
-# Embeds texts by the collection's model, however long that takes.
-Embed = Callable[[CollectionSpec, Sequence[str]], Awaitable[Embedded]]
-
-
-class Patiently(Protocol):
-    """Runs `attempt` until it succeeds or waiting won't help, each time with so many seconds."""
-
-    async def __call__(
-        self, call: Call, attempt: Callable[[], Awaitable[Inserted]], seconds: float
-    ) -> Inserted: ...
 
 
 class Points:
@@ -73,70 +55,57 @@ class Points:
         self._via = upstreams
         self._now_us = now_us
 
-    async def insert(self, call: Call, request: InsertRequest) -> Inserted | Job:
+    async def insert(self, call: Call, request: InsertRequest) -> Inserted | Queued:
         """Store points, durable on return, or queue them where the collection's model queues their texts.
 
         Raises VersionConflict.
         """
-        with self._via.metrics.operation("insert", request.collection):
-            route = self._via.routing.collection(request.collection)
+        with self._via.metrics.operation("insert", request.collection, call):
+            route = self._via.routing.writable(request.collection)
             batch = await self._parse(request, route)
-            if not batch.texts:
-                call.grant(self._via.timeouts.request_s)
-                return await self._store(call, request, route, batch)
-            model = self._via.embedding.model_of(route.spec)
-            if is_queued(model.route, len(batch.texts), request.urgent):
-                ids = [decode_id(encoded) for encoded in batch.ids]
-                order = insert_order(model.route.name, route, request, ids, len(batch.texts))
-                return await self._via.jobs.submit(order)
-            call.grant(self._via.timeouts.embed_s)
-            try:
-                embedded = await self._via.embedding.embed(call, model, batch.texts, wanted_of(request))
-            except TextTooLong as error:
-                raise _located(error, batch) from None
-            return await self._store(call, request, route, self._embedded(batch, embedded), embedded)
+            if batch.texts:
+                model = self._via.embedding.model_of(route.spec)
+                if is_queued(model.route, len(batch.texts), request.urgent):
+                    return await self._via.queueing.points(route, model, request, batch)
+            return await self._embed_and_store(call, request, route, batch)
 
-    async def insert_later(
-        self, call: Call, request: InsertRequest, uid: str, embed: Embed, patiently: Patiently
-    ) -> Inserted:
-        """What a job does with points that were queued. uid: of the collection that was meant.
+    async def insert_columns(self, call: Call, request: ColumnsRequest) -> Inserted:
+        """Store points that come as columns, durable on return. Their texts are never queued.
 
-        Raises what `insert` raises.
+        Raises VersionConflict, and CollectionNotFound where another collection than was meant has the name.
         """
-        with self._via.metrics.operation("insert", request.collection):
-            route = self._meant(request, uid)
-            batch = await self._parse(request, route)
-            try:
-                embedded = await embed(route.spec, batch.texts)
-            except TextTooLong as error:
-                raise _located(error, batch) from None
-            whole = self._embedded(batch, embedded)
+        with self._via.metrics.operation("insert", request.collection, call):
+            route = self._via.routing.writable(request.collection)
+            if request.uid and request.uid != route.uid:
+                raise another_is_there(request.collection)
+            check_changeable(route.spec.name)
+            columns, spec = request.columns, route.spec
+            if columns.is_small:
+                batch = check_columns(columns, spec, self._now_us())
+            else:
+                batch = await asyncio.to_thread(check_columns, columns, spec, self._now_us())
+            _check_mode(batch, request.mode)
+            return await self._embed_and_store(call, request, route, batch)
 
-            async def store() -> Inserted:
-                # Where its shards are now.
-                return await self._store(call, request, self._meant(request, uid), whole, embedded)
-
-            if not batch.if_versions:
-                return await patiently(call, store, self._via.timeouts.request_s)
-            # What an attempt has stored unheard would be refused the next time.
+    async def _embed_and_store(
+        self, call: Call, request: InsertRequest | ColumnsRequest, route: CollectionRoute, batch: Batch
+    ) -> Inserted:
+        if not batch.texts:
             call.grant(self._via.timeouts.request_s)
-            return await store()
-
-    def _meant(self, request: InsertRequest, uid: str) -> CollectionRoute:
-        """The collection as it is reached now. Raises CollectionNotFound, also when another has its name."""
-        route = self._via.routing.collection(request.collection)
-        if route.uid != uid:
-            raise CollectionNotFound(
-                f"the collection {request.collection!r} that was meant is gone; another has its name",
-                collection=request.collection,
-            )
-        return route
+            return await self._store(call, request, route, batch)
+        model = self._via.embedding.model_of(route.spec)
+        call.grant(self._via.timeouts.embed_s)
+        try:
+            embedded = await self._via.embedding.embed(call, model, batch.texts, wanted_of(request))
+        except TextTooLong as error:
+            raise _located(error, batch) from None
+        return await self._store(call, request, route, self._embedded(batch, embedded), embedded)
 
     def _embedded(self, batch: Batch, embedded: Embedded) -> Batch:
         """The batch with all its vectors, and with the provenance of those that were embedded."""
         metadata = list(batch.metadata)
         own = [metadata[row] for row in batch.text_rows]
-        stored = add_provenance(own, batch.texts, embedded.model, self._now_us())
+        stored = add_provenance(own, batch.texts, embedded, self._now_us())
         for row, raw in zip(batch.text_rows, stored, strict=True):
             metadata[row] = raw
         return replace(batch, metadata=metadata, given=batch.with_embeddings(embedded.vectors))
@@ -144,7 +113,7 @@ class Points:
     async def _store(
         self,
         call: Call,
-        request: InsertRequest,
+        request: InsertRequest | ColumnsRequest,
         route: CollectionRoute,
         batch: Batch,
         embedded: Embedded | None = None,
@@ -152,16 +121,20 @@ class Points:
         """batch: with a vector of each point in `given`."""
         rows = rows_by_shard(route, batch.ids)
         orders = {
-            shard: _upsert(route, shard, batch, batch.given, shard_rows) for shard, shard_rows in rows.items()
+            shard: encode_upsert(route, shard, request.mode, batch, shard_rows)
+            for shard, shard_rows in rows.items()
         }
-        for order in orders.values():
-            order.mode = _MODES[request.mode]
-        ended = await self._via.writes.tell(call, route, lambda stub: stub.Upsert, orders)
-        told: ToldOfTexts = {"truncated": [], "split": []}
+        ended = await self._via.writes.tell(call, route, lambda stub: stub.UpsertEncoded, orders)
+        told = ToldOfTexts()
         if embedded is not None:
-            for kind, places in (("truncated", embedded.truncated), ("split", embedded.split)):
-                told[kind] = [decode_id(batch.ids[batch.text_rows[place]]) for place in places]
-        return inserted(refused(ended), rows, batch.ids, told)
+            told.truncated.extend(batch.text_rows[place] for place in embedded.truncated)
+            told.split.extend(batch.text_rows[place] for place in embedded.split)
+        answered = refused(ended)
+        # Also what was stored of a batch that fails.
+        call.items += sum(
+            end.inserted + end.updated for end in answered.values() if not isinstance(end, HanaxError)
+        )
+        return inserted(answered, rows, batch.ids, told)
 
     async def _parse(self, request: InsertRequest, route: CollectionRoute) -> Batch:
         points: object = request.vectors
@@ -170,31 +143,29 @@ class Points:
             batch = parse_batch(points, route.spec, self._now_us())
         else:
             batch = await asyncio.to_thread(parse_batch, points, route.spec, self._now_us())
-        if batch.if_versions and request.mode == "insert":
-            raise InvalidArgument(
-                "if_version: goes with the modes upsert and update; insert writes none that are there"
-            )
+        _check_mode(batch, request.mode)
         return batch
 
     async def delete_one(self, call: Call, point: OnePoint) -> None:
         """Remove one point. Raises VersionConflict, or PointNotFound; also when a first attempt had
         removed it unheard.
         """
-        with self._via.metrics.operation("delete", point.collection):
-            route = self._via.routing.collection(point.collection)
+        with self._via.metrics.operation("delete", point.collection, call):
+            route = self._via.routing.writable(point.collection)
             encoded = encode_id(point.id)
             (shard,) = rows_by_shard(route, [encoded])
             order = pb.DeleteRequest(ref=refer(route, shard), ids=[encoded], if_versions=point.if_versions)
             call.grant(self._via.timeouts.request_s)
             answer = await self._via.writes.tell_one(call, route, lambda stub: stub.Delete, {shard: order})
             check_conflict(answer, point)
+            call.items += answer.deleted
             if answer.deleted == 0:
                 raise point_not_found(point.collection, point.id)
 
     async def delete(self, call: Call, request: DeleteRequest) -> int:
         """Remove points by id or by filter; how many there were. Unknown ids are no error."""
-        with self._via.metrics.operation("delete", request.collection):
-            route = self._via.routing.collection(request.collection)
+        with self._via.metrics.operation("delete", request.collection, call):
+            route = self._via.routing.writable(request.collection)
             if (request.ids is None) == (request.filter is None):
                 got = "neither" if request.ids is None else "both"
                 raise InvalidArgument(f"expected either ids or filter, got {got}")
@@ -212,6 +183,7 @@ class Points:
         ended = await self._via.writes.tell(call, route, lambda stub: stub.Delete, orders)
         answers, failures = split(ended)
         deleted = sum(answer.deleted for answer in answers.values())
+        call.items += deleted
         if failures:
             failed = points_of(failures, rows, [decode_id(encoded) for encoded in ids])
             raise PartialWrite(
@@ -227,6 +199,7 @@ class Points:
         ended = await self._via.writes.tell(call, route, lambda stub: stub.Delete, orders)
         answers, failures = split(ended)
         deleted = sum(answer.deleted for answer in answers.values())
+        call.items += deleted
         if failures:
             raise PartialWrite(
                 f"{deleted} points are deleted, {len(failures)} of {len(ended)} shards could not "
@@ -237,7 +210,14 @@ class Points:
         return deleted
 
 
-def wanted_of(request: InsertRequest) -> Wanted:
+def _check_mode(batch: Batch, mode: WriteMode) -> None:
+    if batch.if_versions and mode == "insert":
+        raise InvalidArgument(
+            "if_version: goes with the modes upsert and update; insert writes none that are there"
+        )
+
+
+def wanted_of(request: InsertRequest | ColumnsRequest) -> Wanted:
     """How the texts of an insert are embedded."""
     return Wanted(Purpose.DOCUMENT, long_texts=LongTexts(request.long_texts), urgent=request.urgent)
 
@@ -249,23 +229,3 @@ def _located(error: TextTooLong, batch: Batch) -> TextTooLong:
         return error
     where = listed([f"vectors[{row}].text" for row in rows])
     return TextTooLong(f"{where}: {more_than_read(error.details)}", **{**error.details, "indexes": rows})
-
-
-def _upsert(
-    route: CollectionRoute, shard: int, batch: Batch, vectors: Matrix, rows: list[int]
-) -> pb.UpsertRequest:
-    part = vectors if len(rows) == len(vectors) else vectors[rows]
-    return pb.UpsertRequest(
-        ref=refer(route, shard),
-        ids=[batch.ids[row] for row in rows],
-        vectors=[
-            pb.VectorColumn(
-                name=DEFAULT_VECTOR,
-                dimension=route.spec.dimension,
-                float32_le=float32_le(part),
-            )
-        ],
-        metadata=[batch.metadata[row] for row in rows],
-        if_versions=[batch.if_versions[row] for row in rows] if batch.if_versions else (),
-        expires_at_us=[batch.expires_at_us[row] for row in rows] if batch.expires_at_us else (),
-    )

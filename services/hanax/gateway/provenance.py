@@ -13,8 +13,8 @@ from typing import Final
 import orjson
 from xxhash import xxh3_128_hexdigest
 
-from hanax.core.model_routes import ModelRoute
 from hanax.core.provenance import PROVENANCE
+from hanax.gateway.models.embedding import Embedded
 
 _START: Final = b'{"' + PROVENANCE.encode() + b'":'
 _EMPTY: Final = b"{}"
@@ -24,22 +24,25 @@ _FIRST: Final = re.compile(re.escape(_START) + rb'(\{(?:[^"{}]|"(?:[^"\\]|\\.)*"
 
 
 def add_provenance(
-    metadata: Sequence[bytes], texts: Sequence[str], model: ModelRoute, now_us: int
+    metadata: Sequence[bytes], texts: Sequence[str], made: Embedded, now_us: int
 ) -> list[bytes]:
     """JSON objects with the provenance of each text's vector, as it is stored.
 
-    model, version and pattern; at: when it was embedded, RFC 3339; content_hash: xxh3-128 of the text in
-    UTF-8, in hexadecimal.
+    model, and its pattern; version: of the model that made this vector; at: when it was embedded, RFC 3339;
+    content_hash: xxh3-128 of the text in UTF-8, in hexadecimal.
     """
     about = {
-        "model": model.name,
-        "version": model.version,
-        "pattern": model.pattern,
+        "pattern": made.model.pattern,
         "at": datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
+
+    def tell(text: str, version: str) -> bytes:
+        told = {"model": made.model.name, "version": version, **about}
+        return orjson.dumps({**told, "content_hash": xxh3_128_hexdigest(text.encode())})
+
     return [
-        _put(raw, orjson.dumps({**about, "content_hash": xxh3_128_hexdigest(text.encode())}))
-        for raw, text in zip(metadata, texts, strict=True)
+        put_provenance(raw, tell(text, version))
+        for raw, text, version in zip(metadata, texts, made.versions, strict=True)
     ]
 
 
@@ -50,6 +53,7 @@ def split_provenance(stored: bytes) -> tuple[bytes, bytes | None]:
     return b"{" + stored[found.end() :], found.group(1)
 
 
-def _put(metadata: bytes, provenance: bytes) -> bytes:
+def put_provenance(metadata: bytes, provenance: bytes) -> bytes:
+    """What `split_provenance` divides."""
     rest = b"}" if metadata == _EMPTY else b"," + metadata[1:]
     return _START + provenance + rest

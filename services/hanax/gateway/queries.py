@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from citadel.vector.v1 import shard_pb2 as pb
-from hanax.core.errors import PointNotFound
+from hanax.core.errors import CollectionNotFound, PointNotFound
 from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.routing import CollectionRoute
 from hanax.gateway.cache.answers import Keeping, asked_of
@@ -48,6 +48,16 @@ class Page:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ScrolledPage:
+    """What the shards told, and which of it is on the page, in order. next_cursor: None on the last page."""
+
+    route: CollectionRoute
+    answers: list[pb.ScrollResponse]
+    places: list[Place]
+    next_cursor: str | None
+
+
 class Queries:
     """Each method raises CollectionNotFound, an InvalidArgument, Unavailable or DeadlineExceeded."""
 
@@ -56,7 +66,7 @@ class Queries:
 
     async def get(self, call: Call, request: GetRequest) -> Found:
         """Points by id. Those that do not exist are named, not an error."""
-        with self._via.metrics.operation("get", request.collection):
+        with self._via.metrics.operation("get", request.collection, call):
             route = self._via.routing.collection(request.collection)
             ids = parse_ids(request.ids)
             projection = encode_projection(
@@ -66,7 +76,7 @@ class Queries:
 
     async def get_one(self, call: Call, collection: str, point_id: PointId) -> Found:
         """One point with metadata, vector and version. Raises PointNotFound."""
-        with self._via.metrics.operation("get", collection):
+        with self._via.metrics.operation("get", collection, call):
             route = self._via.routing.collection(collection)
             projection = pb.Projection(metadata=True, vectors=True, versions=True)
             found = await self._read(call, route, [encode_id(point_id)], projection)
@@ -90,6 +100,7 @@ class Queries:
             columns = RecordColumns(answer.points)
             for row, encoded in enumerate(answer.points.ids):
                 record_by_id[encoded] = columns.record(row)
+        call.items += len(record_by_id)
         return Found(
             model=route.spec.embedding_model,
             records=[record_by_id[encoded] for encoded in ids if encoded in record_by_id],
@@ -98,8 +109,19 @@ class Queries:
 
     async def scroll(self, call: Call, request: ScrollRequest) -> Page:
         """One page, ascending by (xxh3_64(id), id), or by a field. Raises InvalidCursor."""
-        with self._via.metrics.operation("scroll", request.collection):
+        page = await self.scrolled(call, request)
+        columns = [RecordColumns(answer.points) for answer in page.answers]
+        records = [columns[place.part].record(place.row) for place in page.places]
+        return Page(page.route.spec.embedding_model, records, page.next_cursor)
+
+    async def scrolled(self, call: Call, request: ScrollRequest, uid: str = "") -> ScrolledPage:
+        """As `scroll`, in the form in which shards answer. uid: of the collection that is meant; empty:
+        whoever has the name. Raises CollectionNotFound where another has it.
+        """
+        with self._via.metrics.operation("scroll", request.collection, call):
             route = self._via.routing.collection(request.collection)
+            if uid and uid != route.uid:
+                raise another_is_there(request.collection)
             filter_json = encode_filter(request.filter)
             start = _start(request, route.uid)
             projection = encode_projection(
@@ -119,17 +141,16 @@ class Queries:
             )
             answers = await self._via.shards.ask(call, route, lambda stub: stub.Scroll, questions)
             places = _merge(answers, request)
-            columns = [RecordColumns(answer.points) for answer in answers]
             held = sum(len(answer.points.ids) for answer in answers)
             more = held > len(places) or any(answer.has_more for answer in answers)
             cursor = None
             if more and places:
                 cursor = _cursor_behind(answers[places[-1].part], places[-1].row, request, route.uid)
-            records = [columns[place.part].record(place.row) for place in places]
-            return Page(route.spec.embedding_model, records, cursor)
+            call.items += len(places)
+            return ScrolledPage(route, answers, places, cursor)
 
     async def count(self, call: Call, request: CountRequest) -> int:
-        with self._via.metrics.operation("count", request.collection):
+        with self._via.metrics.operation("count", request.collection, call):
             route = self._via.routing.collection(request.collection)
             filter_json = encode_filter(request.filter)
 
@@ -145,7 +166,16 @@ class Queries:
 
             keeping = Keeping(_COUNT, "metadata", self._via.timeouts.request_s)
             asked = asked_of("count", route, request, filter_json, keeping)
-            return await self._via.answers.answer(call, asked, ask)
+            found = await self._via.answers.answer(call, asked, ask)
+            call.items += found
+            return found
+
+
+def another_is_there(collection: str) -> CollectionNotFound:
+    """The name of the collection that was meant has gone to another."""
+    return CollectionNotFound(
+        f"the collection {collection!r} that was meant is gone; another has its name", collection=collection
+    )
 
 
 def point_not_found(collection: str, point_id: PointId) -> PointNotFound:

@@ -37,7 +37,7 @@ class RecordColumns:
 
     def __init__(self, points: pb.Points) -> None:
         self._points = points
-        self._vectors = _default_vectors(points)
+        self._vectors = default_vectors(points)
 
     def record(self, row: int) -> Record:
         points = self._points
@@ -52,7 +52,8 @@ class RecordColumns:
         )
 
 
-def _default_vectors(points: pb.Points) -> NDArray[np.float32] | None:
+def default_vectors(points: pb.Points) -> NDArray[np.float32] | None:
+    """float32[n, dimension], a view; None where they were not asked for."""
     for column in points.vectors:
         if column.name == DEFAULT_VECTOR:
             if len(column.float32_le) != 4 * column.dimension * len(points.ids):

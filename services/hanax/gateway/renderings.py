@@ -12,7 +12,7 @@ def render_embedded(made: Embedded) -> dict[str, Any]:
     return {
         "embeddings": made.vectors,
         "model": made.model.name,
-        "model_version": made.model.version or None,
+        "model_version": made.version or None,
         "dimension": made.vectors.shape[1],
         "tokens": made.tokens,
         "total_tokens": made.total_tokens,

@@ -16,8 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hanax.core.errors import Unavailable
 from hanax.core.model_routes import Breaker, ModelEndpoint
 from hanax.core.routing import RoutingTable
+from hanax.gateway.balancing.attempts import Attempt
 from hanax.gateway.balancing.options import PoolOptions
-from hanax.gateway.balancing.pool import Attempt, Pool
+from hanax.gateway.balancing.pool import Pool
 from hanax.gateway.balancing.prober import Prober
 from hanax.rpc.channels import Channels
 from hanax.rpc.errors import error_from_call

@@ -11,6 +11,7 @@ from hanax.core.errors import (
     ModelNotFound,
     Unavailable,
 )
+from hanax.core.library_names import check_changeable
 from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import CollectionRoute, RoutingTable
 
@@ -57,6 +58,12 @@ class Routing:
             shown = name if len(name) <= 63 else name[:60] + "..."
             raise CollectionNotFound(f"there is no collection {shown!r}", collection=shown)
         route.check_resumed()
+        return route
+
+    def writable(self, name: str) -> CollectionRoute:
+        """As `collection`, for points to be written. Raises CollectionOfLibrary for a library's."""
+        route = self.collection(name)
+        check_changeable(route.spec.name)
         return route
 
     def model(self, name: str) -> ModelRoute:

@@ -43,7 +43,7 @@ class Searches:
         self._examples = Examples(upstreams)
 
     async def search(self, call: Call, request: SearchRequest) -> SearchResult:
-        with self._via.metrics.operation("search", request.collection):
+        with self._via.metrics.operation("search", request.collection, call):
             route = self._via.routing.collection(request.collection)
             page = page_of(request)
             question = question_of(request, route)
@@ -57,15 +57,18 @@ class Searches:
                 return await self._one(call, route, asked, query.matrix)
 
             if request.explain:
-                return await ask()
-            parts = self._examples.parts(route, given)
-            keeping = Keeping(SEARCH, "searches", self._examples.limit_s(given))
-            asked = asked_of("search", route, request, question.filter_json, keeping, parts)
-            return await self._via.answers.answer(call, asked, ask)
+                found = await ask()
+            else:
+                parts = self._examples.parts(route, given)
+                keeping = Keeping(SEARCH, "searches", self._examples.limit_s(given))
+                asked = asked_of("search", route, request, question.filter_json, keeping, parts)
+                found = await self._via.answers.answer(call, asked, ask)
+            call.items += len(found.hits)
+            return found
 
     async def search_batch(self, call: Call, request: BatchSearchRequest) -> list[SearchResult]:
         """The result of each query, in order."""
-        with self._via.metrics.operation("search_batch", request.collection):
+        with self._via.metrics.operation("search_batch", request.collection, call):
             route = self._via.routing.collection(request.collection)
             page = page_of(request)
             question = question_of(request, route)
@@ -86,11 +89,13 @@ class Searches:
             parts = self._examples.parts(route, given)
             keeping = Keeping(BATCH, "searches", self._examples.limit_s(given))
             asked = asked_of("search_batch", route, request, question.filter_json, keeping, parts)
-            return await self._via.answers.answer(call, asked, ask)
+            results = await self._via.answers.answer(call, asked, ask)
+            call.items += sum(len(found.hits) for found in results)
+            return results
 
     async def recommend(self, call: Call, request: RecommendRequest) -> SearchResult:
         """Points like the positive and unlike the negative examples."""
-        with self._via.metrics.operation("recommend", request.collection):
+        with self._via.metrics.operation("recommend", request.collection, call):
             route = self._via.routing.collection(request.collection)
             page = page_of(request)
             question = question_of(request, route)
@@ -110,7 +115,9 @@ class Searches:
             parts = (str(len(request.positive)).encode(), *self._examples.parts(route, given))
             keeping = Keeping(SEARCH, "searches", self._examples.limit_s(given))
             asked = asked_of("recommend", route, request, question.filter_json, keeping, parts)
-            return await self._via.answers.answer(call, asked, ask)
+            found = await self._via.answers.answer(call, asked, ask)
+            call.items += len(found.hits)
+            return found
 
     async def _one(self, call: Call, route: CollectionRoute, asked: _Asked, matrix: Matrix) -> SearchResult:
         """The page of one query, float32[1, d]."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from hanax.core.routing import RoutingTable
 from hanax.core.settings import GatewaySettings
@@ -17,9 +19,11 @@ from hanax.gateway.cache.writes import ShardWrites
 from hanax.gateway.calls import Timeouts
 from hanax.gateway.collections import Catalog, Collections
 from hanax.gateway.group_searches import GroupSearches
-from hanax.gateway.jobs.in_process import InProcessJobs, JobLimits
-from hanax.gateway.jobs.port import JobRunner
-from hanax.gateway.jobs.works import Works
+from hanax.gateway.jobs.following import Followers
+from hanax.gateway.jobs.queueing import Queueing
+from hanax.gateway.jobs.store import JobStore
+from hanax.gateway.jobs.submissions import Submissions
+from hanax.gateway.libraries.room import LibraryParts, LibraryRoom
 from hanax.gateway.metadata_changes import MetadataChanges
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedding
@@ -27,7 +31,9 @@ from hanax.gateway.models.generation import Generation
 from hanax.gateway.models.protocols.registry import Protocols, UpstreamOptions
 from hanax.gateway.models.protocols.trust import grpc_certificates
 from hanax.gateway.models.registry import Models, PoolLimits
+from hanax.gateway.models.rerankers import Rerankers, declared_rerankers
 from hanax.gateway.models.secrets import Secrets
+from hanax.gateway.places import Places
 from hanax.gateway.points import Points
 from hanax.gateway.queries import Queries
 from hanax.gateway.query_requests import (
@@ -44,8 +50,16 @@ from hanax.gateway.routing import Routing
 from hanax.gateway.searches import Searches
 from hanax.gateway.shards import Shards
 from hanax.gateway.upstreams import Upstreams
+from hanax.metadata.health import HealthLook
+from hanax.metadata.metrics import DatabaseMetrics, LogMetrics
+from hanax.metadata.opening import Opening, database_of
+from hanax.metadata.operations.log import LogOptions, OperationLog
+from hanax.metadata.operations.store import OperationStore
 from hanax.rpc.channels import Channels
 from hanax.runtime.routing_source import RoutingSource
+
+# How long a start waits for the metadata database, so that the first requests find it open.
+_OPENING_PATIENCE_S: Final = 5.0
 
 
 class Services:
@@ -59,6 +73,12 @@ class Services:
         self.clock = clock
         self.routing = Routing()
         self.metrics = Metrics()
+        self.places = Places(settings.max_inflight)
+        # None where none is configured; refuses what is asked of it until it is there and upgraded.
+        self.database = database_of(settings)
+        self._opening = None if self.database is None else Opening(self.database)
+        self.database_look = None if self.database is None else HealthLook(self.database, clock)
+        self.operations = self._operation_log(settings, now_us)
         self._channels = Channels(grpc_certificates(settings.upstream_ca_file))
         # Calls to an address that has left the table end before its channel does.
         self._channel_grace_s = max(
@@ -82,17 +102,18 @@ class Services:
         )
         self.cache = Cache(settings, self.metrics.registry, clock, now_us)
         embedding = Embedding(self.models, self.cache.embeddings, self.metrics, settings.embed_timeout_s)
-        self.jobs: JobRunner = InProcessJobs(
-            JobLimits(settings.jobs_max, settings.jobs_bytes, settings.job_keep_s), now_us
-        )
-        self.generation = Generation(self.routing, embedding, self.jobs, self.metrics)
+        self.job_store = JobStore(self.database, settings, now_us)
+        self.submissions = Submissions(self.routing, embedding, self.job_store)
+        self.followers = Followers(self.job_store)
+        queueing = Queueing(self.submissions)
+        self.generation = Generation(self.routing, embedding, queueing, self.metrics)
         upstreams = Upstreams(
             self.routing,
             shards,
             ShardWrites(shards, self.cache.versions),
             self.cache.answers,
             embedding,
-            self.jobs,
+            queueing,
             self.metrics,
             timeouts,
         )
@@ -101,12 +122,30 @@ class Services:
         self.queries = Queries(upstreams)
         self.aggregates = Aggregates(upstreams)
         self.points = Points(upstreams, now_us)
-        self._works = Works(embedding, self.points, clock, settings.job_timeout_s)
         self.metadata_changes = MetadataChanges(upstreams, now_us)
         self.warming = Warming(self.cache.store, self.cache.frequent, self._kept_operations(), clock)
         self.collections = Collections(
             self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
         )
+        self._rerankers = Rerankers(
+            declared_rerankers(settings.rerank_models),
+            PoolLimits(settings.model_inflight, settings.model_waiting),
+            UpstreamOptions(settings.upstream_connections, settings.upstream_ca_file),
+            settings.secrets_dir,
+            clock,
+        )
+        self.libraries = None
+        if self.database is not None:
+            parts = LibraryParts(
+                upstreams,
+                self.collections,
+                self.searches,
+                self._rerankers,
+                settings.create_timeout_s,
+                clock,
+                now_us,
+            )
+            self.libraries = LibraryRoom(self.database, parts)
         self.aliases = AliasNames(self.routing, catalog, self.metrics, settings.create_timeout_s)
         # In a cluster each pod has probes of its own, and one that is away must not take the API with it.
         wants_all = not settings.routing_configmap
@@ -124,24 +163,52 @@ class Services:
     async def running(self, source: RoutingSource) -> AsyncIterator[None]:
         """Follow the routing table in this event loop; close every channel at the end."""
         self.routing.attach()
-        await self.jobs.start(self._works.by_kind())
+        if self._opening is not None:
+            # Searches do not need it: they are served whether it is there or not.
+            await self._opening.start(_OPENING_PATIENCE_S)
+        if self.operations is not None:
+            self.operations.start()
         self.cache.start()
         await asyncio.to_thread(source.start)
+        if self.libraries is not None:
+            self.libraries.leftovers.start()
         if self.cache.is_shared:
             self.warming.start(lambda: self.routing.loaded)
         try:
             yield
         finally:
             await asyncio.to_thread(source.stop)
-            await self.jobs.close()
+            if self.libraries is not None:
+                await self.libraries.leftovers.close()
+            await self._rerankers.close()
             self.models.close()
             await self.warming.close()
             await self.cache.close()
             await self._protocols.close()
             self._replicas.close()
+            if self._opening is not None:
+                await self._opening.close()
+            if self.operations is not None:
+                await self.operations.close()
+            if self.database is not None:
+                await self.database.close()
             for task in self._closing:
                 task.cancel()
             await self._channels.close()
+
+    def _operation_log(self, settings: GatewaySettings, now_us: Callable[[], int]) -> OperationLog | None:
+        """None where there is nowhere to keep it, or it shall not be kept."""
+        if self.database is None:
+            return None
+        DatabaseMetrics("gateway", self.database, self.metrics.registry)
+        if not settings.operation_log_keep_s:
+            return None
+        instance = f"{platform.node()}/{os.getpid()}"
+        options = LogOptions(settings.operation_log_keep_s, settings.operation_log_queue, instance)
+        log = OperationLog(OperationStore(self.database), options, now_us)
+        LogMetrics(lambda: log.waiting, lambda: log.dropped, self.metrics.registry)
+        self.metrics.note_to(log.note, now_us)
+        return log
 
     def _kept_operations(self) -> dict[str, Operation]:
         """Whose answers are kept, as `AnswerCache` calls them."""

@@ -9,8 +9,8 @@ restarting answers UNAVAILABLE, or nothing: that is retried until the deadline.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 
@@ -30,18 +30,32 @@ if TYPE_CHECKING:
     from grpc import aio
 
     from citadel.vector.v1.shard_pb2_grpc import ShardServiceAsyncStub
+else:
+    ShardServiceAsyncStub = ShardServiceStub
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
-Method = Callable[["ShardServiceAsyncStub"], "aio.UnaryUnaryMultiCallable[Question, Answer]"]
+Method = Callable[["ShardStub"], "aio.UnaryUnaryMultiCallable[Question, Answer]"]
+
+_UPSERT: Final = f"/{pb.DESCRIPTOR.services_by_name['ShardService'].full_name}/Upsert"
+
+
+class ShardStub(ShardServiceAsyncStub):
+    """UpsertEncoded: Upsert, whose order is encoded already (`upsert_orders`)."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        super().__init__(channel)
+        self.UpsertEncoded: aio.UnaryUnaryMultiCallable[bytes, pb.UpsertResponse] = channel.unary_unary(
+            _UPSERT, request_serializer=None, response_deserializer=pb.UpsertResponse.FromString
+        )
 
 
 class Shards:
     def __init__(self, routing: Routing, channels: Channels, replicas: Replicas) -> None:
         self._routing = routing
         self._replicas = replicas
-        self._stubs: Stubs[ShardServiceAsyncStub] = Stubs(channels, ShardServiceStub)
+        self._stubs: Stubs[ShardStub] = Stubs(channels, ShardStub)
 
     def follow(self, table: RoutingTable) -> None:
         """Forget the shards that a newer table no longer names."""
@@ -63,18 +77,6 @@ class Shards:
             return await gather_all(
                 [self._read(call, route, shard, method, question) for shard, question in questions.items()]
             )
-
-    async def tell_one(
-        self,
-        call: Call,
-        route: CollectionRoute,
-        method: Method[Question, Answer],
-        orders: Mapping[int, Question],
-    ) -> Answer:
-        """Give the one shard of `orders` its order. Raises as `ask`."""
-        ((shard, order),) = orders.items()
-        with call.waiting("shard"):
-            return await self._write(call, route, shard, method, order)
 
     async def tell(
         self,
@@ -137,7 +139,7 @@ class Shards:
         except (Unavailable, DeadlineExceeded) as error:
             raise _of_shard(error, route, shard) from None
 
-    def _first(self, route: CollectionRoute, shard: int) -> ShardServiceAsyncStub:
+    def _first(self, route: CollectionRoute, shard: int) -> ShardStub:
         """Where it is now: a retry follows it to a new address."""
         node = route.shards[shard].replicas[0]
         address = self._routing.table.address_by_node.get(node)
@@ -165,8 +167,10 @@ def for_each_shard(
     return {shard.shard: question(refer(route, shard.shard)) for shard in route.shards}
 
 
-def rows_by_shard(route: CollectionRoute, ids: Iterable[bytes]) -> dict[int, list[int]]:
+def rows_by_shard(route: CollectionRoute, ids: Sequence[bytes]) -> dict[int, Sequence[int]]:
     """Which of the encoded ids, by position, belong to which shard. Ascending by shard."""
+    if len(route.shards) == 1:
+        return {route.shards[0].shard: range(len(ids))} if ids else {}
     shard_by_slot = route.shard_by_slot
     rows: dict[int, list[int]] = {}
     for row, encoded in enumerate(ids):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hanax.core.errors import FailedPrecondition, InvalidText, TextTooLong
+from hanax.core.errors import FailedPrecondition, InvalidArgument, InvalidText, TextTooLong
 from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_BATCH_POINTS, MAX_TEXT_BYTES
 from hanax.core.specs import CollectionSpec
 
 
-def check_text(value: object, where: str) -> str:
+def check_text(value: object, where: object) -> str:
     """Return a text that a model may be given. Raises InvalidText or TextTooLong."""
     if not isinstance(value, str):
         raise InvalidText(f"{where}: expected text, got {kind_of(value)}")
@@ -25,12 +25,17 @@ def check_text(value: object, where: str) -> str:
 
 
 def parse_texts(value: object) -> list[str]:
-    """One text or a list of them, each checked. Raises InvalidText or TextTooLong."""
+    """One text or a list of them, each checked. Raises InvalidText or TextTooLong, naming the index."""
     if not isinstance(value, list):
         return [check_text(value, "text")]
     if not 0 < len(value) <= MAX_BATCH_POINTS:
         raise InvalidText(f"text: expected 1 to {MAX_BATCH_POINTS} texts, got {len(value)}")
-    return [check_text(text, f"text[{index}]") for index, text in enumerate(value)]
+    for index, text in enumerate(value):
+        try:
+            check_text(text, f"text[{index}]")
+        except InvalidArgument as error:
+            raise type(error)(error.message, **{**error.details, "index": index}) from None
+    return value
 
 
 def require_model(spec: CollectionSpec, where: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hanax.gateway.cache.answers import AnswerCache
 from hanax.gateway.cache.writes import ShardWrites
 from hanax.gateway.calls import Timeouts
-from hanax.gateway.jobs.port import JobRunner
+from hanax.gateway.jobs.queueing import Queueing
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedding
 from hanax.gateway.routing import Routing
@@ -21,6 +21,6 @@ class Upstreams:
     writes: ShardWrites
     answers: AnswerCache
     embedding: Embedding
-    jobs: JobRunner
+    queueing: Queueing
     metrics: Metrics
     timeouts: Timeouts

@@ -27,6 +27,10 @@ Matrix = NDArray[np.float32]
 
 _NUMBERS: Final = frozenset({float, int})
 
+# Squares of lengths in float32, well between those of the limits: what rounding does makes no difference.
+_SURELY_SHORT_ENOUGH: Final = 1e30
+_SURELY_LONG_ENOUGH: Final = 1e-30
+
 
 class Fault(NamedTuple):
     """What is wrong with one row of a matrix."""
@@ -76,6 +80,12 @@ class VectorRows:
 
 def find_fault(matrix: Matrix, spec: CollectionSpec) -> Fault | None:
     """The first row that the engine would refuse: not finite, too long, or zero under cosine."""
+    # Four times as fast as in float64, and far enough from both limits to be sure of. NaN fails as well.
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", matrix, matrix)
+    least = _SURELY_LONG_ENOUGH if spec.metric is Metric.COSINE else 0.0
+    if ((squares >= least) & (squares <= _SURELY_SHORT_ENOUGH)).all():
+        return None
     norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
     # NaN fails the comparison as well.
     if not (good := norms <= MAX_VECTOR_NORM).all():

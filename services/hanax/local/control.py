@@ -155,6 +155,8 @@ def _environment(settings: LocalSettings, layout: Layout, bound: bool) -> dict[s
         "HANAX_SHARDS": str(settings.shards),
         "HANAX_GATEWAY_HOST": settings.gateway_host,
         "HANAX_GATEWAY_PORT": str(settings.gateway_port),
+        "HANAX_GATEWAY_GRPC_PORT": str(settings.gateway_grpc_port),
+        "HANAX_DATABASE_URL": settings.database_url,
         "HANAX_EMBEDDER_MODEL": settings.embedder_model,
         "HANAX_EMBEDDER_BACKEND": settings.embedder_backend,
     }

@@ -10,7 +10,7 @@ import psutil
 
 from hanax.local.health import Health, grpc_probe, http_probe
 from hanax.local.layout import Layout
-from hanax.local.stack import GATEWAY
+from hanax.local.stack import BATCH, GATEWAY
 from hanax.local.state import ServiceState, StackState, State, read_state, running_supervisor
 
 _PROBE_TIMEOUT_S = 2.0
@@ -82,7 +82,7 @@ async def _inspect_service(told: ServiceState) -> ServiceReport:
 
 async def _answers(told: ServiceState) -> bool:
     host, _, port = told.address.rpartition(":")
-    if told.name == GATEWAY:
+    if told.name in (GATEWAY, BATCH):
         probe = http_probe(host.strip("[]"), int(port), "/ready", lambda body: True)
     else:
         probe = grpc_probe(told.address)

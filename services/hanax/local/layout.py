@@ -30,6 +30,16 @@ class Layout:
         return self.root / "shards"
 
     @property
+    def database_file(self) -> Path:
+        """Metadata: jobs, libraries, what was done."""
+        return self.root / "metadata.db"
+
+    @property
+    def jobs(self) -> Path:
+        """What jobs were handed, and their results."""
+        return self.root / "jobs"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

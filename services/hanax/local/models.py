@@ -19,6 +19,7 @@ from hanax.core.errors import HanaxError, InvalidArgument
 from hanax.core.model_declarations import external_route, served_route
 from hanax.core.model_routes import ModelEndpoint, ModelRoute
 from hanax.core.resources.models import ExternalModelSpec
+from hanax.core.resources.names import AUTO
 from hanax.core.resources.serving import Serve
 from hanax.core.settings import LocalSettings
 from hanax.local.models_file import DeclaredModel, read_models
@@ -35,7 +36,12 @@ class LocalModels:
     """`publish` is told all routes whenever they change."""
 
     def __init__(self, settings: LocalSettings, publish: Callable[[Routes], None]) -> None:
-        """Raises InvalidArgument for a file that can't be read."""
+        """Raises InvalidArgument for a file that can't be read, and for a model called `auto`."""
+        if settings.embedder_model == AUTO:
+            raise InvalidArgument(
+                f"HANAX_EMBEDDER_MODEL: no model may be called {AUTO!r}, by which requests leave the choice "
+                "open; expected a model's name or folder"
+            )
         self._settings = settings
         self._file = settings.models_file
         self._publish = publish

@@ -1,7 +1,8 @@
 """The services of the local stack: what each is started with, and how they find one another.
 
-Stage 0 is the embedder and the shards, stage 1 the gateway. The supervisor writes the routing
-table before it starts anything, and takes the models from the embedder whenever that answers.
+Stage 0 is the embedder and the shards, stage 1 the gateway, stage 2 the batch-processor. The supervisor
+writes the routing table before it starts anything, and takes the models from the embedder whenever that
+answers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import quote
 
 import grpc
 import orjson
@@ -37,6 +39,10 @@ log = structlog.get_logger()
 
 EMBEDDER = "embedder"
 GATEWAY = "gateway"
+BATCH = "batch-processor"
+
+# Ports of more than one service's concern.
+_GATEWAY_GRPC = "gateway-grpc"
 
 # Beyond the services' own drain: interpreters take a moment to end.
 _STOP_MARGIN_S = 5.0
@@ -67,6 +73,7 @@ class Stack:
                 embedder_service(self._models.embedder_variables, self._models.learn),
                 *(shard_service(name, layout) for name in self._shards),
                 gateway_service(settings, layout, self._controller),
+                batch_service(settings, layout, self._book),
             ],
             self._book,
             layout,
@@ -155,18 +162,47 @@ def gateway_service(settings: LocalSettings, layout: Layout, controller: Control
     host = settings.gateway_host
 
     def launch(ports: tuple[int, ...]) -> Launch:
-        (port,) = ports
+        port, grpc_port = ports
         environment = {
             "HANAX_GATEWAY_HOST": host,
             "HANAX_GATEWAY_PORT": str(port),
+            "HANAX_GATEWAY_GRPC_PORT": str(grpc_port),
             "HANAX_ROUTING_FILE": str(layout.routing_file),
             "HANAX_CATALOG_DIR": str(layout.catalog),
+            **_metadata(settings, layout),
         }
         seen_at = reachable(host)
         probe = _gateway_probe(seen_at, port, controller)
         return Launch(_module("hanax.gateway"), environment, join(seen_at, port), probe)
 
-    return Service(GATEWAY, 1, (PortNeed(GATEWAY, host, settings.gateway_port),), launch)
+    rest = PortNeed(GATEWAY, host, settings.gateway_port)
+    grpc_need = PortNeed(_GATEWAY_GRPC, host, settings.gateway_grpc_port)
+    return Service(GATEWAY, 1, (rest, grpc_need), launch)
+
+
+def batch_service(settings: LocalSettings, layout: Layout, book: PortBook) -> Service:
+    """book: the gateway's port, which is claimed before anything starts."""
+
+    def launch(ports: tuple[int, ...]) -> Launch:
+        (metrics_port,) = ports
+        gateway_port = settings.gateway_grpc_port or book.ports()[_GATEWAY_GRPC]
+        environment = {
+            "HANAX_BATCH_METRICS_HOST": LOOPBACK,
+            "HANAX_BATCH_METRICS_PORT": str(metrics_port),
+            "HANAX_GATEWAY_ADDRESS": join(reachable(settings.gateway_host), gateway_port),
+            **_metadata(settings, layout),
+        }
+        address = join(LOOPBACK, metrics_port)
+        probe = http_probe(LOOPBACK, metrics_port, "/ready", lambda body: True)
+        return Launch(_module("hanax.batch_processor"), environment, address, probe)
+
+    return Service(BATCH, 2, (PortNeed(BATCH),), launch, yields=True)
+
+
+def _metadata(settings: LocalSettings, layout: Layout) -> dict[str, str]:
+    """Where jobs and libraries are kept, for all who read or write them."""
+    url = settings.database_url or f"sqlite:///{quote(str(layout.database_file))}"
+    return {"HANAX_DATABASE_URL": url, "HANAX_JOBS_DIR": str(layout.jobs)}
 
 
 def _module(name: str) -> tuple[str, ...]:

@@ -51,8 +51,13 @@ class OperationMetrics:
         )
 
     @contextmanager
-    def counting(self, name: str, collection: Callable[[], str]) -> Iterator[None]:
-        """Count what runs inside, by how it ends. `collection` is asked for the label at the end."""
+    def counting(
+        self, name: str, collection: Callable[[], str], ended: Callable[[str], None] | None = None
+    ) -> Iterator[None]:
+        """Count what runs inside, by how it ends. `collection` is asked for the label at the end.
+
+        ended: told the status.
+        """
         status = "ok"
         try:
             yield
@@ -67,6 +72,8 @@ class OperationMetrics:
             raise
         finally:
             self._operations.labels(self._service, name, collection(), status).inc()
+            if ended is not None:
+                ended(status)
 
     def drop(self, collection: str) -> None:
         """Forget the series of a collection that is gone."""

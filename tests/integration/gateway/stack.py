@@ -112,16 +112,19 @@ class Reconciler:
 class GatewayProcess:
     """`python -m hanax.gateway` on a free port, its log in a file."""
 
+    module = "hanax.gateway"
+
     def __init__(self, folder: Path, **settings: object) -> None:
         self.log = folder / "gateway.log"
         variables = {
             "HANAX_GATEWAY_PORT": "0",
+            "HANAX_GATEWAY_GRPC_PORT": "0",
             "HANAX_ROUTING_FILE": str(folder / "routing.json"),
             "HANAX_CATALOG_DIR": str(folder / "catalog"),
         } | {f"HANAX_{name.upper()}": str(value) for name, value in settings.items()}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "hanax.gateway"],
+                [sys.executable, "-m", self.module],
                 env={**os.environ, **variables},
                 stderr=log,
                 stdout=log,
@@ -135,6 +138,17 @@ class GatewayProcess:
                 self.port = event["port"]
                 return True
         return False
+
+    @property
+    def grpc_address(self) -> str:
+        """Where it listens over gRPC, once it does."""
+
+        def listens() -> bool:
+            return any(event.get("event") == "listening over gRPC" for event in self.events())
+
+        wait_until("the gateway listens over gRPC", listens)
+        ports = [event["port"] for event in self.events() if event.get("event") == "listening over gRPC"]
+        return f"127.0.0.1:{ports[-1]}"
 
     @property
     def url(self) -> str:
@@ -203,12 +217,12 @@ def running_stack(folder: Path, models: tuple[ModelRoute, ...] = (), **settings:
 
 @contextmanager
 def running_shards(folder: Path, models: tuple[ModelRoute, ...] = (), **settings: object) -> Iterator[Stack]:
-    """A gateway on two shard processes with these settings."""
+    """A gateway on two shard processes, all with these settings."""
     with ExitStack() as opened:
         processes = [ShardProcess(name, folder, **settings) for name in ("node-a", "node-b")]
         for process in processes:
             opened.callback(process.close)
-        stack = opened.enter_context(_gateway_on(folder, processes, models, {}))
+        stack = opened.enter_context(_gateway_on(folder, processes, models, settings))
         stack.processes = processes
         yield stack
 

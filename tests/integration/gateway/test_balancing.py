@@ -16,6 +16,7 @@ import pytest
 
 from hanax.core.errors import HanaxError
 from hanax.core.model_routes import Balancing, Breaker, ModelRoute
+from hanax.gateway.balancing.attempts import Attempt
 from hanax.gateway.balancing.options import PoolOptions
 from hanax.gateway.balancing.pool import Pool
 from hanax.gateway.balancing.prober import Prober
@@ -59,11 +60,11 @@ class Client:
         await asyncio.gather(*(self._request(number) for number in range(requests)))
 
     async def _request(self, number: int) -> None:
-        async def attempt(address: str, timeout_s: float) -> Made:
-            return await self._embedder.embed(address, self._route, [f"text {number}"], WANTED, timeout_s)
+        async def run(attempt: Attempt[Made]) -> Made:
+            return await self.pool.run(attempt, time.monotonic() + PATIENCE_S)
 
         try:
-            made = await self.pool.run(attempt, time.monotonic() + PATIENCE_S)
+            made = await self._embedder.embed(run, self._route, [f"text {number}"], WANTED)
             assert made.vectors.shape == (1, self._route.dimension)
             self.answered += 1
         except HanaxError as error:

@@ -63,6 +63,8 @@ def test_the_single_form(tmp_path: Path) -> None:
         ("a=", "at least 1 character"),
         ("a=b;cuda", "'cuda' of model a: expected one of auto, onnx"),
         ("a=b,a=c", "several models are called a"),
+        ("a=b,auto=c", "no model may be called 'auto'"),
+        ('[{"name": "auto", "path": "b"}]', "no model may be called 'auto'"),
         ("[]", "expected at least one model"),
         ("[{", "is no JSON"),
         ('[{"name": "a"}]', "field required"),
@@ -79,3 +81,12 @@ def test_what_it_may_not_say(text: str, message: str) -> None:
     with pytest.raises(InvalidArgument, match=message) as refused:
         declared(text)
     assert refused.value.message.startswith("HANAX_EMBEDDER_MODELS")
+
+
+def test_no_model_is_called_as_requests_leave_the_choice_open(tmp_path: Path) -> None:
+    folder = tmp_path / "auto"
+    folder.mkdir()
+    for settings in ({"embedder_model": "auto"}, {"embedder_model": str(folder)}, {"embedder_name": "auto"}):
+        with pytest.raises(InvalidArgument, match="HANAX_EMBEDDER_MODEL: no model may be called 'auto'"):
+            declared(**settings)
+    declared(embedder_model=str(folder), embedder_name="another")

@@ -13,8 +13,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from hanax.gateway.metrics import Metrics
+from hanax.gateway.places import Places
 from hanax.gateway.rest import edge
-from hanax.gateway.rest.edge import Edge
+from hanax.gateway.rest.edge import BodyLimits, Edge
 
 
 class Held:
@@ -42,7 +43,7 @@ def _client(held: Held) -> httpx.AsyncClient:
             Route("/api/hold", held.hold, methods=["POST"]),
         ]
     )
-    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, max_inflight=10)
+    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, places=Places(10), limits=BodyLimits(0))
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway")
 
@@ -81,7 +82,7 @@ async def test_what_tells_of_health_takes_no_place(path: str) -> None:
 
     held = Held()
     app = Starlette(routes=[Route("/api/hold", held.hold, methods=["POST"]), Route(path, told)])
-    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, max_inflight=1)
+    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, places=Places(1), limits=BodyLimits(0))
     transport = httpx.ASGITransport(app)
     async with (
         httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,

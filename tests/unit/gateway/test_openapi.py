@@ -12,10 +12,11 @@ import pytest
 from fastapi import FastAPI
 
 from hanax.core.settings import GatewaySettings
-from hanax.gateway import change_requests, embedding_requests, query_requests, requests
+from hanax.gateway import change_requests, embedding_requests, libraries, query_requests, requests
 from hanax.gateway.requests import parse_request
 from hanax.gateway.rest import openai
 from hanax.gateway.rest.app import build_app
+from hanax.gateway.rest.library_errors import LIBRARY_PATHS
 from hanax.gateway.services import Services
 from hanax.runtime.catalog_folder import CatalogFolder
 
@@ -48,9 +49,36 @@ OPERATIONS = {
     ("patch", f"{V1}/vectors/{{collection}}/{{id}}/metadata"),
     ("put", f"{V1}/vectors/{{collection}}/{{id}}/metadata"),
     ("post", f"{V1}/embeddings/generate"),
+    ("get", f"{V1}/operations"),
+    ("post", f"{V1}/jobs"),
     ("get", f"{V1}/jobs"),
+    ("get", f"{V1}/queue"),
+    ("get", f"{V1}/jobs/{{job_id}}/items"),
+    ("get", f"{V1}/jobs/{{job_id}}/events"),
+    ("get", f"{V1}/jobs/{{job_id}}/result"),
+    ("post", f"{V1}/jobs/{{job_id}}/pause"),
+    ("post", f"{V1}/jobs/{{job_id}}/resume"),
+    ("post", f"{V1}/jobs/{{job_id}}/retry"),
     ("get", f"{V1}/jobs/{{job_id}}"),
     ("delete", f"{V1}/jobs/{{job_id}}"),
+    ("post", f"{V1}/libraries"),
+    ("get", f"{V1}/libraries"),
+    ("get", f"{V1}/libraries/{{library_id}}"),
+    ("patch", f"{V1}/libraries/{{library_id}}"),
+    ("delete", f"{V1}/libraries/{{library_id}}"),
+    ("post", f"{V1}/libraries/{{library_id}}/index"),
+    ("get", f"{V1}/libraries/{{library_id}}/index"),
+    ("post", f"{V1}/libraries/{{library_id}}/query"),
+    ("post", f"{V1}/libraries/{{library_id}}/documents"),
+    ("get", f"{V1}/libraries/{{library_id}}/documents"),
+    ("get", f"{V1}/documents/{{document_id}}"),
+    ("patch", f"{V1}/documents/{{document_id}}"),
+    ("delete", f"{V1}/documents/{{document_id}}"),
+    ("get", f"{V1}/documents/{{document_id}}/chunks"),
+    ("post", f"{V1}/documents/{{document_id}}/chunks"),
+    ("get", f"{V1}/chunks/{{chunk_id}}"),
+    ("patch", f"{V1}/chunks/{{chunk_id}}"),
+    ("delete", f"{V1}/chunks/{{chunk_id}}"),
     ("post", "/external/{model}/embed"),
     ("get", "/external/status"),
     ("post", "/v1/embeddings"),
@@ -60,6 +88,7 @@ OPERATIONS = {
     ("post", "/cache/warm"),
     ("delete", "/cache"),
     ("get", "/health"),
+    ("get", "/health/database"),
     ("get", "/ready"),
     ("get", "/metrics"),
 }
@@ -73,7 +102,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     folder: Path = tmp_path_factory.mktemp("catalog")
     services = Services(GatewaySettings(), CatalogFolder(folder), time.monotonic, lambda: 0)
-    made: dict[str, Any] = build_app(services, 1, lifespan).openapi()
+    made: dict[str, Any] = build_app(services, lifespan).openapi()
     return made
 
 
@@ -89,6 +118,8 @@ def test_every_route_is_told_and_explained(document: dict[str, Any]) -> None:
     for method, path, operation in _operations(document):
         assert operation.get("description"), (method, path)
         form = "OpenAIError" if path.startswith("/v1/") else "ErrorEnvelope"
+        if path.startswith(LIBRARY_PATHS):
+            form = "LibraryErrorBody"
         assert form in str(operation["responses"]["4XX"])
 
 
@@ -120,7 +151,15 @@ def test_examples_of_bodies_are_taken(document: dict[str, Any]) -> None:
         content = operation["requestBody"]["content"]["application/json"]
         assert content["examples"], path
         name = content["schema"].get("$ref", "").rpartition("/")[2]
-        rooms = (requests, query_requests, change_requests, embedding_requests, openai)
+        rooms = (
+            requests,
+            query_requests,
+            change_requests,
+            embedding_requests,
+            openai,
+            libraries.requests,
+            libraries.query_requests,
+        )
         model: Any = next((getattr(room, name) for room in rooms if hasattr(room, name)), None)
         for example in content["examples"].values():
             count += 1

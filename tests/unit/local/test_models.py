@@ -204,6 +204,11 @@ def test_without_a_file_there_is_the_one_model_of_the_settings() -> None:
     assert published.names == ["hash-384"]
 
 
+def test_no_model_is_called_as_requests_leave_the_choice_open() -> None:
+    with pytest.raises(InvalidArgument, match="HANAX_EMBEDDER_MODEL: no model may be called 'auto'"):
+        LocalModels(LocalSettings(embedder_model="auto"), Published())
+
+
 def test_models_of_the_last_run_are_known_while_the_embedder_loads(tmp_path: Path) -> None:
     path = write(tmp_path / "models.yaml", declared("here", serve={"model": "x"}))
     published = Published()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from hanax.core.errors import (
@@ -27,6 +27,7 @@ from hanax.core.errors import (
     UpstreamFailed,
 )
 from hanax.core.model_routes import ModelEndpoint
+from hanax.gateway.balancing.attempts import Attempt, Attempts
 from hanax.gateway.balancing.buckets import RetryBudget
 from hanax.gateway.balancing.endpoints import Endpoint, EndpointState
 from hanax.gateway.balancing.options import PoolOptions
@@ -35,14 +36,11 @@ from hanax.gateway.balancing.turns import Turns
 from hanax.gateway.balancing.verdicts import judge
 
 T = TypeVar("T")
-Attempt = Callable[[str, float], Awaitable[T]]
 
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 # A circuit that may be tried again sooner is waited for; with a longer one the request fails at once.
 _PATIENCE_S: Final = 3.0
-# An attempt that had less and ran out of time says nothing of the endpoint.
-_FAIR_TIMEOUT_S: Final = 1.0
 _LEAST_RETRY_S: Final = 0.05
 # Some rounds of probes: by then one that can be reached again has been found so.
 _PROBED_WITHIN_S: Final = 3.0
@@ -65,6 +63,7 @@ class Pool:
         self._clock = clock
         self._rng = rng or random.Random()
         self._roster = Roster(options, clock, self._rng)
+        self._sends = Attempts(self._roster, options.attempt_timeout_s, clock)
         self._budget = RetryBudget(clock())
 
     @property
@@ -80,6 +79,7 @@ class Pool:
         """Share requests over these from now on. Those that stay keep all that is known of them."""
         self._options = options
         self._roster.follow(endpoints, options)
+        self._sends.limit_s = options.attempt_timeout_s
         self.turns.follow(options)
 
     async def run(
@@ -102,7 +102,7 @@ class Pool:
             await self.turns.take(deadline, urgent)
         began = self._clock()
         try:
-            return await self._attempts(attempt, deadline, among)
+            return await self._tries(attempt, deadline, among)
         finally:
             self.turns.lasted(self._clock() - began)
             self.turns.give_back()
@@ -119,7 +119,7 @@ class Pool:
         """What is known of each endpoint, in the order of the table."""
         return self._roster.status()
 
-    async def _attempts(self, attempt: Attempt[T], deadline: float, among: Sequence[str] | None) -> T:
+    async def _tries(self, attempt: Attempt[T], deadline: float, among: Sequence[str] | None) -> T:
         self._budget.request()
         met: HanaxError | None = None
         tried: list[Endpoint] = []
@@ -157,7 +157,7 @@ class Pool:
             tried.append(endpoint)
             try:
                 if self._options.hedge_after_s is None:
-                    return await self._send(attempt, endpoint, deadline)
+                    return await self._sends.here(attempt, endpoint, deadline)
                 return await self._send_hedged(attempt, tried, deadline, among)
             except HanaxError as error:
                 verdict = judge(error)
@@ -167,42 +167,6 @@ class Pool:
             charged = not verdict.elsewhere
             if verdict.elsewhere:
                 barred.append(endpoint)
-
-    async def _send(self, attempt: Attempt[T], endpoint: Endpoint, deadline: float) -> T:
-        began = self._clock()
-        timeout_s = deadline - began
-        limit_s = self._options.attempt_timeout_s
-        if limit_s is not None and limit_s < timeout_s:
-            timeout_s = limit_s
-        trial = self._roster.begin(endpoint)
-        try:
-            answer = await attempt(endpoint.address, timeout_s)
-        except HanaxError as error:
-            self._failed(endpoint, error, trial, timeout_s)
-            raise
-        except BaseException:
-            endpoint.abandon(trial, began, self._clock())
-            raise
-        else:
-            endpoint.succeed(trial, began, self._clock())
-        finally:
-            if trial:
-                self._roster.wake()
-        return answer
-
-    def _failed(self, endpoint: Endpoint, error: HanaxError, trial: bool, timeout_s: float) -> None:
-        now = self._clock()
-        verdict = judge(error)
-        hurried = isinstance(error, DeadlineExceeded) and timeout_s < min(
-            _FAIR_TIMEOUT_S, self._options.attempt_timeout_s or _FAIR_TIMEOUT_S
-        )
-        if hurried:
-            endpoint.abandon(trial, now - timeout_s, now)
-        elif verdict.blames:
-            endpoint.fail(error, trial, now)
-        else:
-            endpoint.refuse(error, verdict, trial, now)
-        self._roster.failed(endpoint, now)
 
     def _is_last(self, tried: Sequence[Endpoint]) -> bool:
         """Whether a request that was sent to these has no attempt left."""
@@ -216,7 +180,7 @@ class Pool:
         The first answer counts, not the first error, and the one that loses is cancelled. Dean & Barroso,
         "The tail at scale".
         """
-        one = asyncio.ensure_future(self._send(attempt, tried[-1], deadline))
+        one = self._sends.aside(attempt, tried[-1], deadline)
         tasks = {one}
         try:
             await asyncio.wait(tasks, timeout=self._options.hedge_after_s)
@@ -226,7 +190,7 @@ class Pool:
             if second is not None and self.turns.take_token_now() and self._budget.take(self._clock()):
                 second.hedges += 1
                 tried.append(second)
-                tasks.add(asyncio.ensure_future(self._send(attempt, second, deadline)))
+                tasks.add(self._sends.aside(attempt, second, deadline))
             while tasks:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:

@@ -39,7 +39,8 @@ class KeptEmbeddings:
     async def get_many(self, model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[Row | None]:
         """Of each text, in order; None where it is not kept."""
         rows: list[Row | None] = []
-        keys = iter(_keys(model, wanted, texts[:MAX_TEXTS]))
+        key = _key_of(model, wanted)
+        keys = map(key, texts[:MAX_TEXTS])
         dimension = wanted.dimensions or model.dimension
         began = time.perf_counter()
         while part := list(islice(keys, _LOOKUP_TEXTS)):
@@ -47,7 +48,7 @@ class KeptEmbeddings:
             if found is None:
                 break
             now_us = self._now_us()
-            rows += [None if raw is None else _decode(raw, dimension, now_us) for raw in found]
+            rows += [None if raw is None else _decode(raw, dimension, model.version, now_us) for raw in found]
         self._metrics.looked(EMBEDDINGS, time.perf_counter() - began)
         hits = sum(row is not None for row in rows)
         self._metrics.found(EMBEDDINGS, hits, len(rows) - hits)
@@ -59,13 +60,17 @@ class KeptEmbeddings:
         if len(texts) > MAX_TEXTS:
             return
         now_us = self._now_us()
-        for key, row in zip(_keys(model, wanted, texts), rows, strict=True):
-            self._store.keep(key, Value(_encode(row, now_us), self._ttl_s))
+        key_by_version = {
+            version: _key_of(model.of_version(version), wanted) for version in {row.version for row in rows}
+        }
+        for text, row in zip(texts, rows, strict=True):
+            self._store.keep(key_by_version[row.version](text), Value(_encode(row, now_us), self._ttl_s))
 
 
-def _keys(model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[bytes]:
+def _key_of(model: ModelRoute, wanted: Wanted) -> Callable[[str], bytes]:
+    """From a text to its key."""
     what = f"{wanted.purpose} {wanted.normalize} {wanted.dimensions} {wanted.long_texts}".encode()
-    return [LASTING + text_digest(model, what, text) for text in texts]
+    return lambda text: LASTING + text_digest(model, what, text)
 
 
 def _encode(row: Row, now_us: int) -> bytes:
@@ -73,11 +78,11 @@ def _encode(row: Row, now_us: int) -> bytes:
     return _HEAD.pack(now_us, tokens, row.truncated, row.split) + row.vector.astype("<f4").tobytes()
 
 
-def _decode(raw: bytes, dimension: int, now_us: int) -> Row | None:
+def _decode(raw: bytes, dimension: int, version: str, now_us: int) -> Row | None:
     """None for what no row of this model can be."""
     if len(raw) != _HEAD.size + 4 * dimension:
         return None
     kept_at_us, tokens, truncated, split = _HEAD.unpack_from(raw)
     vector = np.frombuffer(raw, "<f4", offset=_HEAD.size)
     age_s = max(0.0, (now_us - kept_at_us) / 1e6)
-    return Row(vector, None if tokens < 0 else tokens, truncated, split, age_s)
+    return Row(vector, None if tokens < 0 else tokens, truncated, split, version, age_s)

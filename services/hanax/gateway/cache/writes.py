@@ -51,15 +51,11 @@ class ShardWrites:
         method: Method[Question, Answer],
         orders: Mapping[int, Question],
     ) -> Answer:
-        """As `Shards.tell_one`."""
-        async with self._writing(call, route) as ending:
-            try:
-                answer = await self._shards.tell_one(call, route, method, orders)
-            except HanaxError as error:
-                ending.in_doubt = isinstance(error, _IN_DOUBT)
-                raise
-            ending.in_doubt = False
-            return answer
+        """Give the one shard of `orders` its order. Raises how it ended."""
+        (end,) = (await self.tell(call, route, method, orders)).values()
+        if isinstance(end, HanaxError):
+            raise end
+        return end
 
     @asynccontextmanager
     async def _writing(self, call: Call, route: CollectionRoute) -> AsyncIterator[_Ending]:

@@ -43,6 +43,7 @@ _BYTES_PER_TOKEN: Final = 2
 class Embedded:
     """vectors: float32[n, dimension], of `model`.
 
+    versions: of the model that made each vector, as it was told with them: `model` has what was known before.
     tokens: read of each text; None where the model's server does not tell. total_tokens: of those texts that
     were not known from before. truncated, split: indexes of texts that were read in part, or in parts.
     fresh: how many texts were not known from before: the model was given them, for this request or for an
@@ -56,7 +57,13 @@ class Embedded:
     truncated: list[int]
     split: list[int]
     fresh: int
+    versions: list[str]
     age_s: float = 0.0
+
+    @property
+    def version(self) -> str:
+        """Of all vectors; empty where they are of several, as they may be in a roll-out."""
+        return self.versions[0] if len(set(self.versions)) == 1 else ""
 
 
 def joined(parts: Sequence[Embedded]) -> Embedded:
@@ -71,6 +78,7 @@ def joined(parts: Sequence[Embedded]) -> Embedded:
         truncated=[start + place for start, part in placed for place in part.truncated],
         split=[start + place for start, part in placed for place in part.split],
         fresh=sum(part.fresh for part in parts),
+        versions=[version for part in parts for version in part.versions],
         age_s=max(part.age_s for part in parts),
     )
 
@@ -105,8 +113,8 @@ class Embedding:
         Raises TextTooLong (`indexes` in the details), InvalidArgument for dimensions that the model does
         not have, RateLimited, Overloaded, Unavailable, UpstreamFailed and DeadlineExceeded.
         """
-        # The vectors are of one version, also when a newer table changes the model meanwhile.
-        model = model.as_it_is()
+        # All is asked for alike, also when a newer table changes the model meanwhile.
+        served, model = model, model.as_it_is()
         route = model.route
         check_dimensions(route, wanted)
         unique = list(dict.fromkeys(texts))
@@ -126,6 +134,7 @@ class Embedding:
                     raise _located(error, route, lacking, texts) from None
                 for place, row in zip(missing, rows, strict=True):
                     found[place] = row
+                served.learn(rows[-1].version, model.declared)
         fresh = len(missing)
         given = 0 if shared else fresh
         self._metrics.embedded(route.name, call.clock() - began, given, len(unique) - given)
@@ -161,20 +170,30 @@ async def _embed(
     chunks = _chunks(model, texts, at_once)
     slots = asyncio.Semaphore(min(_MOST_CHUNKS_AT_ONCE, _CHUNKS_PER_ENDPOINT * len(model.route.endpoints)))
 
-    async def run(first: int, after: int) -> Made:
+    async def run(first: int, after: int) -> Made | TextTooLong:
         async with slots:
             try:
                 made = await model.embed(texts[first:after], wanted, call.deadline)
             except TextTooLong as error:
-                indexes = [first + index for index in error.details.get("indexes", ())]
-                raise TextTooLong(error.message, **{**error.details, "indexes": indexes}) from None
+                return _moved(error, first)
         if len(made.vectors) != after - first:
             raise Internal(f"{len(made.vectors)} vectors came for {after - first} texts")
         return made
 
-    made = await gather_all([run(first, after) for first, after in chunks])
+    ended = await gather_all([run(first, after) for first, after in chunks])
+    # All are waited for, so that all texts that are too long are told at once, and not chunk by chunk.
+    if refusals := [one for one in ended if isinstance(one, TextTooLong)]:
+        indexes = [index for one in refusals for index in one.details["indexes"]]
+        raise TextTooLong(refusals[0].message, **{**refusals[0].details, "indexes": indexes})
+    made = [one for one in ended if isinstance(one, Made)]
     total = sum((one.total_tokens or 0) if one.tokens is None else sum(one.tokens) for one in made)
-    return [row for one in made for row in _rows(one)], total
+    return [row for one in made for row in _rows(one, model.route.version)], total
+
+
+def _moved(error: TextTooLong, first: int) -> TextTooLong:
+    """Of the texts from `first` on, as one of all texts."""
+    indexes = [first + index for index in error.details.get("indexes", ())]
+    return TextTooLong(error.message, **{**error.details, "indexes": indexes})
 
 
 def _chunks(model: Model, texts: Sequence[str], at_once: int | None) -> list[tuple[int, int]]:
@@ -200,11 +219,12 @@ def _chunks(model: Model, texts: Sequence[str], at_once: int | None) -> list[tup
     return [*chunks, (first, len(texts))]
 
 
-def _rows(made: Made) -> list[Row]:
+def _rows(made: Made, version: str) -> list[Row]:
+    """version: where the server tells none."""
     truncated, split = frozenset(made.truncated), frozenset(made.split)
     tokens: Sequence[int | None] = made.tokens or [None] * len(made.vectors)
     return [
-        Row(vector, count, place in truncated, place in split)
+        Row(vector, count, place in truncated, place in split, made.version or version)
         for place, (vector, count) in enumerate(zip(made.vectors, tokens, strict=True))
     ]
 
@@ -261,5 +281,6 @@ def _answer(
         truncated=[place for place, row in enumerate(rows) if row.truncated],
         split=[place for place, row in enumerate(rows) if row.split],
         fresh=fresh,
+        versions=[row.version for row in rows],
         age_s=max(row.age_s for row in rows),
     )

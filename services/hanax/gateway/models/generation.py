@@ -8,8 +8,7 @@ from hanax.core.errors import ModelConflict
 from hanax.core.resources.names import AUTO
 from hanax.gateway.calls import Call
 from hanax.gateway.embedding_requests import EmbeddingRequest, EmbedOptions
-from hanax.gateway.jobs.orders import embed_order
-from hanax.gateway.jobs.port import Job, JobRunner
+from hanax.gateway.jobs.queueing import Queued, Queueing
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedded, Embedding, check_dimensions
 from hanax.gateway.models.patterns import check_answers_now, is_queued
@@ -22,13 +21,13 @@ from hanax.gateway.texts import parse_texts
 class Generation:
     """Each method raises ModelNotFound, InvalidText, and what `Embedding.embed` raises."""
 
-    def __init__(self, routing: Routing, embedding: Embedding, jobs: JobRunner, metrics: Metrics) -> None:
+    def __init__(self, routing: Routing, embedding: Embedding, queueing: Queueing, metrics: Metrics) -> None:
         self._routing = routing
         self._embedding = embedding
-        self._jobs = jobs
+        self._queueing = queueing
         self._metrics = metrics
 
-    async def generate(self, call: Call, request: EmbeddingRequest) -> Embedded | Job:
+    async def generate(self, call: Call, request: EmbeddingRequest) -> Embedded | Queued:
         """By the model that the request names, or the collection's. Raises CollectionNotFound,
         FailedPrecondition and ModelConflict where a collection is named, and Overloaded for jobs.
         """
@@ -36,7 +35,17 @@ class Generation:
             texts = parse_texts(request.text)
             return await self._embed(call, self._choose(request), texts, request, request.batch_size)
 
-    async def by_model(self, call: Call, name: str, text: object, options: EmbedOptions) -> Embedded | Job:
+    async def at_once(self, call: Call, request: EmbeddingRequest) -> Embedded:
+        """As `generate`, but never queued: for whoever is a queue already."""
+        with self._metrics.operation("embed", request.collection):
+            texts = parse_texts(request.text)
+            model = self._choose(request)
+            call.grant(self._embedding.timeout_s)
+            made = await self._embedding.embed(call, model, texts, request.wanted(), request.batch_size)
+            _tell_age(call, made)
+            return made
+
+    async def by_model(self, call: Call, name: str, text: object, options: EmbedOptions) -> Embedded | Queued:
         with self._metrics.operation("embed", None):
             texts = parse_texts(text)
             return await self._embed(call, self._embedding.choose(name), texts, options, None)
@@ -56,10 +65,10 @@ class Generation:
 
     async def _embed(
         self, call: Call, model: Model, texts: list[str], options: EmbedOptions, at_once: int | None
-    ) -> Embedded | Job:
+    ) -> Embedded | Queued:
         if is_queued(model.route, len(texts), options.urgent):
             check_dimensions(model.route, options.wanted())
-            return await self._jobs.submit(embed_order(model.route.name, texts, options))
+            return await self._queueing.texts(model, texts, options)
         call.grant(self._embedding.timeout_s)
         made = await self._embedding.embed(call, model, texts, options.wanted(), at_once)
         _tell_age(call, made)

@@ -10,6 +10,7 @@ from hanax.core.errors import HanaxError, ModelConflict, ModelNotFound, Unavaila
 from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import RoutingTable
 from hanax.core.specs import CollectionSpec
+from hanax.gateway.balancing.attempts import Attempt
 from hanax.gateway.balancing.options import PoolOptions
 from hanax.gateway.balancing.pool import Pool
 from hanax.gateway.balancing.pool_metrics import PoolMetrics
@@ -41,28 +42,45 @@ class PoolLimits:
 
 
 class Model:
-    """One model as it is reached now, and what was learnt of its endpoints."""
+    """One model as it is reached now, and what was learnt of it and of its endpoints.
+
+    route: as the table has it, of the version that its servers told last. A version that is declared anew
+    counts more than one that was told before.
+    """
 
     def __init__(self, route: ModelRoute, client: ProtocolClient, pool: Pool) -> None:
-        self.route = route
+        self.route = self.declared = route
         self.client = client
         self.pool = pool
 
+    def follow(self, declared: ModelRoute, client: ProtocolClient) -> None:
+        """Be reached as a newer table says."""
+        told = self.route.version if declared.version == self.declared.version else declared.version
+        self.declared, self.client = declared, client
+        self.route = declared.of_version(told)
+
+    def learn(self, version: str, declared: ModelRoute) -> None:
+        """A server that was asked for `declared` told its version; empty: it told none."""
+        if version and declared.version == self.declared.version:
+            self.route = self.route.of_version(version)
+
     def as_it_is(self) -> Model:
         """The same on the same pool, reached as now whatever newer tables say."""
-        return Model(self.route, self.client, self.pool)
+        model = Model(self.declared, self.client, self.pool)
+        model.route = self.route
+        return model
 
     async def embed(self, texts: Sequence[str], wanted: Wanted, deadline: float) -> Made:
-        """One request's worth of texts. Raises what the protocol's clients and the pool raise."""
-        client, route = self.client, self.route
+        """One chunk of texts. Raises what the protocol's clients and the pool raise."""
 
-        async def attempt(address: str, timeout_s: float) -> Made:
-            return await client.embed(address, route, texts, wanted, timeout_s)
+        async def run(attempt: Attempt[Made]) -> Made:
+            return await self.pool.run(attempt, deadline, urgent=wanted.urgent)
 
-        return await self.pool.run(attempt, deadline, urgent=wanted.urgent)
+        return await self.client.embed(run, self.route, texts, wanted)
 
     async def probe(self, address: str, timeout_s: float) -> None:
-        await self.client.probe(address, self.route, timeout_s)
+        declared = self.declared
+        self.learn(await self.client.probe(address, declared, timeout_s), declared)
 
 
 class Models:
@@ -132,11 +150,10 @@ class Models:
             prober = self._probers[route.name] = Prober(pool, model.probe, random.Random())
             pool.follow(route.endpoints, self._limits.options(route))
             prober.start()
-        elif route is not model.route:
-            if route != model.route:
-                model.client = self._protocols.of(route.protocol)
+        elif route is not model.declared:
+            if route != model.declared:
                 model.pool.follow(route.endpoints, self._limits.options(route))
-            model.route = route
+            model.follow(route, self._protocols.of(route.protocol))
         return model
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -51,7 +50,8 @@ class Made:
     """vectors: float32[n, d], row i of text i.
 
     tokens: read of each text, special ones included; None: the upstream tells no more than
-    `total_tokens`, or not even that. truncated, split: indexes of texts, ascending.
+    `total_tokens`, or not even that. truncated, split: indexes of texts, ascending. version: of the model
+    that made them; empty: the upstream does not tell it.
     """
 
     vectors: Vectors
@@ -59,6 +59,7 @@ class Made:
     total_tokens: int | None = None
     truncated: list[int] = field(default_factory=list)
     split: list[int] = field(default_factory=list)
+    version: str = ""
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
@@ -66,17 +67,3 @@ def unit_rows(vectors: Vectors) -> Vectors:
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     unit: Vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
     return unit
-
-
-def joined(parts: Sequence[Made]) -> Made:
-    """The answers to consecutive chunks of texts as one. `parts` is not empty."""
-    starts = np.cumsum([0, *(len(part.vectors) for part in parts)]).tolist()
-    tokens = [part.tokens for part in parts]
-    totals = [part.total_tokens for part in parts]
-    return Made(
-        vectors=np.concatenate([part.vectors for part in parts]),
-        tokens=None if None in tokens else [count for each in tokens for count in each or ()],
-        total_tokens=None if None in totals else sum(total or 0 for total in totals),
-        truncated=[at + i for at, part in zip(starts, parts, strict=False) for i in part.truncated],
-        split=[at + i for at, part in zip(starts, parts, strict=False) for i in part.split],
-    )

@@ -6,7 +6,6 @@ encoded again.
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,23 +14,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.core.errors import HanaxError
+from hanax.core.library_names import library_of
 from hanax.gateway.calls import Call
 from hanax.gateway.collections import Described, Listed, ShardState
 from hanax.gateway.envelope import wrap_data, wrap_error
+from hanax.gateway.exchange_headers import retry_after_s
 from hanax.gateway.hits import Hit
 from hanax.gateway.provenance import split_provenance
 from hanax.gateway.records import Record
 from hanax.gateway.rest.indexing import render_index, render_metadata, render_totals
+from hanax.gateway.rest.library_errors import LIBRARY_PATHS, library_error
 from hanax.gateway.rest.openai_errors import OPENAI_PATHS, openai_error, openai_status
 from hanax.rpc.errors import http_status
 
 PROTOCOL: Final = "rest"
-
-# A client that was refused for now: soon enough for a restart, late enough not to press.
-_RETRY_AFTER_S: Final = "1"
-# What an upstream may ask for; a client that obeyed more would look as if it had hung.
-_LONGEST_RETRY_S: Final = 3_600
-_RETRY_STATUSES: Final = frozenset({429, 503})
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,19 +48,13 @@ def refuse(call: Call, error: HanaxError, path: str, headers: dict[str, str]) ->
     """The answer for `error`, with `headers` beside its own."""
     for_openai = path.startswith(OPENAI_PATHS)
     status = openai_status(error) if for_openai else http_status(error)
-    if status in _RETRY_STATUSES or "retry_after_s" in error.details:
-        headers = {**headers, "Retry-After": _retry_after(error)}
+    if (after_s := retry_after_s(error)) is not None:
+        headers = {**headers, "Retry-After": str(after_s)}
+    if path.startswith(LIBRARY_PATHS):
+        return _json(orjson.dumps(library_error(error, path), default=str), status, headers)
     if for_openai:
         return _json(orjson.dumps(openai_error(error, status)), status, headers)
     return _json(wrap_error(call, PROTOCOL, error, path), status, headers)
-
-
-def _retry_after(error: HanaxError) -> str:
-    """Whole seconds, as known for this error."""
-    after_s = error.details.get("retry_after_s")
-    if not isinstance(after_s, int | float) or not 0 < after_s <= _LONGEST_RETRY_S:
-        return _RETRY_AFTER_S
-    return str(math.ceil(after_s))
 
 
 def render_hit(hit: Hit) -> dict[str, Any]:
@@ -114,6 +104,7 @@ def render_listed(listed: Listed) -> dict[str, Any]:
         "created_at": render_instant(listed.created_at_us),
         "state": listed.state,
         "aliases": listed.aliases,
+        "library": library_of(listed.spec.name),
     }
 
 

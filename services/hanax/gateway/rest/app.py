@@ -12,18 +12,23 @@ from fastapi_offline import FastAPIOffline
 import hanax
 from hanax.gateway.change_requests import CHANGE_BODIES
 from hanax.gateway.embedding_requests import EMBEDDING_BODIES
+from hanax.gateway.libraries.query_requests import QueryRequest
+from hanax.gateway.libraries.requests import LIBRARY_BODIES
 from hanax.gateway.query_requests import QUERY_BODIES
 from hanax.gateway.requests import BODIES
 from hanax.gateway.rest.aliases import alias_routes
 from hanax.gateway.rest.cache import cache_routes
 from hanax.gateway.rest.collections import collection_routes
-from hanax.gateway.rest.edge import Edge
+from hanax.gateway.rest.documents import chunk_routes, document_routes
+from hanax.gateway.rest.edge import BodyLimits, Edge
 from hanax.gateway.rest.embeddings import embedding_routes, external_routes
 from hanax.gateway.rest.errors import install_error_handlers
 from hanax.gateway.rest.health import health_routes
-from hanax.gateway.rest.jobs import job_routes
+from hanax.gateway.rest.jobs import JOB_BODIES, job_routes
+from hanax.gateway.rest.libraries import library_routes
 from hanax.gateway.rest.openai import OPENAI_BODIES, openai_routes
 from hanax.gateway.rest.openapi import install_openapi
+from hanax.gateway.rest.operations import operation_routes
 from hanax.gateway.rest.searches import aggregate_routes, search_routes
 from hanax.gateway.rest.vectors import read_routes, write_routes
 from hanax.gateway.services import Services
@@ -33,13 +38,14 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _DESCRIPTION: Final = """
 Collections of vectors with metadata, searched by vector or by text.
 
-Every answer is one envelope: `success`, `data` or `error`, `request_id`, `processing_time_ms`.
+Every answer is one envelope: `success`, `data` or `error`, `request_id`, `processing_time_ms`. Routes of
+libraries have none: they answer the thing itself, or `error`.
 Match on `error.code`. 429 and 503 carry Retry-After; every write names its ids, so it may be sent
 again. `X-Request-ID` is taken and echoed; `Server-Timing` says where the time went.
 """
 
 
-def build_app(services: Services, max_inflight: int, lifespan: Lifespan) -> FastAPI:
+def build_app(services: Services, lifespan: Lifespan) -> FastAPI:
     app = FastAPIOffline(
         title="HANA-X Vector",
         version=hanax.__version__,
@@ -55,11 +61,24 @@ def build_app(services: Services, max_inflight: int, lifespan: Lifespan) -> Fast
     app.include_router(write_routes(services.points, services.metadata_changes))
     app.include_router(embedding_routes(services.generation))
     app.include_router(external_routes(services.generation, services.models))
-    app.include_router(job_routes(services.jobs))
+    app.include_router(job_routes(services.job_store, services.submissions, services.followers))
     app.include_router(openai_routes(services.generation, services.models))
     app.include_router(cache_routes(services.cache, services.warming))
-    app.include_router(health_routes(services.readiness, services.metrics))
+    for routes in (library_routes, document_routes, chunk_routes):
+        router = routes(services.libraries)
+        app.include_router(router, prefix="/api/v1")
+        # The same under the paths that clients of such libraries know.
+        app.include_router(router, include_in_schema=False)
+    app.include_router(operation_routes(services.database, services.operations))
+    app.include_router(health_routes(services.readiness, services.metrics, services.database_look))
     install_error_handlers(app)
-    install_openapi(app, [*BODIES, *QUERY_BODIES, *CHANGE_BODIES, *EMBEDDING_BODIES, *OPENAI_BODIES])
-    app.add_middleware(Edge, metrics=services.metrics, clock=services.clock, max_inflight=max_inflight)
+    bodies = [*BODIES, *QUERY_BODIES, *CHANGE_BODIES, *EMBEDDING_BODIES, *OPENAI_BODIES, *JOB_BODIES]
+    install_openapi(app, [*bodies, *LIBRARY_BODIES, QueryRequest])
+    app.add_middleware(
+        Edge,
+        metrics=services.metrics,
+        clock=services.clock,
+        places=services.places,
+        limits=BodyLimits(services.job_store.upload_bytes),
+    )
     return app

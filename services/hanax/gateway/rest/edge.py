@@ -8,48 +8,85 @@ a request.
 from __future__ import annotations
 
 import asyncio
-import re
-import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hanax.core.errors import BodyTooLarge, HanaxError, Internal, InvalidArgument, Overloaded
+from hanax.core.errors import BodyTooLarge, HanaxError, InvalidArgument, Overloaded
 from hanax.core.limits import MAX_BODY_BYTES
 from hanax.gateway.cache.control import read_cache_control
 from hanax.gateway.calls import Call
+from hanax.gateway.exchange_headers import request_id_of, server_timing
+from hanax.gateway.failure_log import log_defect, log_failure
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.places import Places
 from hanax.gateway.rest.answers import refuse
-from hanax.gateway.rest.errors import log_failure
+from hanax.gateway.rest.library_errors import LIBRARY_PATHS
 from hanax.gateway.rest.presence import Presence
-
-log = structlog.get_logger()
 
 # Bodies of all requests in flight; past it new ones are refused, so that memory is bounded.
 MAX_BODIES_BYTES: Final = 16 * MAX_BODY_BYTES
 
 # What costs work; health and metrics are answered however much there is, and so is what tells of models.
-_GUARDED: Final = ("/api/", "/external/", "/v1/")
+_GUARDED: Final = ("/api/", "/external/", "/v1/", *LIBRARY_PATHS)
 _FREE: Final = "/external/status"
+
+# Where files come in; what surrounds one in its form is small.
+_UPLOADED_TO: Final = "/api/v1/jobs"
+_FORM_BYTES: Final = 1024 * 1024
 
 # As nginx counts a client that closed the connection before its answer.
 _CLIENT_GONE: Final = 499
 
-_ID_FORM: Final = re.compile(r"[\x20-\x7e]{1,128}")
 _BODILESS: Final = frozenset({"GET", "HEAD"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """upload_bytes: of a file that comes with a job, which is stored as it arrives."""
+
+    upload_bytes: int
+
+    def of(self, scope: Scope, headers: dict[bytes, bytes]) -> BodyLimit:
+        kind = headers.get(b"content-type", b"").lower()
+        if scope["path"] == _UPLOADED_TO and kind.startswith(b"multipart/form-data"):
+            return BodyLimit(self.upload_bytes + _FORM_BYTES, held=False)
+        return BodyLimit(MAX_BODY_BYTES, held=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """held: the body is in memory as a whole until it is answered."""
+
+    bytes: int
+    held: bool
+
+    def check(self, size: int) -> None:
+        """Raises BodyTooLarge."""
+        if size > self.bytes:
+            raise BodyTooLarge(
+                f"a body has at most {self.bytes} bytes, this one has {size} or more", limit_bytes=self.bytes
+            )
+
+
 class Edge:
-    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Callable[[], float], max_inflight: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        places: Places,
+        limits: BodyLimits,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._clock = clock
-        self._places = Places(max_inflight)
+        self._places = places
+        self._limits = limits
         self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,11 +94,13 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        call = Call(_request_id(headers), self._clock, read_cache_control(headers.get(b"cache-control")))
+        control = read_cache_control(headers.get(b"cache-control"))
+        call = Call(_request_id(headers), self._clock, control, _actor(scope))
         scope.setdefault("state", {})["call"] = call
-        exchange = _Exchange(self, call, receive, send)
+        limit = self._limits.of(scope, headers)
+        exchange = _Exchange(self, call, limit, receive, send)
         try:
-            _check_declared_length(headers)
+            limit.check(_declared_length(headers))
             if scope["path"].startswith(_GUARDED) and scope["path"] != _FREE:
                 await self._guarded(scope, exchange)
             else:
@@ -70,11 +109,10 @@ class Edge:
             log_failure(error, call.request_id, scope["path"])
             await self._refuse(exchange, scope, error)
         except Exception as error:
-            log.exception("request failed", path=scope["path"], request_id=call.request_id)
-            defect = Internal(f"{type(error).__name__}; see the gateway's log")
-            await self._refuse(exchange, scope, defect)
+            await self._refuse(exchange, scope, log_defect(error, call.request_id, scope["path"]))
         finally:
-            self._bodies_bytes -= exchange.body_bytes
+            if limit.held:
+                self._bodies_bytes -= exchange.body_bytes
             self._metrics.answered(_method_of(scope), exchange.status, call.elapsed_s())
 
     async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
@@ -109,8 +147,9 @@ class Edge:
 class _Exchange:
     """One request and its answer. `status` is 0 until the answer begins."""
 
-    def __init__(self, edge: Edge, call: Call, receive: Receive, send: Send) -> None:
+    def __init__(self, edge: Edge, call: Call, limit: BodyLimit, receive: Receive, send: Send) -> None:
         self.call = call
+        self._limit = limit
         self.status = 0
         self.body_bytes = 0
         self._edge = edge
@@ -129,9 +168,9 @@ class _Exchange:
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
             self.body_bytes += size
-            self._edge.admit(size)
-            if self.body_bytes > MAX_BODY_BYTES:
-                raise _too_large(self.body_bytes)
+            if self._limit.held:
+                self._edge.admit(size)
+            self._limit.check(self.body_bytes)
         return message
 
     async def send(self, message: Message) -> None:
@@ -139,7 +178,7 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             headers["X-Request-ID"] = self.call.request_id
-            headers["Server-Timing"] = _server_timing(self.call)
+            headers["Server-Timing"] = server_timing(self.call)
             if self.call.cached_age_s is not None:
                 headers["X-Cache"] = "HIT"
                 headers["Age"] = str(int(self.call.cached_age_s))
@@ -152,23 +191,21 @@ class _Exchange:
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _ID_FORM.fullmatch(given) else uuid.uuid4().hex
+    return request_id_of(headers.get(b"x-request-id", b"").decode("latin-1"))
 
 
-def _check_declared_length(headers: dict[bytes, bytes]) -> None:
+def _actor(scope: Scope) -> str:
+    """Who asks: an address, as nobody has a name here."""
+    client = scope.get("client")
+    return "anonymous" if client is None else f"address {client[0]}"
+
+
+def _declared_length(headers: dict[bytes, bytes]) -> int:
+    """0: none is declared."""
     declared = headers.get(b"content-length", b"")
     if declared and not declared.isdigit():
         raise InvalidArgument("Content-Length: expected a number of bytes")
-    if declared and int(declared) > MAX_BODY_BYTES:
-        raise _too_large(int(declared))
-
-
-def _too_large(size: int) -> BodyTooLarge:
-    return BodyTooLarge(
-        f"a body has at most {MAX_BODY_BYTES} bytes, this one has {size} or more",
-        limit_bytes=MAX_BODY_BYTES,
-    )
+    return int(declared) if declared else 0
 
 
 def _method_of(scope: Scope) -> str:
@@ -176,14 +213,3 @@ def _method_of(scope: Scope) -> str:
     method = scope["method"] if scope["method"] in _METHODS else "OTHER"
     route: Any = scope.get("route")
     return f"{method} {getattr(route, 'path', 'unknown')}"
-
-
-def _server_timing(call: Call) -> str:
-    """`gateway` is the total less the waits for others, `engine` the longest time inside a shard."""
-    total_s = call.elapsed_s()
-    own_s = total_s - sum(call.waited_s.values())
-    parts = [f"total;dur={total_s * 1e3:.3f}", f"gateway;dur={own_s * 1e3:.3f}"]
-    parts += [f"{name};dur={seconds * 1e3:.3f}" for name, seconds in call.waited_s.items()]
-    if call.engine_s:
-        parts.append(f"engine;dur={call.engine_s * 1e3:.3f}")
-    return ", ".join(parts)

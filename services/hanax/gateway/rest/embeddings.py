@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.gateway.embedding_requests import EmbeddingRequest, ModelEmbeddingRequest
-from hanax.gateway.jobs.port import Job
+from hanax.gateway.jobs.queueing import Queued
 from hanax.gateway.models.embedding import Embedded
 from hanax.gateway.models.generation import Generation
 from hanax.gateway.models.registry import Models
@@ -18,7 +18,7 @@ from hanax.gateway.renderings import render_embedded
 from hanax.gateway.rest import model_schemas, schemas
 from hanax.gateway.rest.answers import answer, call_of, render_instant
 from hanax.gateway.rest.bodies import read_request
-from hanax.gateway.rest.jobs import LATER, accepted
+from hanax.gateway.rest.job_rendering import LATER, accepted
 from hanax.gateway.rest.openapi import ERRORS, json_body
 
 
@@ -73,8 +73,8 @@ def external_routes(generation: Generation, models: Models) -> APIRouter:
     return router
 
 
-def _answer(request: Request, made: Embedded | Job) -> Response:
-    return accepted(request, made) if isinstance(made, Job) else answer(request, render_embedded(made))
+def _answer(request: Request, made: Embedded | Queued) -> Response:
+    return accepted(request, made) if isinstance(made, Queued) else answer(request, render_embedded(made))
 
 
 def _render_status(status: ModelStatus) -> dict[str, Any]:

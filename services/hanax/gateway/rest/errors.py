@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -18,22 +17,14 @@ from hanax.core.errors import (
     MethodNotAllowed,
     NotFound,
 )
+from hanax.gateway.failure_log import log_failure
 from hanax.gateway.rest.answers import call_of, refuse
-from hanax.rpc.errors import http_status
-
-log = structlog.get_logger()
 
 
 def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HanaxError, _on_named)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-
-
-def log_failure(error: HanaxError, request_id: str, path: str) -> None:
-    """Write down what an operator should know of: failures that are not the client's."""
-    if http_status(error) >= 500:
-        log.warning("request failed", code=error.code, error=error.message, path=path, request_id=request_id)
 
 
 async def _on_named(request: Request, error: Exception) -> Response:

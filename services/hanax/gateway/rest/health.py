@@ -1,29 +1,47 @@
-"""/health, /ready and /metrics."""
+"""/health, /health/database, /ready and /metrics."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.core.errors import Unavailable
+from hanax.core.errors import DatabaseUnavailable, Unavailable
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.readiness import OK, Readiness
 from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, refuse
 from hanax.gateway.rest.openapi import ERRORS
+from hanax.metadata.database import DatabaseHealth
+from hanax.metadata.health import HealthLook
 
 
-def health_routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
+def health_routes(readiness: Readiness, metrics: Metrics, database: HealthLook | None) -> APIRouter:
+    """database: None where none is configured."""
     router = APIRouter(tags=["health"], responses=ERRORS)
 
     @router.get("/health", response_model=schemas.Envelope[schemas.Health])
     async def health(request: Request) -> Response:
         """The process is up."""
         return answer(request, {"status": "ok"})
+
+    @router.get("/health/database", response_model=schemas.Envelope[schemas.DatabaseHealth])
+    async def database_health(request: Request) -> Response:
+        """Whether the metadata database answers and has the schema that is needed; else 503, and why.
+
+        The details of the error are the fields of this answer. Searches do not need it.
+        """
+        if database is None:
+            return answer(request, {"status": "not_configured"})
+        health = await database.health()
+        if health.error is None:
+            return answer(request, {"status": "ok", **_render_database(health)})
+        error = DatabaseUnavailable(health.error, **_render_database(health))
+        return refuse(call_of(request), error, request.url.path, {})
 
     @router.get("/ready", response_model=schemas.Envelope[schemas.Ready])
     async def ready(request: Request) -> Response:
@@ -44,3 +62,10 @@ def health_routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+def _render_database(health: DatabaseHealth) -> dict[str, Any]:
+    shown = asdict(health)
+    latency_s = shown.pop("latency_s")
+    shown["latency_ms"] = None if latency_s is None else latency_s * 1e3
+    return shown

@@ -1,13 +1,11 @@
-"""What answers of models and jobs look like, for the OpenAPI document."""
+"""What answers of models look like, for the OpenAPI document."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
-
-from hanax.gateway.rest.schemas import Inserted
 
 
 class Embeddings(BaseModel):
@@ -21,35 +19,6 @@ class Embeddings(BaseModel):
     total_tokens: Annotated[int, Field(description="of texts that were not known from before")]
     truncated: Annotated[list[int], Field(description="indexes of texts read in part")]
     split: Annotated[list[int], Field(description="indexes of texts read in parts")]
-
-
-class JobError(BaseModel):
-    code: str
-    type: str
-    message: str
-    details: dict[str, Any]
-
-
-class Job(BaseModel):
-    """Work that is done later, by the gateway that answered; it is lost when that ends."""
-
-    job_id: str
-    kind: Literal["embed", "insert"]
-    model: str
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
-    texts: Annotated[int, Field(description="texts that the model is to embed")]
-    embedded: Annotated[int, Field(description="how many of them are")]
-    created_at: datetime
-    began_at: datetime | None
-    ended_at: datetime | None
-    error: JobError | None
-    result: Annotated[
-        Embeddings | Inserted | None, Field(description="once it has succeeded; not in lists")
-    ] = None
-
-
-class JobList(BaseModel):
-    jobs: list[Job]
 
 
 class EndpointFailure(BaseModel):

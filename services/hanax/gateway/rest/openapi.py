@@ -33,6 +33,20 @@ def json_body(schema: type[BaseModel] | dict[str, Any], **examples: dict[str, An
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
+def form_body(parts: list[str], schema: dict[str, Any], **examples: dict[str, Any]) -> dict[str, Any]:
+    """The same of a route that takes multipart/form-data too: JSON in the first part, a file in the last."""
+    extra = json_body(schema, **examples)
+    properties = {parts[0]: {"type": "string"}, parts[-1]: {"type": "string", "format": "binary"}}
+    form = {"schema": {"type": "object", "required": parts, "properties": properties}}
+    extra["requestBody"]["content"]["multipart/form-data"] = form
+    return extra
+
+
+def any_of(schemas: list[type[BaseModel]]) -> dict[str, Any]:
+    """The schema of a body that is one of several."""
+    return {"anyOf": [{"$ref": _reference(schema)} for schema in schemas]}
+
+
 def install_openapi(app: FastAPI, bodies: list[type[BaseModel]]) -> None:
     """Serve the document with the schemas of `bodies` among its components."""
 

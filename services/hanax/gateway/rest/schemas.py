@@ -59,6 +59,9 @@ class Collection(CollectionSpec):
         ),
     ]
     aliases: Annotated[list[str], Field(description="other names of the collection")]
+    library: Annotated[
+        str | None, Field(description="id of the library that it belongs to, which alone may change it")
+    ]
 
 
 class CollectionList(BaseModel):
@@ -329,6 +332,19 @@ class CacheCleared(BaseModel):
 
 class Health(BaseModel):
     status: Literal["ok"]
+
+
+class DatabaseHealth(BaseModel):
+    """Without a metadata database `status` is all there is. latency_ms: of one question."""
+
+    status: Literal["ok", "not_configured"]
+    reachable: bool | None = None
+    dialect: Literal["postgresql", "sqlite"] | None = None
+    latency_ms: float | None = None
+    revision: Annotated[str | None, Field(description="of its schema", examples=["0001_operations"])] = None
+    pool_in_use: int | None = None
+    pool_size: int | None = None
+    error: None = None
 
 
 class Ready(BaseModel):

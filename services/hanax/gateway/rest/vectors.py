@@ -18,7 +18,7 @@ from hanax.core.errors import InvalidId
 from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.versions import MAX_VERSION
 from hanax.gateway.change_requests import MetadataRequest
-from hanax.gateway.jobs.port import Job
+from hanax.gateway.jobs.queueing import Queued
 from hanax.gateway.metadata_changes import MetadataChanges, OnePoint
 from hanax.gateway.points import Points
 from hanax.gateway.queries import Queries
@@ -34,7 +34,7 @@ from hanax.gateway.requests import (
 from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, render_record
 from hanax.gateway.rest.bodies import read_json, read_request
-from hanax.gateway.rest.jobs import LATER, accepted
+from hanax.gateway.rest.job_rendering import LATER, accepted
 from hanax.gateway.rest.openapi import ERRORS, json_body
 
 _FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
@@ -162,7 +162,7 @@ def write_routes(points: Points, changes: MetadataChanges) -> APIRouter:
         """
         asked = await read_request(request, InsertRequest)
         done = await points.insert(call_of(request), asked)
-        if isinstance(done, Job):
+        if isinstance(done, Queued):
             return accepted(request, done)
         return answer(request, render_inserted(done))
 

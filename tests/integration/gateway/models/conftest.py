@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hanax.core.model_routes import ModelRoute
+from tests.integration.gateway.processor import job_settings, running_processor
 from tests.integration.gateway.stack import Stack, running_shards
 from tests.integration.gateway.upstreams import behaviours
 from tests.integration.gateway.upstreams.replies import Embeddings
@@ -55,7 +56,10 @@ def _running(
             route_to(servers["wide"], name="wide", **shared),
             route_to(servers["tired"], name="tired", **shared),
         )
-        stack = opened.enter_context(running_shards(tmp_path_factory.mktemp("outside"), routes))
+        folder = tmp_path_factory.mktemp("outside")
+        stack = opened.enter_context(running_shards(folder, routes, **job_settings(folder)))
+        # One job at a time: what is behind one that hangs waits.
+        opened.enter_context(running_processor(stack, batch_jobs=1))
         yield Outside(stack, servers)
 
 

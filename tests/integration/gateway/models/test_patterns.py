@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.integration.gateway.models.conftest import Outside
-from tests.integration.gateway.models.jobs import JOBS, accepted, ended, job_of
+from tests.integration.gateway.models.jobs import JOBS, accepted, ended, job_of, lines_of
 from tests.integration.gateway.stack import Stack
 from tests.integration.gateway.upstreams import behaviours
 from tests.integration.gateway.upstreams.replies import vector_of
@@ -38,20 +38,22 @@ def test_hybrid_answers_up_to_fifty_texts_and_urgent_ones_at_once(outside: Outsi
     urgent = {"text": many, "model": "mixed", "urgent": True}
     assert len(stack.data(stack.post(GENERATE, urgent))["embeddings"]) == 51
     job = accepted(stack, GENERATE, {"text": many, "model": "mixed"})
-    assert (job["kind"], job["model"], job["texts"]) == ("embed", "mixed", 51)
+    assert (job["kind"], job["model"], job["progress"]["total"]) == ("bulk_embed", "mixed", 51)
 
 
 def test_a_job_embeds_and_keeps_its_result(outside: Outside) -> None:
     texts, stack = texts_of(300), outside.stack
     job = accepted(stack, "/external/later/embed", {"text": texts})
     done = ended(stack, job["job_id"])
-    assert (done["state"], done["embedded"], done["error"]) == ("succeeded", 300, None)
+    assert (done["state"], done["progress"]["done"], done["error"]) == ("succeeded", 300, None)
+    lines = lines_of(stack, done)
+    assert [line["number"] for line in lines] == list(range(300))
     expected = np.stack([vector_of(text, 8) for text in texts])
-    np.testing.assert_allclose(done["result"]["embeddings"], expected, atol=1e-6)
+    np.testing.assert_allclose([line["embedding"] for line in lines], expected, atol=1e-6)
+    assert done["result"]["dimension"] == 8
     assert done["created_at"] <= done["began_at"] <= done["ended_at"]
     listed = stack.data(stack.client.get(JOBS, params={"state": "succeeded"}))["jobs"]
     assert job["job_id"] in [one["job_id"] for one in listed]
-    assert all("result" not in one for one in listed)
 
 
 def test_points_of_a_bulk_model_are_stored_by_the_job(outside: Outside) -> None:
@@ -60,9 +62,11 @@ def test_points_of_a_bulk_model_are_stored_by_the_job(outside: Outside) -> None:
     points: list[dict[str, Any]] = [{"id": place, "text": text} for place, text in enumerate(texts)]
     points.append({"vector": [1.0] + [0.0] * 7})
     job = accepted(stack, "/api/v1/vectors/insert", {"collection": name, "vectors": points})
-    assert (job["kind"], job["texts"]) == ("insert", 3)
-    result = ended(stack, job["job_id"])["result"]
-    assert (result["inserted"], result["ids"][:3]) == (4, [0, 1, 2])
+    assert (job["kind"], job["collection"], job["progress"]["total"]) == ("bulk_embed", name, 4)
+    assert job["ids"][:3] == [0, 1, 2]
+    done = ended(stack, job["job_id"])
+    assert (done["state"], done["result"]["inserted"]) == ("succeeded", 4)
+    stack.data(stack.client.get(f"/api/v1/vectors/{name}/{job['ids'][3]}"))
     found = stack.data(stack.client.get(f"/api/v1/vectors/{name}/1"))
     np.testing.assert_allclose(found["embedding"], vector_of(texts[1], 8), atol=1e-6)
     assert found["provenance"]["pattern"] == "bulk_only"

@@ -104,7 +104,7 @@ def test_a_request_that_is_pipelined_behind_a_slow_one_is_answered(slow: Slow) -
     slow.server.behave(behaviours.slow(1.0))
     with closing(slow.send("/external/slow/embed", {"text": "first"})) as client:
         wait_until("it is asked", lambda: slow.server.now == 1)
-        client.sendall(b"GET /api/v1/jobs HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n")
+        client.sendall(b"GET /v1/models HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n")
         client.settimeout(60.0)
         received = b"".join(iter(lambda: client.recv(65_536), b""))
     assert received.count(b"HTTP/1.1 200 OK") == 2

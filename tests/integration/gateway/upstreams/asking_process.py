@@ -23,6 +23,7 @@ from hanax.gateway.models.wanted import Wanted
 from hanax.rpc.channels import Channels
 from hanax.rpc.errors import status_from_error
 from hanax.runtime.logs import configure_logs
+from tests.integration.gateway.upstreams.asking import at
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ async def ask(protocols: Protocols, url: str) -> None:
         secret=SecretFile(name="upstream", key="token"),
     )
     client = protocols.of("openai")
-    for request in (client.embed(url, model, ["text"], Wanted(), 20.0), client.probe(url, model, 20.0)):
+    for request in (client.embed(at(url, 20.0), model, ["text"], Wanted()), client.probe(url, model, 20.0)):
         try:
             print("made", await request)
         except HanaxError as error:

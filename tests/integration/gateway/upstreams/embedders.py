@@ -14,6 +14,7 @@ from citadel.vector.v1.embedder_pb2_grpc import (
     EmbedderServiceServicer,
     add_EmbedderServiceServicer_to_server,
 )
+from hanax.core.errors import Unavailable
 from hanax.core.model_routes import ModelRoute
 from hanax.rpc.servers import RpcServer
 from tests.integration.gateway.upstreams.replies import vector_of
@@ -31,12 +32,18 @@ def well(request: pb.EmbedRequest, dimension: int = 8) -> pb.EmbedResponse:
 
 
 class ToldEmbedder(EmbedderServiceServicer):
-    """`answer` may raise what an embedder raises."""
+    """`answer` may raise what an embedder raises. models: what it says that it serves, when it is ready."""
 
     def __init__(self, address: str, server: RpcServer) -> None:
         self.address = address
         self.answer: Answer = well
         self.requests: list[pb.EmbedRequest] = []
+        self.ready = True
+        self.models = [
+            pb.ServedModel(
+                name="told", dimension=8, max_tokens=512, backend="told", version="v1", loaded=True
+            )
+        ]
         self._server = server
         self._end = threading.Event()
 
@@ -47,11 +54,9 @@ class ToldEmbedder(EmbedderServiceServicer):
     def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.ServicerContext
     ) -> pb.ListModelsResponse:
-        told = pb.ServedModel(name="told", dimension=8, max_tokens=512, backend="told", loaded=True)
-        return pb.ListModelsResponse(models=[told])
-
-    def set_ready(self, ready: bool) -> None:
-        self._server.set_ready(ready)
+        if not self.ready:
+            raise Unavailable("the model is being loaded")
+        return pb.ListModelsResponse(models=self.models)
 
     def wait_for_end(self) -> None:
         """For an answer that never comes."""

@@ -38,14 +38,28 @@ from tests.integration.gateway.upstreams.embedders import ToldEmbedder, running_
 
 async def test_an_embedder_is_well_when_it_is_ready(protocols: Protocols) -> None:
     with running_embedder() as embedder:
-        await probe(protocols, embedder.route())
-        embedder.set_ready(False)
-        with pytest.raises(Unavailable, match="not ready"):
+        assert await probe(protocols, embedder.route()) == "v1"
+        embedder.ready = False
+        with pytest.raises(Unavailable, match="being loaded"):
             await probe(protocols, embedder.route())
+        embedder.ready = True
         await asyncio.to_thread(embedder.stop)
         with pytest.raises(HanaxError) as raised:
             await probe(protocols, embedder.route(), SOON_S)
         assert isinstance(raised.value, Unavailable | DeadlineExceeded)
+
+
+async def test_another_embedder_at_the_address_is_not_the_models(protocols: Protocols) -> None:
+    """Addresses of pods that are gone are given to others, which may serve other models, and be well."""
+    with running_embedder() as embedder:
+        embedder.models = [pb.ServedModel(name=f"other-{number}", loaded=True) for number in range(9)]
+        with pytest.raises(
+            UpstreamFailed, match=r"serves other models than 'told': other-0, other-1"
+        ) as raised:
+            await probe(protocols, embedder.route())
+        assert "other-8" not in raised.value.message
+        # What it is called there counts.
+        await probe(protocols, embedder.route().model_copy(update={"upstream_model": "other-8"}))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +173,7 @@ def secure_port(authority: Authority) -> Iterator[Callable[[trustme.CA], int]]:
             return pb.ListModelsResponse()
 
     def start(ca: trustme.CA) -> int:
-        certificate = ca.issue_cert("localhost")
+        certificate = ca.issue_cert("127.0.0.1")
         chain = b"".join(pem.bytes() for pem in certificate.cert_chain_pems)
         credentials = grpc.ssl_server_credentials([(certificate.private_key_pem.bytes(), chain)])
         server = grpc.server(ThreadPoolExecutor(2), interceptors=[_Keyed("sk-grpc")])
@@ -182,7 +196,7 @@ async def test_an_embedder_elsewhere_is_asked_over_tls_and_with_a_key(
             name="told",
             dimension=8,
             max_tokens=512,
-            endpoints=(f"grpcs://localhost:{port}",),
+            endpoints=(f"grpcs://127.0.0.1:{port}",),
             secret=SecretFile(name="embedder", key="token"),
         )
 

@@ -26,7 +26,7 @@ from hanax.core.model_routes import ModelProtocol, ModelRoute
 from hanax.gateway.models.protocols.registry import Protocols
 from hanax.gateway.models.wanted import Wanted
 from tests.integration.gateway.upstreams import behaviours
-from tests.integration.gateway.upstreams.asking import SOON_S, TEXTS, embed, failure, probe
+from tests.integration.gateway.upstreams.asking import SOON_S, TEXTS, at, embed, failure, probe
 from tests.integration.gateway.upstreams.behaviours import Behaviour
 from tests.integration.gateway.upstreams.conftest import WITHIN_S, Authority
 from tests.integration.gateway.upstreams.replies import Embeddings
@@ -105,10 +105,10 @@ async def test_a_server_that_does_not_cut_its_vectors_is_not_wrong(
     server.behave(behaviours.wrong_dimension(8))
     client, model = protocols.of(protocol), route_to(server, protocol=protocol)
     with pytest.raises(InvalidArgument, match="dimensions of 4"):
-        await client.embed(model.addresses[0], model, TEXTS, Wanted(dimensions=4), WITHIN_S)
+        await client.embed(at(model.addresses[0]), model, TEXTS, Wanted(dimensions=4))
     server.behave(behaviours.wrong_dimension(5))
     with pytest.raises(UpstreamFailed, match="5 numbers, expected 4"):
-        await client.embed(model.addresses[0], model, TEXTS, Wanted(dimensions=4), WITHIN_S)
+        await client.embed(at(model.addresses[0]), model, TEXTS, Wanted(dimensions=4))
 
 
 async def test_numbers_beyond_float32_are_not_finite(protocols: Protocols, server: UpstreamServer) -> None:

@@ -14,6 +14,7 @@ from hanax.core.model_routes import SecretFile
 from hanax.gateway.models.protocols.registry import Protocols
 from hanax.gateway.models.wanted import Wanted
 from tests.integration.gateway.upstreams import behaviours
+from tests.integration.gateway.upstreams.asking import at
 from tests.integration.gateway.upstreams.conftest import WITHIN_S, Authority
 from tests.integration.gateway.upstreams.replies import Embeddings
 from tests.integration.gateway.upstreams.servers import UpstreamServer, route_to, running_upstream
@@ -31,7 +32,7 @@ def write(secrets_dir: Path, key: str) -> None:
 
 async def embed(protocols: Protocols, server: UpstreamServer, secret: SecretFile | None) -> None:
     model = route_to(server, secret=secret)
-    await protocols.of("openai").embed(model.addresses[0], model, ["text"], Wanted(), WITHIN_S)
+    await protocols.of("openai").embed(at(model.addresses[0]), model, ["text"], Wanted())
 
 
 async def test_a_key_that_was_replaced_is_used_at_the_next_request(

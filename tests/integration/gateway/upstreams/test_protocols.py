@@ -16,6 +16,7 @@ from hanax.core.routing import RoutingTable
 from hanax.gateway.models.protocols.registry import Protocols
 from hanax.gateway.models.wanted import LongTexts, Made, Purpose, Wanted
 from tests.integration.gateway.upstreams import behaviours
+from tests.integration.gateway.upstreams.asking import at
 from tests.integration.gateway.upstreams.conftest import WITHIN_S, Authority
 from tests.integration.gateway.upstreams.embedders import running_embedder
 from tests.integration.gateway.upstreams.replies import Embeddings, cut_to, vector_of
@@ -32,7 +33,7 @@ async def embed(
     protocols: Protocols, model: ModelRoute, texts: list[str], wanted: Wanted | None = None
 ) -> Made:
     client = protocols.of(model.protocol)
-    return await client.embed(model.addresses[0], model, texts, wanted or Wanted(), WITHIN_S)
+    return await client.embed(at(model.addresses[0]), model, texts, wanted or Wanted())
 
 
 def expect(made: Made, texts: list[str], dimension: int = 8) -> None:
@@ -252,16 +253,36 @@ def _was_taken(request: Any, server: UpstreamServer) -> bool:
 
 
 @over_http
-async def test_a_long_text_is_refused_by_its_index_when_that_is_wanted(
+async def test_long_texts_are_refused_by_their_indexes_when_that_is_wanted(
     protocols: Protocols, short: UpstreamServer, protocol: ModelProtocol
 ) -> None:
-    texts = ["a", "b", LONG, "c"]
+    texts = ["a", LONG, "b", LONG + " end", "c"]
     with pytest.raises(TextTooLong) as refused:
         await embed(protocols, route_to(short, protocol=protocol), texts, Wanted(long_texts=LongTexts.REFUSE))
-    assert refused.value.details["indexes"] == [2]
-    assert "text[2]" in refused.value.message
-    # Nothing is computed for it: the longest text is looked at first.
-    assert not any(_was_taken(request, short) for request in short.requests)
+    assert refused.value.details["indexes"] == [1, 3]
+    assert "text[1], text[3]" in refused.value.message
+    taken = [text for request in short.requests if _was_taken(request, short) for text in request.texts]
+    assert sorted(taken) == ["a", "b", "c"]
+
+
+# Ten of them are 20 characters; ten of LONG's are some 65.
+DENSE = " ".join("abcdefghij" * 3)
+
+
+@over_http
+@pytest.mark.parametrize("long_texts", [LongTexts.TRUNCATE, LongTexts.SPLIT])
+async def test_what_becomes_of_a_long_text_depends_on_it_alone(
+    protocols: Protocols, protocol: ModelProtocol, long_texts: LongTexts
+) -> None:
+    """Its vector is kept for whoever sends it next: beside a text of a denser script it has to be the same.
+    Also where the server takes but one text in a request, and those that it could cut are refused together.
+    """
+    for max_texts in (4, 1):
+        with running_upstream(Embeddings(max_tokens=10, max_texts=max_texts)) as server:
+            model, wanted = route_to(server, protocol=protocol), Wanted(long_texts=long_texts)
+            alone = [await embed(protocols, model, [text], wanted) for text in (DENSE, LONG)]
+            together = await embed(protocols, model, [DENSE, LONG], wanted)
+        np.testing.assert_array_equal(together.vectors, np.concatenate([one.vectors for one in alone]))
 
 
 @over_http

@@ -17,8 +17,11 @@ from hanax.core.errors import (
 from hanax.core.model_routes import Breaker, ModelEndpoint, RequestRate
 from hanax.gateway.balancing.options import PoolOptions
 from hanax.gateway.balancing.pool import Pool
+from tests.unit.gateway.balancing.clocks import Clock
 from tests.unit.gateway.balancing.servers import LONG_S, OPTIONS, Servers, ask, endpoints, new_pool, states
 from tests.unit.gateway.balancing.waiting import everybody_ran, until
+
+HEDGE_S = 0.05
 
 
 async def test_an_endpoint_that_comes_back_is_waited_for_where_only_the_deadline_counts() -> None:
@@ -35,8 +38,10 @@ async def test_an_endpoint_that_comes_back_is_waited_for_where_only_the_deadline
     assert servers.calls["e0"] <= tried + 60
 
 
-async def test_half_open_sends_one_trial_and_others_wait_for_its_end() -> None:
-    pool, servers = new_pool(1, replace(OPTIONS, breaker=Breaker(failures=1, open_s=0.05))), Servers()
+@pytest.mark.parametrize("hedge_after_s", [None, LONG_S])
+async def test_half_open_sends_one_trial_and_others_wait_for_its_end(hedge_after_s: float | None) -> None:
+    options = replace(OPTIONS, breaker=Breaker(failures=1, open_s=0.05), hedge_after_s=hedge_after_s)
+    pool, servers = new_pool(1, options), Servers()
     servers.errors["e0"] = Unavailable("away")
     with pytest.raises(Unavailable):
         await ask(pool, servers, 0.01)
@@ -56,6 +61,36 @@ async def test_half_open_sends_one_trial_and_others_wait_for_its_end() -> None:
     release.set()
     await asyncio.gather(*running)
     assert states(pool) == {"e0": "closed"}
+
+
+async def test_hedges_that_come_at_once_make_one_trial() -> None:
+    """Requests that wait for an endpoint that hangs, when another one's circuit becomes half-open."""
+    clock = Clock()
+    options = replace(OPTIONS, breaker=Breaker(failures=1, open_s=30.0), hedge_after_s=HEDGE_S)
+    pool, servers = new_pool(2, options, clock), Servers()
+    servers.errors["e0"] = Unavailable("away")
+    assert await pool.run(servers.attempt, clock() + LONG_S) == "e1"
+    release = asyncio.Event()
+
+    async def attempt(address: str, timeout_s: float) -> str:
+        servers.calls[address] += 1
+        if address == "e1":
+            # From now on e0 may be tried, by those who wait here: all from the same moment.
+            clock.advance(30.0)
+        await release.wait()
+        return address
+
+    servers.calls.clear()
+    running = [asyncio.create_task(pool.run(attempt, clock() + 1_000.0)) for _ in range(5)]
+    await until(lambda: servers.calls["e1"] == 5)
+    # Set after theirs, this timer ends after all of theirs.
+    await asyncio.sleep(HEDGE_S)
+    await everybody_ran()
+    assert servers.calls["e0"] == 1
+    release.set()
+    await asyncio.gather(*running)
+    assert states(pool) == {"e0": "closed", "e1": "closed"}
+    assert [endpoint.inflight for endpoint in pool.endpoints] == [0, 0]
 
 
 async def test_a_trial_that_is_cancelled_hands_on() -> None:

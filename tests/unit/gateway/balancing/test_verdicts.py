@@ -8,7 +8,8 @@ from hanax.core import errors
 from hanax.core.errors import HanaxError, error_types
 from hanax.gateway.balancing.verdicts import LONGEST_REST_S, judge, rest_s
 
-BLAMED = {"unavailable", "upstream_failed", "deadline_exceeded"}
+# A kind of unavailable: no endpoint raises it.
+BLAMED = {"unavailable", "database_unavailable", "upstream_failed", "deadline_exceeded"}
 TRIED_ELSEWHERE = {"resource_exhausted", "overloaded", "rate_limited", "data_loss", "collection_not_found"}
 
 

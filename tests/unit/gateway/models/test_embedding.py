@@ -16,6 +16,7 @@ from hanax.gateway.calls import Call
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedded, Embedding, joined
 from hanax.gateway.models.kept import NoCache
+from hanax.gateway.models.protocols.client import Run
 from hanax.gateway.models.protocols.registry import Protocols, UpstreamOptions
 from hanax.gateway.models.registry import Model, Models, PoolLimits
 from hanax.gateway.models.secrets import Secrets
@@ -36,9 +37,7 @@ class Lengths:
         self.requests: list[list[str]] = []
         self.now = self.at_once = 0
 
-    async def embed(
-        self, address: str, model: ModelRoute, texts: Sequence[str], wanted: Wanted, timeout_s: float
-    ) -> Made:
+    async def embed(self, run: Run, model: ModelRoute, texts: Sequence[str], wanted: Wanted) -> Made:
         self.requests.append(list(texts))
         self.now += 1
         self.at_once = max(self.at_once, self.now)
@@ -51,7 +50,8 @@ class Lengths:
         vectors = np.array([[len(text)] for text in texts], np.float32)
         return Made(vectors, [len(text.split()) for text in texts], None, truncated=long)
 
-    async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> None: ...
+    async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> str:
+        return ""
 
 
 def model_of(client: Lengths, **fields: object) -> Model:
@@ -133,6 +133,15 @@ async def test_places_are_those_of_the_texts_as_they_were_given() -> None:
     assert "'m'" in refusal.value.message
 
 
+async def test_all_texts_that_are_too_long_are_told_though_they_go_in_several_requests() -> None:
+    texts = [("x" * 60 if number in (1, 3, 4, 11) else "") + str(number) for number in range(12)]
+    client = Lengths()
+    with pytest.raises(TextTooLong) as refusal:
+        await embed(model_of(client), texts, Wanted(long_texts=LongTexts.REFUSE))
+    assert refusal.value.details["indexes"] == [1, 3, 4, 11]
+    assert len(client.requests) == 3
+
+
 @pytest.mark.parametrize("dimensions", [2, 4_096])
 async def test_more_dimensions_than_the_model_has_are_refused_before_anything_is_sent(
     dimensions: int,
@@ -148,12 +157,10 @@ async def test_a_model_that_changes_meanwhile_makes_vectors_of_one_version() -> 
     class Changing(Lengths):
         versions: set[str]
 
-        async def embed(
-            self, address: str, route: ModelRoute, texts: Sequence[str], wanted: Wanted, timeout_s: float
-        ) -> Made:
+        async def embed(self, run: Run, route: ModelRoute, texts: Sequence[str], wanted: Wanted) -> Made:
             self.versions.add(route.version)
-            model.route = route.model_copy(update={"version": "new"})
-            return await super().embed(address, route, texts, wanted, timeout_s)
+            model.follow(route.of_version("new"), self)
+            return await super().embed(run, route, texts, wanted)
 
     client = Changing()
     client.versions = set()
@@ -164,9 +171,7 @@ async def test_a_model_that_changes_meanwhile_makes_vectors_of_one_version() -> 
 
 async def test_an_error_says_which_model_it_is_about() -> None:
     class Late(Lengths):
-        async def embed(
-            self, address: str, model: ModelRoute, texts: Sequence[str], wanted: Wanted, timeout_s: float
-        ) -> Made:
+        async def embed(self, run: Run, model: ModelRoute, texts: Sequence[str], wanted: Wanted) -> Made:
             raise DeadlineExceeded("too late")
 
     with pytest.raises(DeadlineExceeded, match="embedding model 'm': too late"):

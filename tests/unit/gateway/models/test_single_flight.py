@@ -19,6 +19,7 @@ from hanax.gateway.calls import Call
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedded, Embedding
 from hanax.gateway.models.kept import NoCache, Row
+from hanax.gateway.models.protocols.client import Run
 from hanax.gateway.models.protocols.registry import Protocols, UpstreamOptions
 from hanax.gateway.models.registry import Model, Models, PoolLimits
 from hanax.gateway.models.secrets import Secrets
@@ -42,9 +43,13 @@ class Gated:
         self.requests: list[list[str]] = []
         self.open = asyncio.Event()
 
-    async def embed(
-        self, address: str, model: ModelRoute, texts: Sequence[str], wanted: Wanted, timeout_s: float
-    ) -> Made:
+    async def embed(self, run: Run, model: ModelRoute, texts: Sequence[str], wanted: Wanted) -> Made:
+        async def attempt(address: str, timeout_s: float) -> Made:
+            return await self._answer(texts, timeout_s)
+
+        return await run(attempt)
+
+    async def _answer(self, texts: Sequence[str], timeout_s: float) -> Made:
         self.requests.append(list(texts))
         try:
             async with asyncio.timeout(timeout_s):
@@ -55,14 +60,15 @@ class Gated:
             raise TextTooLong("too long", indexes=[texts.index("bad")])
         return Made(np.array([[len(text)] for text in texts], np.float32), [1] * len(texts), None)
 
-    async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> None: ...
+    async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> str:
+        return ""
 
 
 class Aged(NoCache):
     """Keeps every text for as many seconds as it has letters."""
 
     async def get_many(self, model: ModelRoute, wanted: Wanted, texts: Sequence[str]) -> list[Row | None]:
-        return [Row(np.zeros(1, np.float32), 1, False, False, float(len(text))) for text in texts]
+        return [Row(np.zeros(1, np.float32), 1, False, False, "", float(len(text))) for text in texts]
 
 
 @dataclass

@@ -35,16 +35,26 @@ class Told(NamedTuple):
 
 
 class Dialect(ABC):
-    """cuts: whether the protocol can ask for texts to be cut."""
+    """dimensions: what the field is called that asks for shorter vectors.
+
+    cuts: whether the protocol can ask for texts to be cut.
+    """
 
     path: ClassVar[str]
+    dimensions: ClassVar[str] = "dimensions"
     max_texts: ClassVar[int]
     max_tokens_per_request: ClassVar[int | None] = None
     cuts: ClassVar[bool] = True
 
-    @abstractmethod
     def body(self, question: Question) -> dict[str, Any]:
         """What is sent, as JSON."""
+        shorter = question.wanted.dimensions
+        fields = self.fields(question)
+        return fields if shorter is None else {**fields, self.dimensions: shorter}
+
+    @abstractmethod
+    def fields(self, question: Question) -> dict[str, Any]:
+        """What is sent, but for the dimensions."""
 
     @abstractmethod
     def told(self, question: Question, answer: object, headers: Mapping[str, str]) -> Told:
@@ -71,16 +81,13 @@ class OpenAI(Dialect):
     def __init__(self) -> None:
         self._numbers: set[str] = set()
 
-    def body(self, question: Question) -> dict[str, Any]:
+    def fields(self, question: Question) -> dict[str, Any]:
         numbers = question.server.endpoint in self._numbers
-        body: dict[str, Any] = {
+        return {
             "model": question.name,
             "input": question.texts,
             "encoding_format": "float" if numbers else "base64",
         }
-        if question.wanted.dimensions is not None:
-            body["dimensions"] = question.wanted.dimensions
-        return body
 
     def told(self, question: Question, answer: object, headers: Mapping[str, str]) -> Told:
         found = _member(question, answer, "data")
@@ -102,16 +109,12 @@ class Tei(Dialect):
     path = "/embed"
     max_texts = 32
 
-    def body(self, question: Question) -> dict[str, Any]:
-        wanted = question.wanted
-        body: dict[str, Any] = {
+    def fields(self, question: Question) -> dict[str, Any]:
+        return {
             "inputs": question.texts,
-            "normalize": wanted.normalize,
+            "normalize": question.wanted.normalize,
             "truncate": question.cut,
         }
-        if wanted.dimensions is not None:
-            body["dimensions"] = wanted.dimensions
-        return body
 
     def told(self, question: Question, answer: object, headers: Mapping[str, str]) -> Told:
         tokens = headers.get("x-compute-tokens", "")
@@ -120,20 +123,18 @@ class Tei(Dialect):
 
 class Cohere(Dialect):
     path = "/v2/embed"
+    dimensions = "output_dimension"
     max_texts = 96
 
-    def body(self, question: Question) -> dict[str, Any]:
+    def fields(self, question: Question) -> dict[str, Any]:
         wanted = question.wanted
-        body: dict[str, Any] = {
+        return {
             "model": question.name,
             "texts": question.texts,
             "input_type": "search_query" if wanted.purpose is Purpose.QUERY else "search_document",
             "embedding_types": ["float"],
             "truncate": "END" if question.cut else "NONE",
         }
-        if wanted.dimensions is not None:
-            body["output_dimension"] = wanted.dimensions
-        return body
 
     def told(self, question: Question, answer: object, headers: Mapping[str, str]) -> Told:
         rows = _member(question, _member(question, answer, "embeddings"), "float")
@@ -147,15 +148,12 @@ class Ollama(Dialect):
     path = "/api/embed"
     max_texts = 128
 
-    def body(self, question: Question) -> dict[str, Any]:
-        body: dict[str, Any] = {
+    def fields(self, question: Question) -> dict[str, Any]:
+        return {
             "model": question.name,
             "input": question.texts,
             "truncate": question.cut,
         }
-        if question.wanted.dimensions is not None:
-            body["dimensions"] = question.wanted.dimensions
-        return body
 
     def told(self, question: Question, answer: object, headers: Mapping[str, str]) -> Told:
         return Told(_member(question, answer, "embeddings"), _count(answer, "prompt_eval_count"))

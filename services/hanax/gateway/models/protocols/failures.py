@@ -59,7 +59,7 @@ class Server:
 
     def failed(self, kind: type[HanaxError], what: str, /, **details: object) -> HanaxError:
         return kind(
-            f"embedding model {self.model.name!r}: {self.endpoint} {what}",
+            f"{self.model.title} {self.model.name!r}: {self.endpoint} {what}",
             **{**details, "model": self.model.name, "endpoint": self.endpoint},
         )
 

@@ -14,13 +14,16 @@ from typing import Final
 import numpy as np
 
 from hanax.core.errors import TextTooLong
-from hanax.gateway.models.wanted import LongTexts, Made, Vectors, joined
+from hanax.gateway.models.wanted import LongTexts, Made, Vectors
 
 # Of English; what is too long at that is shortened until it fits.
 _CHARS_PER_TOKEN: Final = 4
 _SHORTER: Final = 0.6
 # Of scripts that a tokenizer knows by their bytes alone.
 _TOKENS_PER_CHAR: Final = 4
+
+# Texts that a message names; the details name them all.
+_NAMED: Final = 5
 
 # Texts, and whether the server shall leave out what is too long.
 Send = Callable[[Sequence[str], bool], Awaitable[Made]]
@@ -38,51 +41,59 @@ class Limits:
 class Reader:
     """One request's texts on their way to an upstream.
 
+    What becomes of a text depends on it alone, never on those beside it: its vector is kept for others.
     `send` raises TextTooLong when one is too long, or all of them together.
     """
 
     def __init__(self, send: Send, limits: Limits) -> None:
         self._send = send
         self._limits = limits
-        # What texts are shortened to. It shrinks with what is refused, and is not tried again for each.
-        self._chars = limits.max_tokens * _CHARS_PER_TOKEN
 
     async def read(self, texts: Sequence[str], long_texts: LongTexts) -> Made:
-        """One vector per text. Raises TextTooLong, which names the text, where those are refused, and
-        where a text can't be made short enough to be taken; and what `send` raises.
+        """One vector per text. Raises TextTooLong, which names all texts that are, where those are refused,
+        and the first one that can't be made short enough to be taken; and what `send` raises.
         """
         try:
             return await self._send(texts, False)
         except TextTooLong as error:
             refusal = error
-        found = await self._sorted_out(texts, long_texts is LongTexts.REFUSE, refusal)
+        found = _Found(texts)
+        changed = await self._sort_out(found, range(len(texts)), refusal)
+        if changed and long_texts is LongTexts.REFUSE:
+            raise _too_long(refusal, changed)
         split = long_texts is LongTexts.SPLIT
-        if split or not await self._cut_there(texts, found):
-            for index in found.too_long:
-                shortened = self._in_parts if split else self._cut_here
-                found.keep([index], await shortened(texts[index], index))
-        changed = sorted(found.too_long)
-        return replace(
-            found.whole(len(texts)), truncated=[] if split else changed, split=changed if split else []
-        )
+        left = changed
+        if self._limits.cuts and not split:
+            # Some say that they can, and refuse all the same.
+            left = await self._sort_out(found, changed, cut=True)
+        for index in left:
+            shortened = self._in_parts if split else self._cut_here
+            found.keep([index], await shortened(texts[index], index))
+        return replace(found.whole(), truncated=[] if split else changed, split=changed if split else [])
 
-    async def _sorted_out(
-        self, texts: Sequence[str], all_or_none: bool, refusal: TextTooLong | None = None
-    ) -> _Found:
-        """Which texts are too long, and what was made of the others. `refusal`: of all together.
+    async def _sort_out(
+        self,
+        found: _Found,
+        indexes: Sequence[int],
+        refusal: TextTooLong | None = None,
+        cut: bool = False,
+        all_or_none: bool = False,
+    ) -> list[int]:
+        """Which texts are too long, ascending; what was made of the others is in `found`.
 
-        With `all_or_none` it raises TextTooLong at the first that is found.
+        refusal: of all together. cut: the server shall leave out tails. With `all_or_none` it raises
+        TextTooLong at the first that is found.
         """
-        found = _Found()
+        long: list[int] = []
         # The long ones last, where `pop` finds them first.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        size = len(order) if refusal is not None else self._limits.max_texts
+        order = sorted(indexes, key=lambda index: len(found.texts[index]))
+        size = self._limits.max_texts if refusal is None else max(1, len(order))
         pending = [(order[first : first + size], refusal) for first in range(0, len(order), size)]
         while pending:
             part, error = pending.pop()
             if error is None:
                 try:
-                    found.keep(part, await self._send([texts[index] for index in part], False))
+                    found.keep(part, await self._send([found.texts[index] for index in part], cut))
                     continue
                 except TextTooLong as again:
                     error = again
@@ -90,77 +101,67 @@ class Reader:
                 half = len(part) // 2
                 pending += [(part[:half], None), (part[half:], None)]
             elif all_or_none:
-                raise _named(error, part[0], texts[part[0]])
+                raise error
             else:
-                found.too_long.append(part[0])
-        return found
-
-    async def _cut_there(self, texts: Sequence[str], found: _Found) -> bool:
-        """Whether the server left out the tails itself: some say that they can, and refuse all the same."""
-        if not (self._limits.cuts and found.too_long):
-            return False
-        try:
-            made = await self._send([texts[index] for index in found.too_long], True)
-        except TextTooLong:
-            return False
-        found.keep(found.too_long, made)
-        return True
+                long.append(part[0])
+        return sorted(long)
 
     async def _cut_here(self, text: str, index: int) -> Made:
+        size = self._first_size(text)
         while True:
             try:
-                return await self._send([text[: self._chars_of(text)]], False)
+                return await self._send([text[:size]], False)
             except TextTooLong as error:
-                self._shorten(error, index, text)
+                size = self._smaller(size, error, index)
 
     async def _in_parts(self, text: str, index: int) -> Made:
         """The mean of the vectors of the text's parts, weighted by their characters: upstreams do not
         tell the tokens of each.
         """
+        size = self._first_size(text)
         while True:
-            parts = _parts(text, self._chars_of(text))
+            found = _Found(_parts(text, size))
             try:
-                found = await self._sorted_out(parts, all_or_none=True)
+                await self._sort_out(found, range(len(found.texts)), all_or_none=True)
             except TextTooLong as error:
-                self._shorten(error, index, text)
+                size = self._smaller(size, error, index)
                 continue
-            made = found.whole(len(parts))
-            weights = np.array([len(part) for part in parts], np.float64)
+            made = found.whole()
+            weights = np.array([len(part) for part in found.texts], np.float64)
             mean: Vectors = np.average(made.vectors, axis=0, weights=weights).astype(np.float32)[None]
             return Made(mean, total_tokens=made.total_tokens)
 
-    def _chars_of(self, text: str) -> int:
-        """As many as are tried next: fewer than were refused."""
-        return max(1, min(len(text) - 1, self._chars))
+    def _first_size(self, text: str) -> int:
+        """As many characters as are tried first: fewer than were refused."""
+        return max(1, min(len(text) - 1, self._limits.max_tokens * _CHARS_PER_TOKEN))
 
-    def _shorten(self, error: TextTooLong, index: int, text: str) -> None:
-        fewer = int(self._chars_of(text) * _SHORTER)
+    def _smaller(self, size: int, error: TextTooLong, index: int) -> int:
+        """As many as are tried after `size`. Raises TextTooLong."""
+        fewer = int(size * _SHORTER)
         # A character has no more than so many tokens: the server has another reason.
         if fewer * _TOKENS_PER_CHAR < self._limits.max_tokens:
-            raise _named(error, index, text)
-        self._chars = fewer
+            raise _too_long(error, [index])
+        return fewer
 
 
 class _Found:
-    """too_long: indexes of the texts that were not taken."""
+    """What was made of which text. Upstreams tell no more of tokens than their sum."""
 
-    def __init__(self) -> None:
-        self.too_long: list[int] = []
-        self._rows: dict[int, Made] = {}
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self._rows: dict[int, Vectors] = {}
         self._totals: list[int | None] = []
 
     def keep(self, indexes: Sequence[int], made: Made) -> None:
         """What was made of the texts at `indexes`, in that order."""
         self._totals.append(made.total_tokens)
-        for row, index in enumerate(indexes):
-            tokens = None if made.tokens is None else [made.tokens[row]]
-            self._rows[index] = Made(made.vectors[row : row + 1], tokens)
+        self._rows.update(zip(indexes, made.vectors, strict=True))
 
-    def whole(self, count: int) -> Made:
-        """All of them, when there are `count`."""
+    def whole(self) -> Made:
+        """All of them, in the order of the texts."""
         told = [total for total in self._totals if total is not None]
-        return replace(
-            joined([self._rows[index] for index in range(count)]),
+        return Made(
+            vectors=np.stack([self._rows[index] for index in range(len(self.texts))]),
             total_tokens=sum(told) if len(told) == len(self._totals) else None,
         )
 
@@ -180,8 +181,8 @@ def _parts(text: str, size: int) -> list[str]:
     return parts
 
 
-def _named(error: TextTooLong, index: int, text: str) -> TextTooLong:
-    return TextTooLong(
-        f"text[{index}], of {len(text)} characters, is too long: {error.message}",
-        **{**error.details, "indexes": [index]},
-    )
+def _too_long(error: TextTooLong, indexes: list[int]) -> TextTooLong:
+    """`error`, of the texts at `indexes`."""
+    named = ", ".join(f"text[{index}]" for index in indexes[:_NAMED])
+    more = f" and {len(indexes) - _NAMED} more" if len(indexes) > _NAMED else ""
+    return TextTooLong(f"too long: {named}{more}: {error.message}", **{**error.details, "indexes": indexes})

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 import numpy as np
-from grpc_health.v1 import health_pb2
-from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from citadel.vector.v1 import embedder_pb2 as pb
 from citadel.vector.v1.embedder_pb2_grpc import EmbedderServiceStub
@@ -25,6 +23,7 @@ from hanax.core.errors import (
 )
 from hanax.core.limits import MAX_EMBED_TEXTS
 from hanax.core.model_routes import ModelRoute
+from hanax.gateway.models.protocols.client import Run
 from hanax.gateway.models.protocols.exchange import late
 from hanax.gateway.models.protocols.failures import Server, refused_key
 from hanax.gateway.models.secrets import Secrets
@@ -35,6 +34,9 @@ from hanax.rpc.errors import error_from_call
 
 if TYPE_CHECKING:
     from citadel.vector.v1.embedder_pb2_grpc import EmbedderServiceAsyncStub
+
+# Models that a message names.
+_NAMED: Final = 5
 
 _PURPOSES: Final = {
     Purpose.NONE: pb.PURPOSE_UNSPECIFIED,
@@ -57,17 +59,12 @@ class OverGrpc:
     def __init__(self, channels: Channels, secrets: Secrets) -> None:
         self._secrets = secrets
         self._stubs: Stubs[EmbedderServiceAsyncStub] = Stubs(channels, EmbedderServiceStub)
-        self._health: Stubs[HealthStub] = Stubs(channels, HealthStub)
 
     def retain(self, addresses: set[str]) -> None:
         """Forget the stubs of all other addresses."""
         self._stubs.retain(addresses)
-        self._health.retain(addresses)
 
-    async def embed(
-        self, address: str, model: ModelRoute, texts: Sequence[str], wanted: Wanted, timeout_s: float
-    ) -> Made:
-        server = Server(address, model)
+    async def embed(self, run: Run, model: ModelRoute, texts: Sequence[str], wanted: Wanted) -> Made:
         request = pb.EmbedRequest(
             model=model.upstream_model or model.name,
             texts=texts,
@@ -77,29 +74,39 @@ class OverGrpc:
             long_texts=_LONG_TEXTS[wanted.long_texts],
             urgent=wanted.urgent,
         )
-        key = self._key(model)
-        try:
-            answer = await self._stubs.get(address).Embed(
-                request, timeout=timeout_s, metadata=_metadata(model, key)
-            )
-        except grpc.RpcError as failure:
-            raise _told(server, failure, timeout_s, key) from None
-        return _made(server, answer, len(texts), wanted.dimensions or model.dimension)
 
-    async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> None:
-        server = Server(address, model)
-        key = self._key(model)
+        async def attempt(address: str, timeout_s: float) -> Made:
+            server, key = Server(address, model), self._key(model)
+            try:
+                answer = await self._stubs.get(address).Embed(
+                    request, timeout=timeout_s, metadata=_metadata(model, key)
+                )
+            except grpc.RpcError as failure:
+                raise _told(server, failure, timeout_s, key) from None
+            return _made(server, answer, len(texts), wanted.dimensions or model.dimension)
+
+        return await run(attempt)
+
+    async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> str:
+        """That someone answers is not enough: the address of a pod that is gone is given to another, which
+        may serve other models.
+        """
+        server, key = Server(address, model), self._key(model)
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._health.get(address).Check(
-                    health_pb2.HealthCheckRequest(), timeout=timeout_s, metadata=_metadata(model, key)
+                answer = await self._stubs.get(address).ListModels(
+                    pb.ListModelsRequest(), timeout=timeout_s, metadata=_metadata(model, key)
                 )
         except TimeoutError:
             raise late(server, timeout_s) from None
         except grpc.RpcError as failure:
             raise _told(server, failure, timeout_s, key) from None
-        if answer.status != health_pb2.HealthCheckResponse.ServingStatus.SERVING:
-            raise server.failed(Unavailable, "is not ready to serve")
+        name = model.upstream_model or model.name
+        for served in answer.models:
+            if served.name == name:
+                return served.version
+        others = ", ".join(served.name for served in answer.models[:_NAMED]) or "none"
+        raise server.failed(UpstreamFailed, f"serves other models than {name!r}: {others}")
 
     def _key(self, model: ModelRoute) -> str | None:
         return None if model.secret is None else self._secrets.value(model.secret)
@@ -137,10 +144,11 @@ def _told(server: Server, failure: grpc.RpcError, timeout_s: float, key: str | N
 
 def _unreached(message: str) -> str:
     """What gRPC's own words for a server that it can't connect to mean; empty: they are of something else."""
-    # One resolver's words, and the other's.
+    # One resolver's words, and the other's; below, those of one policy of addresses, and of the other.
     if message.startswith(("DNS resolution failed", "errors resolving")):
         return "has a name that is not known"
-    if message.startswith("failed to connect to all addresses") and "ssl" not in message.lower():
+    unreached = ("failed to connect to all addresses", "connections to all backends failing")
+    if message.startswith(unreached) and "ssl" not in message.lower():
         return "does not take connections"
     return ""
 
@@ -165,4 +173,5 @@ def _made(server: Server, answer: pb.EmbedResponse, count: int, dimension: int) 
         total_tokens=sum(tokens) if known else None,
         truncated=list(answer.truncated),
         split=list(answer.split),
+        version=answer.version,
     )

@@ -1,0 +1,1 @@
+"""Libraries: documents as chunks, whose points are in a collection underneath."""

@@ -1,0 +1,128 @@
+"""Changes of documents: their chunks change together or not at all, for readers too.
+
+A change holds its document, writes points that are no chunks yet, and commits: the one transaction in the
+database that makes them the document's chunks (hanax.metadata.libraries.change_rows). Then the points that
+are chunks no longer are removed. Killed before the commit, all is as it was, but for points that nobody
+finds; killed after it, all is as it was meant, but for such points. `leftovers` removes both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from hanax.core.errors import DeadlineExceeded, DocumentBusy, HanaxError, Unavailable
+from hanax.gateway.calls import Call
+from hanax.gateway.libraries.chunk_points import ChunkPoints, NewPoints
+from hanax.metadata.libraries.change_rows import ChangeRows, Held, Intent
+from hanax.metadata.libraries.rows import Change, Document, Library, Splice, shown_id
+
+log = structlog.get_logger()
+
+# A change that is under way ends sooner, unless its gateway is gone.
+_PATIENCE_S: Final = 3.0
+_LONGEST_PAUSE_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """What shall be. document: None: there is none any more. points: of new chunks; None: there are none."""
+
+    document: Document | None
+    splice: Splice
+    points: NewPoints | None = None
+
+
+# From the document as it is held to what it shall be.
+Revise = Callable[[Held], Awaitable[Revised]]
+
+
+class DocumentChanges:
+    def __init__(self, rows: ChangeRows, points: ChunkPoints) -> None:
+        self._rows = rows
+        self._points = points
+
+    async def make(self, call: Call, intent: Intent, revise: Revise) -> Revised:
+        """Change a document as `revise` says; it may raise, and nothing is changed.
+
+        Raises what `ChangeRows.begin` and `commit` raise, and Unavailable where it took too long.
+        """
+        # Cut short it would hold the document until its lease ends.
+        call.must_end = True
+        held = await self._begin(call, intent)
+        for left in held.undone:
+            await self._remove(call, held.library, left.id, left.point_ids)
+        try:
+            revised = await revise(held)
+            if revised.points is not None:
+                await self._points.write(call, held.library, revised.points)
+            change = await self._rows.commit(held, revised.document, revised.splice)
+        except HanaxError:
+            change = await self._settle(call, held)
+            if change is None:
+                raise
+        except Exception:
+            await self._settle(call, held)
+            raise
+        if change is None:
+            await self._remove(call, held.library, held.change.id, held.change.point_ids)
+            raise Unavailable(
+                f"the change of document {shown_id(intent.document_id)} took too long, and was undone: "
+                "send it again"
+            )
+        if await self._remove(call, held.library, change.id, change.stale_points):
+            await self._forget(change.id)
+        return revised
+
+    async def _begin(self, call: Call, intent: Intent) -> Held:
+        """Waits a little for another change of the document. Raises DocumentBusy after that."""
+        until = call.clock() + _PATIENCE_S
+        while True:
+            try:
+                return await self._rows.begin(intent)
+            except DocumentBusy:
+                if call.clock() > until:
+                    raise
+            except (Unavailable, DeadlineExceeded):
+                # Where it has begun unheard, the document is not to be held for that.
+                with suppress(HanaxError):
+                    await self._rows.undo(intent.id)
+                raise
+            await asyncio.sleep(random.uniform(0.0, _LONGEST_PAUSE_S))
+
+    async def _settle(self, call: Call, held: Held) -> Change | None:
+        """After a failure: undo the change; or the change where it was committed unheard.
+
+        Where the database does not answer either, the change is left to the end of its lease.
+        """
+        try:
+            undone = await self._rows.undo(held.change.id)
+            if undone is None:
+                found = await self._rows.find(held.change.id)
+                return found if found is not None and found.state == "committed" else None
+        except HanaxError as error:
+            log.warning("change left unsettled", change=held.change.id, error=error.message)
+            return None
+        await self._remove(call, held.library, undone.id, undone.point_ids)
+        return None
+
+    async def _remove(self, call: Call, library: Library, change_id: str, points: list[str]) -> bool:
+        """Whether they are gone; if not, they are removed later."""
+        try:
+            await self._points.remove(call, library, points)
+        except HanaxError as error:
+            log.info("points left", change=change_id, library=library.id, error=error.message)
+            return False
+        return True
+
+    async def _forget(self, change_id: str) -> None:
+        try:
+            await self._rows.forget(change_id)
+        except HanaxError as error:
+            log.info("change left", change=change_id, error=error.message)

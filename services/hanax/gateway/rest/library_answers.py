@@ -1,0 +1,187 @@
+"""How libraries, documents and chunks are shown; revisions in headers, and cursors.
+
+These routes answer what was asked for as it is, without an envelope.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hanax.core.errors import InvalidArgument, InvalidCursor
+from hanax.gateway.libraries.documents import Passage, Written
+from hanax.gateway.libraries.indexes import IndexStatus
+from hanax.gateway.libraries.queries import Answer, Result
+from hanax.gateway.rest.answers import render_instant
+from hanax.metadata.libraries.rows import Chunk, Document, Library, Place, shown_id
+
+_OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
+_REVISION: Final = re.compile(r'\s*(?:"([0-9]{1,10})"|([0-9]{1,10})|(\*))\s*')
+_CURSOR: Final = re.compile(r"([0-9]{1,19})\.([0-9a-f]{32})\.([0-9a-f]{0,32})")
+
+
+def bare(data: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(data, option=_OPTIONS), status, headers, "application/json")
+
+
+def revised(data: dict[str, Any], revision: int, status: int = 200, place: str = "") -> Response:
+    """With the revision as ETag. place: the path of what was made."""
+    headers = {"ETag": f'"{revision}"'}
+    return bare(data, status, {**headers, "Location": place} if place else headers)
+
+
+def read_revision(request: Request) -> int | None:
+    """What If-Match names; None: any. Raises InvalidArgument."""
+    given = request.headers.get("if-match")
+    if given is None:
+        return None
+    found = _REVISION.fullmatch(given)
+    if found is None:
+        raise InvalidArgument(f'If-Match: expected one revision, such as "3", or *, got {given[:60]!r}')
+    digits = found[1] or found[2]
+    return None if digits is None else int(digits)
+
+
+def write_cursor(place: Place, within: str = "") -> str:
+    """within: the library whose documents are listed."""
+    return (
+        base64.urlsafe_b64encode(f"{place.created_at_us}.{place.id}.{within}".encode()).decode().rstrip("=")
+    )
+
+
+def read_cursor(cursor: str | None, within: str = "") -> Place | None:
+    """Raises InvalidCursor for what `write_cursor` did not make for this list."""
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError):
+        text = ""
+    found = _CURSOR.fullmatch(text)
+    if found is None or found[3] != within or int(found[1]) >= 2**63:
+        raise InvalidCursor("cursor: expected next_cursor of the page before, of the same list")
+    return Place(int(found[1]), found[2])
+
+
+def render_library(library: Library) -> dict[str, Any]:
+    return {
+        "id": shown_id(library.id),
+        "name": library.name,
+        "metadata": library.metadata,
+        "model": library.model,
+        "dimension": library.dimension,
+        "metric": library.metric,
+        "index_type": library.index_type,
+        "revision": library.revision,
+        **_times(library),
+    }
+
+
+def render_index(status: IndexStatus) -> dict[str, Any]:
+    return {
+        "type": status.type,
+        "state": status.state,
+        "parameters": status.parameters,
+        "target_recall": status.target_recall,
+        "segments": status.segments,
+        "unsealed_chunks": status.unsealed,
+        "recall": status.recall,
+        "reason": status.reason,
+    }
+
+
+def render_document(document: Document) -> dict[str, Any]:
+    return {
+        "id": shown_id(document.id),
+        "library_id": shown_id(document.library_id),
+        "title": document.title,
+        "metadata": document.metadata,
+        "chunking": document.chunking,
+        "chunk_count": document.chunks,
+        "revision": document.revision,
+        **_times(document),
+    }
+
+
+def render_written(written: Written) -> dict[str, Any]:
+    ids = [shown_id(chunk.id) for chunk in written.chunks]
+    return {
+        **render_document(written.document),
+        "chunk_ids": ids,
+        "truncated": [ids[place] for place in written.truncated],
+        "split": [ids[place] for place in written.split],
+    }
+
+
+def render_passage(passage: Passage, vectors: bool) -> dict[str, Any]:
+    chunk, stored = passage.chunk, passage.point.stored
+    told = {
+        **_render_chunk(chunk),
+        "text": stored.content.text,
+        "metadata": stored.content.metadata,
+        "headings": list(stored.content.headings),
+        "start": stored.content.start,
+        "end": stored.content.end,
+        "provenance": None if stored.provenance is None else orjson.Fragment(stored.provenance),
+        **_times(chunk),
+    }
+    return {**told, "embedding": passage.point.vector} if vectors else told
+
+
+def render_answer(answer: Answer, vectors: bool) -> dict[str, Any]:
+    return {
+        "results": [_render_result(result, vectors) for result in answer.results],
+        "truncated": answer.truncated,
+        "steps": [
+            {
+                "step": step.name,
+                "tries": step.tries,
+                "seconds": round(step.seconds, 6),
+                "outcome": step.outcome,
+                "skipped": step.skipped,
+            }
+            for step in answer.steps
+        ],
+    }
+
+
+def _render_result(result: Result, vectors: bool) -> dict[str, Any]:
+    content = result.stored.content
+    told = {
+        **_render_chunk(result.chunk),
+        "score": result.score,
+        "text": content.text,
+        "metadata": content.metadata,
+        "headings": list(content.headings),
+        "start": content.start,
+        "end": content.end,
+        "document": result.stored.document,
+    }
+    if result.rerank_score is not None:
+        told["rerank_score"] = result.rerank_score
+    if vectors:
+        told["embedding"] = result.vector
+    return told
+
+
+def _render_chunk(chunk: Chunk) -> dict[str, Any]:
+    return {
+        "id": shown_id(chunk.id),
+        "document_id": shown_id(chunk.document_id),
+        "library_id": shown_id(chunk.library_id),
+        "position": chunk.position,
+        "revision": chunk.revision,
+    }
+
+
+def _times(one: Library | Document | Chunk) -> dict[str, Any]:
+    return {
+        "created_at": render_instant(one.created_at_us),
+        "updated_at": render_instant(one.updated_at_us),
+    }
