@@ -10,6 +10,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hanax.metadata.libraries.rows import CLOCK_PARTS
+
 NOW_US: Final = 1_800_000_000_000_000
 _CREATED: Final = {"created_at_us": f"{NOW_US} - n", "updated_at_us": f"{NOW_US} - n"}
 
@@ -74,6 +76,11 @@ def _rows(sizes: Sizes) -> Iterator[tuple[str, Mapping[str, str], str]]:
         f"generate_series(1, {sizes.libraries}) AS n",
     )
     yield (
+        "library_clocks",
+        {"library_id": "md5('l' || n)", "part": "m", "commits": "1000", "moves": "0"},
+        f"generate_series(1, {sizes.libraries}) AS n, generate_series(0, {CLOCK_PARTS - 1}) AS m",
+    )
+    yield (
         "documents",
         {
             "id": "md5('d' || n)",
@@ -95,6 +102,7 @@ def _rows(sizes: Sizes) -> Iterator[tuple[str, Mapping[str, str], str]]:
             "position": "m",
             "point_id": "md5('p' || n || '-' || m)",
             "change_id": "md5('g' || n)",
+            "stamp": "1",
             "revision": "1",
             **_CREATED,
         },

@@ -30,6 +30,7 @@ from hanax.metadata.jobs.task import Claim, NewTask, Step
 from hanax.metadata.jobs.work import Work
 from hanax.metadata.libraries.document_rows import DocumentRows
 from hanax.metadata.libraries.library_rows import LibraryRows
+from hanax.metadata.libraries.query_rows import QueryRows
 from hanax.metadata.libraries.rows import Leases
 from hanax.metadata.libraries.rows import Place as DocumentPlace
 from hanax.metadata.operations.operation import Operation, Place, Wanted
@@ -106,7 +107,7 @@ class _Caller:
     def __init__(self, database: Database, sizes: Sizes, numbers: random.Random) -> None:
         self._sizes, self._numbers = sizes, numbers
         self._jobs, self._work = Jobs(database, _now_us), Work(database, _now_us)
-        self._documents = DocumentRows(database)
+        self._documents, self._queries = DocumentRows(database), QueryRows(database)
         self._libraries = LibraryRows(database, Leases(60.0), _now_us)
         self._log = OperationStore(database)
         self._claim: Claim | None = None
@@ -157,8 +158,10 @@ class _Caller:
             ),
             "document_chunks": lambda: documents.chunks(self._id("d", self._sizes.documents), 0, 100),
             "chunk": lambda: documents.chunk(id_of(f"c{self._number(self._sizes.documents)}-3")),
-            "chunks_of_points": lambda: documents.current(
-                [id_of(f"p{self._number(self._sizes.documents)}-{number}") for number in range(10)]
+            "library_query_begun": lambda: self._queries.begin(self._id("l", self._sizes.libraries)),
+            "library_query_checked": lambda: self._queries.check(
+                self._id("l", self._sizes.libraries),
+                [id_of(f"p{self._number(self._sizes.documents)}-{number}") for number in range(10)],
             ),
             "job": lambda: jobs.get(self._id("j", self._sizes.jobs)),
             "jobs_page": lambda: jobs.list(50),
