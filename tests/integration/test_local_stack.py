@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import orjson
 import pytest
 
 import hanax
@@ -176,7 +177,7 @@ def test_down_and_up_again_finds_everything(stack: LocalStack) -> None:
     assert all_gone(pids)
     status = stack.run("status", "--format", "json")
     assert status.returncode == 3
-    assert '"running":false' in status.stdout
+    assert orjson.loads(status.stdout)["running"] is False
     again = stack.run("down")
     assert (again.returncode, "runs." in again.stdout) == (0, True)
 
@@ -203,7 +204,7 @@ def test_the_number_of_shards_grows_but_never_below_data(stack: LocalStack) -> N
     stack.up("--shards", "3")
     assert stack.count("docs") == 20
     stack.create("new", shards=3)
-    assert len(stack.status()["services"]) == 5
+    assert len(stack.status()["services"]) == 6
 
 
 def test_services_end_when_their_supervisor_is_killed(stack: LocalStack) -> None:
@@ -238,7 +239,7 @@ def test_up_right_after_its_supervisor_was_killed(stack: LocalStack) -> None:
             os.kill(stopped, signal.SIGKILL)
     assert all_gone({"shard-0": stopped})
     assert stack.count("docs") == 20
-    assert [one.restarts for one in stack.state().services] == [0, 0, 0, 0]
+    assert [one.restarts for one in stack.state().services] == [0, 0, 0, 0, 0]
 
 
 def test_in_the_foreground_it_stays_until_ctrl_c(stack: LocalStack) -> None:
@@ -308,7 +309,8 @@ def test_a_service_that_does_not_start_shows_its_last_words(tmp_path: Path) -> N
     assert done.returncode == 1
     assert "embedder does not start (ended with status 1)" in done.stderr
     assert "greater than or equal to 1" in done.stderr
-    assert time.monotonic() - began < 30
+    # Not when the time for becoming ready, three minutes, is over.
+    assert time.monotonic() - began < 120
     assert stack.run("status").returncode == 3
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from hanax.batch_processor.columns import PointColumns
 from hanax.batch_processor.points import Point, failed_item
 from hanax.core.errors import HanaxError
 from hanax.metadata.jobs.job import FailedItem
@@ -19,15 +20,20 @@ MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 class Batch:
     """items: how many it takes the watermark on; each of them is a point, or has failed already.
 
-    cursor: where to go on behind it, for feeds that need more than the watermark.
+    cursor: where to go on behind it, for feeds that need more than the watermark. columns: points that are
+    good as far as can be told here, beside no others; rows: the same, read one by one.
     """
 
     points: list[Point]
     failed: list[FailedItem]
     cursor: Mapping[str, Any] | None = None
+    columns: PointColumns | None = None
+    rows: Callable[[], Iterator[Batch]] = lambda: iter(())
 
     @property
     def items(self) -> int:
+        if self.columns is not None:
+            return len(self.columns.ids)
         return len(self.points) + len(self.failed)
 
     def fail(self, faults: Mapping[int, HanaxError]) -> None:

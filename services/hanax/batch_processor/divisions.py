@@ -15,6 +15,7 @@ from hanax.batch_processor.gateway import Gateway
 from hanax.batch_processor.patience import Patience
 from hanax.batch_processor.reembedding import Pages, make_target, runs
 from hanax.batch_processor.sources import Part, Source
+from hanax.batch_processor.sources.tables import TableSource
 from hanax.core.errors import DimensionMismatch, InvalidUpload
 from hanax.core.job_specs import BulkEmbed, BulkInsert, Reembed
 from hanax.metadata.jobs.task import Claim, NewTask
@@ -22,6 +23,8 @@ from hanax.metadata.jobs.work import Work
 
 _BATCHES: Final = 10
 _LEAST_ITEMS: Final = 1_000
+# Of a file that is read by columns: done in a fraction of a second, beside which claiming a task takes long.
+_LEAST_TABLE: Final = 10_000
 _SMALL_TASKS: Final = 32
 _LARGER: Final = 10
 # Tasks that are added in one transaction.
@@ -48,7 +51,8 @@ class Division:
         cursor = self._claim.task.cursor
         done = Part(cursor["first"], cursor["count"], cursor["position"]) if cursor else None
         # As many have been added as small ones, or it does not matter.
-        small = max(_LEAST_ITEMS, _BATCHES * spec.batch_size)
+        least = _LEAST_TABLE if isinstance(source, TableSource) else _LEAST_ITEMS
+        small = max(least, _BATCHES * spec.batch_size)
         if self._items < small * _SMALL_TASKS:
             done = await self._add_parts(source, small, done, _SMALL_TASKS)
         await self._add_parts(source, _LARGER * small, done, None)

@@ -10,8 +10,10 @@ from typing import Any, Final, Protocol
 import orjson
 
 from hanax.batch_processor.batches import MAX_BATCH_BYTES, Batch
+from hanax.batch_processor.columns import TableReader
 from hanax.batch_processor.points import Point
 from hanax.batch_processor.sources import Item, Part, Source
+from hanax.batch_processor.sources.tables import Table, TableSource
 from hanax.core.errors import HanaxError
 from hanax.core.limits import MAX_BATCH_POINTS
 from hanax.metadata.jobs.job import FailedItem
@@ -20,6 +22,8 @@ from hanax.metadata.jobs.work import Work
 
 # Items that a batch of failed ones may have: they need no call.
 _MOST_FAILED: Final = 2_000
+# Vectors of a call with columns, several of which are on their way.
+_TABLE_BYTES: Final = 2 * 1024 * 1024
 # Of an upload, where an item is looked for.
 _LOOKED_AT: Final = 1_000
 
@@ -57,6 +61,44 @@ class FileFeed:
         items = self._source.read(self._part, watermark)
         while (batch := await asyncio.to_thread(take, items, self._reader, self._sizes)).items:
             yield batch
+
+
+class TableFeed:
+    """`Feed` of a part of an upload that is read by columns. What is not good as a whole goes row by row.
+
+    A batch takes what goes into a call well, which may be several of those that the job speaks of.
+    """
+
+    def __init__(self, source: TableSource, part: Part, reader: TableReader, sizes: Sizes) -> None:
+        self._source = source
+        self._part = part
+        self._reader = reader
+        self._sizes = sizes
+        self._most = max(sizes.points, min(_TABLE_BYTES // (4 * reader.dimension), MAX_BATCH_POINTS))
+
+    async def batches(self, watermark: int, cursor: Mapping[str, Any] | None) -> AsyncGenerator[Batch, None]:
+        tables = self._source.tables(self._part, watermark, self._most)
+        while (batches := await asyncio.to_thread(self._next, tables)) is not None:
+            for batch in batches:
+                yield batch
+
+    def _next(self, tables: Iterator[Table]) -> list[Batch] | None:
+        table = next(tables, None)
+        if table is None:
+            return None
+        columns = self._reader.read(table)
+
+        def rows() -> Iterator[Batch]:
+            return by_rows(table.items(), self._reader.rows, self._sizes)
+
+        if columns is not None and columns.bytes <= self._sizes.bytes:
+            return [Batch([], [], columns=columns, rows=rows)]
+        return list(rows())
+
+
+def by_rows(items: Iterator[Item], reader: Reader, sizes: Sizes) -> Iterator[Batch]:
+    while (batch := take(items, reader, sizes)).items:
+        yield batch
 
 
 def take(items: Iterator[Item], reader: Reader, sizes: Sizes) -> Batch:

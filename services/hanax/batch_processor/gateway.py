@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
 from grpc import aio
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 
+_INSERT: Final = f"/{pb.DESCRIPTOR.services_by_name['VectorService'].full_name}/InsertVectors"
+
 
 class Gateway:
     """Each call raises what its failure means, a HanaxError. timeout_s: of one call, and of one page."""
@@ -27,6 +29,11 @@ class Gateway:
     def __init__(self, address: str, timeout_s: float) -> None:
         self._channel = aio.insecure_channel(address, options=SPREAD_OPTIONS)
         self._stub: VectorServiceAsyncStub = VectorServiceStub(self._channel)
+        self._insert: aio.UnaryUnaryMultiCallable[bytes, pb.InsertVectorsResponse] = (
+            self._channel.unary_unary(
+                _INSERT, request_serializer=None, response_deserializer=pb.InsertVectorsResponse.FromString
+            )
+        )
         self._timeout_s = timeout_s
 
     async def close(self) -> None:
@@ -37,6 +44,10 @@ class Gateway:
 
     async def insert(self, request: pb.InsertVectorsRequest) -> pb.InsertVectorsResponse:
         return await self._call(lambda: self._stub.InsertVectors(request, timeout=self._timeout_s))
+
+    async def insert_encoded(self, request: bytes) -> pb.InsertVectorsResponse:
+        """As `insert`, of a message that is encoded already."""
+        return await self._call(lambda: self._insert(request, timeout=self._timeout_s))
 
     async def collection(self, name: str, uid: str | None = None) -> pb.Collection:
         """By its name or an alias. Raises CollectionNotFound, also when it has another uid."""

@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import structlog
+
 from hanax.batch_processor.flow import Flow
 from hanax.core.errors import (
+    AlreadyExists,
     DataLoss,
     DeadlineExceeded,
     FailedPrecondition,
@@ -24,10 +27,14 @@ from hanax.core.errors import (
     VersionConflict,
 )
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 15.0
+# What passes sooner is not worth a line of the log.
+_TOLD_PAUSE_S: Final = 3.0
 # So often in a row an answer may say what waiting does not mend: a gateway that has just started may not know
 # yet what is there, and a server may answer wrongly once.
 _MOST_WRONG_ANSWERS: Final = 5
@@ -69,6 +76,8 @@ class Patience:
                 late = self._waiting.clock() + wait_s >= ends
                 if wrong == _MOST_WRONG_ANSWERS or late or not _may_pass(error):
                     raise
+                if wait_s >= _TOLD_PAUSE_S:
+                    log.warning("a job waits", error=error.code, reason=error.message)
                 if isinstance(error, ResourceExhausted | Unavailable | DeadlineExceeded):
                     self._flow.refused(retry_after_s(error))
             else:
@@ -86,7 +95,7 @@ def retry_after_s(error: HanaxError) -> float:
 
 def _is_wrong(error: HanaxError) -> bool:
     told = error.details.get("wrong_answer") is True
-    return told or isinstance(error, NotFound | FailedPrecondition | Internal)
+    return told or isinstance(error, AlreadyExists | FailedPrecondition | Internal | NotFound)
 
 
 def _may_pass(error: HanaxError) -> bool:

@@ -5,8 +5,6 @@ What only the gateway knows (the collection's rules, how many tokens a text has)
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from hanax.batch_processor.made_ids import IdMaker
 from hanax.batch_processor.sources import Item
 from hanax.batch_processor.sources.opening import vector_field
 from hanax.core.distances import Metric
@@ -49,7 +48,6 @@ from hanax.metadata.jobs.job import MAX_ITEM_BYTES, FailedItem, Job
 Vector = npt.NDArray[np.float32]
 
 ANY_VERSION: Final = -1
-_UUID_TAG: Final = b"\x02"
 _POINT_KEYS: Final = frozenset(
     {"id", "vector", "embedding", "text", "metadata", "if_version", "expires_at", "ttl_seconds"}
 )
@@ -123,7 +121,7 @@ class PointReader:
 
     def __init__(self, job: Job, spec: BulkEmbed | BulkInsert, shape: Shape | None) -> None:
         """shape: of the collection's vectors; None: there is no collection."""
-        self._made_id = _IdMaker(job.id)
+        self._made_id = IdMaker(job.id)
         self._created_at_us = job.created_at_us
         self._shape = shape
         self._as_points = isinstance(spec, BulkEmbed) and spec.rows == "points"
@@ -158,7 +156,7 @@ class PointReader:
         content = fields.get(self._content)
         if content is None:
             raise InvalidArgument(f"the row has no field {self._content!r}", field=self._content)
-        metadata = b"" if self._no_metadata else self._metadata(fields)
+        metadata = self.metadata(fields)
         if self._is_text:
             text = check_text(content, self._content)
             return Point(item.number, item.line, encoded, text, None, metadata, fields)
@@ -166,8 +164,9 @@ class PointReader:
         vector = self._shape.read(content, self._content)
         return Point(item.number, item.line, encoded, "", vector, metadata, fields)
 
-    def _metadata(self, fields: Mapping[str, Any]) -> bytes:
-        if fields.keys() <= self._not_metadata:
+    def metadata(self, fields: Mapping[str, Any]) -> bytes:
+        """JSON of what a row brings; empty for none. Raises InvalidMetadata or MetadataTooLarge."""
+        if self._no_metadata or fields.keys() <= self._not_metadata:
             return b""
         own = fields.get("metadata")
         if self._metadata_from == "object" or (self._metadata_from == "auto" and isinstance(own, dict)):
@@ -203,21 +202,6 @@ class PointReader:
         else:
             point.vector = self._shape.read(fields[found[0]], found[0])
         return point
-
-
-class _IdMaker:
-    """Ids of rows without one: UUID version 5 of the job's id and the item's number, encoded."""
-
-    def __init__(self, job_id: str) -> None:
-        self._of_job = hashlib.sha1(uuid.UUID(job_id).bytes, usedforsecurity=False)
-
-    def of(self, number: int) -> bytes:
-        sha = self._of_job.copy()
-        sha.update(b"%d" % number)
-        digest = sha.digest()
-        # RFC 9562, 5.5: four bits of version and two of variant.
-        version, variant = bytes([digest[6] & 0x0F | 0x50]), bytes([digest[8] & 0x3F | 0x80])
-        return _UUID_TAG + digest[:6] + version + digest[7:8] + variant + digest[9:16]
 
 
 def failed_item(of: Item | Point, error: HanaxError) -> FailedItem:

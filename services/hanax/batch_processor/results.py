@@ -141,6 +141,8 @@ async def _array(records: AsyncIterator[_Numbered], total: int) -> AsyncIterator
                 expected=row_bytes // 4,
                 got=len(data) // 4,
             )
+        if number < following:
+            raise _cut()
         while following < number:
             yield _gap(row_bytes)
             following += 1

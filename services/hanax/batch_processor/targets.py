@@ -19,12 +19,14 @@ import orjson
 
 from citadel.vector.v1 import vector_pb2 as pb
 from hanax.batch_processor.batches import Batch, Outcome
+from hanax.batch_processor.columns import PointColumns
 from hanax.batch_processor.gateway import Gateway
 from hanax.batch_processor.patience import Patience
 from hanax.batch_processor.points import ANY_VERSION, Point, Vector, failed_item
 from hanax.batch_processor.results import Record, writer_of
 from hanax.core.errors import HanaxError, InvalidArgument, VersionConflict
 from hanax.core.job_specs import BulkEmbed, LongTexts
+from hanax.rpc.encoding import field_start
 
 _LONG_TEXTS: Final = {
     "truncate": pb.LONG_TEXT_RULE_TRUNCATE,
@@ -68,6 +70,20 @@ class CollectionTarget:
         self._into = into
 
     async def take(self, batch: Batch) -> Outcome:
+        columns = batch.columns
+        if columns is None:
+            return await self._take_points(batch)
+        request = encode_insert(self._into, columns)
+        try:
+            answer = await self._patience.run(lambda: self._gateway.insert_encoded(request))
+        except (InvalidArgument, VersionConflict):
+            outcome = Outcome()
+            for few in await asyncio.to_thread(list, batch.rows()):
+                outcome.add(await self._take_points(few))
+            return outcome
+        return _stored(len(columns.ids), answer)
+
+    async def _take_points(self, batch: Batch) -> Outcome:
         outcome = Outcome(failed=list(batch.failed), cursor=batch.cursor)
         for points in calls_of(batch.points):
             outcome.add(await isolated(points, lambda some: self._patience.run(lambda: self._store(some))))
@@ -79,16 +95,7 @@ class CollectionTarget:
         texts = [point for point in points if point.vector is None] if self._into.model else []
         read = await self._embed(texts) if texts else None
         answer = await self._gateway.insert(self._request(points))
-        counts = {
-            "inserted": answer.inserted,
-            "updated": answer.updated,
-            "skipped": len(answer.skipped),
-            "truncated": len((read or answer).truncated),
-            "split": len((read or answer).split),
-        }
-        return Outcome(
-            done=len(points), counts=Counter({name: count for name, count in counts.items() if count})
-        )
+        return _stored(len(points), answer, read)
 
     async def _embed(self, points: Sequence[Point]) -> pb.GenerateEmbeddingResponse:
         """Give the points vectors in place of their texts, which go where the gateway would put them."""
@@ -125,6 +132,37 @@ class CollectionTarget:
         return request
 
 
+def encode_insert(into: Into, columns: PointColumns) -> bytes:
+    """A citadel.vector.v1.InsertVectorsRequest, written around the vectors."""
+    small = pb.InsertVectorsRequest(
+        collection=into.collection,
+        collection_uid=into.uid,
+        mode=_MODES[into.mode],
+        ids=columns.ids,
+        metadata=columns.metadata,
+        long_texts=_LONG_TEXTS[into.long_texts],
+    )
+    matrix = columns.vectors.astype("<f4", copy=False)
+    head = pb.Vectors(dimension=matrix.shape[1]).SerializeToString()
+    head += field_start(pb.Vectors.FLOAT32_LE_FIELD_NUMBER, matrix.nbytes)
+    start = field_start(pb.InsertVectorsRequest.VECTORS_FIELD_NUMBER, len(head) + matrix.nbytes)
+    return b"".join((small.SerializeToString(), start, head, matrix.data))
+
+
+def _stored(
+    points: int, answer: pb.InsertVectorsResponse, read: pb.GenerateEmbeddingResponse | None = None
+) -> Outcome:
+    """What came of points that went in one call. read: of their texts, where they were embedded before."""
+    counts = {
+        "inserted": answer.inserted,
+        "updated": answer.updated,
+        "skipped": len(answer.skipped),
+        "truncated": len((read or answer).truncated),
+        "split": len((read or answer).split),
+    }
+    return Outcome(done=points, counts=Counter({name: count for name, count in counts.items() if count}))
+
+
 class ResultTarget:
     """`Target`: vectors of texts, in the form of the result file."""
 
@@ -137,8 +175,8 @@ class ResultTarget:
 
     async def take(self, batch: Batch) -> Outcome:
         outcome = Outcome(failed=list(batch.failed), cursor=batch.cursor)
-        for points in calls_of(batch.points):
-            outcome.add(await isolated(points, lambda some: self._patience.run(lambda: self._embed(some))))
+        # Rows of a file, in their order: two may have the same id.
+        outcome.add(await isolated(batch.points, lambda some: self._patience.run(lambda: self._embed(some))))
         outcome.failed.sort(key=lambda failed: failed.number)
         return outcome
 

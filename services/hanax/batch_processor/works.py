@@ -10,8 +10,9 @@ from typing import Any
 
 from citadel.vector.v1 import vector_pb2 as pb
 from hanax.batch_processor.batches import Feed, Target
+from hanax.batch_processor.columns import TableReader
 from hanax.batch_processor.divisions import Division
-from hanax.batch_processor.feeds import FileFeed, Lookup, Reader, RetryFeed, Sizes
+from hanax.batch_processor.feeds import FileFeed, Lookup, RetryFeed, Sizes, TableFeed
 from hanax.batch_processor.flow import Flow
 from hanax.batch_processor.gateway import Gateway
 from hanax.batch_processor.metrics import BatchMetrics
@@ -20,6 +21,7 @@ from hanax.batch_processor.points import PointReader, Shape
 from hanax.batch_processor.reembedding import KeptPoints, Pages, ScrollFeed
 from hanax.batch_processor.results import put_together
 from hanax.batch_processor.sources import Item, Part
+from hanax.batch_processor.sources.tables import TableSource
 from hanax.batch_processor.targets import CollectionTarget, Into, ResultTarget
 from hanax.batch_processor.task_runs import Ended, Lease, TaskRun
 from hanax.batch_processor.uploaded import Uploaded
@@ -106,13 +108,17 @@ class Works:
                 yield ScrollFeed(pages, claim, spec), target
             return
         collection = await self._collection(patience, job)
-        reader: Reader = PointReader(job, spec, _shape(collection) if collection else None)
+        shape = _shape(collection) if collection else None
+        reader = PointReader(job, spec, shape)
         async with means.uploaded.source(job, spec) as source:
             feed: Feed
             if task.position.get("failed"):
                 feed = RetryFeed(work, claim, reader, sizes, Lookup(source).find)
             else:
-                feed = FileFeed(source, Part(task.first, task.count, task.position), reader, sizes)
+                part = Part(task.first, task.count, task.position)
+                feed = FileFeed(source, part, reader, sizes)
+                if isinstance(spec, BulkInsert) and isinstance(source, TableSource) and shape is not None:
+                    feed = TableFeed(source, part, TableReader(job, spec, shape, reader), sizes)
             if collection is None:
                 assert isinstance(spec, BulkEmbed)
                 yield feed, ResultTarget(means.gateway, patience, job.model or spec.model, spec)

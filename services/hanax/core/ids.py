@@ -11,6 +11,7 @@ carry, and what `slot_of` hashes; it can't change without moving every point (do
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import xxhash
@@ -75,6 +76,15 @@ def check_id(encoded: bytes) -> None:
     size, tag = len(encoded), encoded[:1]
     if not ((tag == _UUID and size == 17) or (tag == _INTEGER and size == 9)):
         decode_id(encoded)
+
+
+def are_of_fixed_size(ids: Sequence[bytes]) -> bool:
+    """Whether all are UUIDs, or all integers, as `encode_id` makes them: all at once, a tenth of the cost."""
+    joined = b"".join(ids)
+    for tag, size in ((_UUID, 17), (_INTEGER, 9)):
+        if len(joined) == size * len(ids) and joined[::size].count(tag) == len(ids):
+            return set(map(len, ids)) == {size}
+    return False
 
 
 def hash_of(encoded: bytes) -> int:

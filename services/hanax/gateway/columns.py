@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from hanax.core.errors import DimensionMismatch, HanaxError, InvalidArgument, InvalidId, InvalidMetadata
-from hanax.core.ids import check_id
+from hanax.core.ids import are_of_fixed_size, check_id
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.batches import (
     Batch,
@@ -154,7 +154,7 @@ def _ids(ids: Sequence[bytes], count: int) -> list[bytes]:
     if not ids:
         return [new_id() for _ in range(count)]
     encoded = list(ids) if all(ids) else [id_ or new_id() for id_ in ids]
-    for index, id_ in enumerate(encoded):
+    for index, id_ in enumerate(() if are_of_fixed_size(encoded) else encoded):
         try:
             check_id(id_)
         except InvalidId as error:
@@ -183,11 +183,13 @@ class _Part:
 
 def _metadata(columns: Columns, count: int) -> list[bytes]:
     """As they are stored, of each point."""
+    if not columns.metadata and not columns.texts:
+        return [_EMPTY] * count
     encoded: list[bytes] = []
     where, where_text = _Part("metadata"), _Part("text")
     raws, texts = columns.metadata or [b""] * count, columns.texts or [""] * count
     for index, (raw, text) in enumerate(zip(raws, texts, strict=True)):
-        if not raw and not text:
+        if not text and (not raw or raw == _EMPTY):
             encoded.append(_EMPTY)
             continue
         where.index = where_text.index = index

@@ -70,6 +70,9 @@ def inserted(
         raise next(iter(failures.values()))
     versions: list[int | None] = [None] * len(encoded_ids)
     for shard, answer in answers.items():
+        if len(rows[shard]) == len(encoded_ids):
+            versions = [answer.sequence] * len(encoded_ids)
+            continue
         for row in rows[shard]:
             versions[row] = answer.sequence
     skipped = {encoded for answer in answers.values() for encoded in answer.skipped}

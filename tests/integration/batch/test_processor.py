@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
-from hanax.core.errors import HanaxError, Internal, Overloaded, Unavailable
+from hanax.core.errors import HanaxError, Internal, InvalidArgument, Overloaded, Unavailable
 from hanax.metadata.jobs.job import JobState
 from tests.integration.batch.processor_world import World, rows, texts, told
 
@@ -69,6 +69,27 @@ async def test_vectors_of_a_file_become_points_with_ids_of_job_and_number(world:
     assert told(job) == (JobState.PARTIAL, 1_200, 1_199, 1)
     stored = sorted(vector for _, vector, _ in vecs.points.values())
     assert stored == sorted(np.delete(array, 3, axis=0).astype("f4").tolist())
+
+
+async def test_columns_that_the_gateway_refuses_go_row_by_row(world: World) -> None:
+    vecs = world.gateway.add("vecs")
+    data = io.BytesIO()
+    np.save(data, np.random.default_rng(5).standard_normal((1_200, 4)))
+    sizes: list[int] = []
+
+    async def refuse(size: int) -> None:
+        sizes.append(size)
+        if size > 100:
+            raise InvalidArgument("one of them is bad, and nobody says which")
+
+    world.gateway.before = refuse
+    spec = {"kind": "bulk_insert", "collection": "vecs", "format": "npy", "batch_size": 100}
+    job_id = await world.submit(spec, data.getvalue())
+    async with world.processor():
+        job = await world.ended(job_id)
+    assert told(job) == (JobState.SUCCEEDED, 1_200, 1_200, 0)
+    assert len(vecs.points) == 1_200
+    assert max(sizes) == 1_200
 
 
 async def test_vectors_of_another_dimension_fail_the_job_before_anything_is_stored(world: World) -> None:

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from hanax.batch_processor.feeds import Sizes, take
+from hanax.batch_processor.made_ids import IdMaker
 from hanax.batch_processor.points import Point, PointReader, Shape
 from hanax.batch_processor.sources import Item
 from hanax.core.distances import Metric
@@ -65,10 +66,16 @@ def test_the_rest_of_a_row_is_its_metadata_unless_it_has_an_object() -> None:
 
 def test_a_row_without_id_gets_one_of_job_and_number() -> None:
     """So that a row that is sent twice is one point."""
-    job_id = uuid.UUID(JOB.id)
-    for number in (0, 1, 10**9):
-        made = decode_id(point(embed(), {"text": "x"}, number).id)
-        assert made == str(uuid.uuid5(job_id, str(number)))
+    made = [point(embed(), {"text": "x"}, number).id for number in (0, 1, 255, 256, 10**9)]
+    assert made == [point(embed(), {"text": "y"}, number).id for number in (0, 1, 255, 256, 10**9)]
+    assert len(set(made)) == len(made)
+    for encoded in made:
+        read = uuid.UUID(str(decode_id(encoded)))
+        assert (read.version, read.variant) == (8, uuid.RFC_4122)
+    other = IdMaker(uuid.UUID(int=8).hex)
+    assert other.of(1) != made[1]
+    # As many at once are the same as one by one.
+    assert IdMaker(JOB.id).run(254, 5) == [IdMaker(JOB.id).of(number) for number in range(254, 259)]
     assert point(embed(id_field="key"), {"key": "a", "id": "b", "text": "x"}).id == encode_id("a")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import HanaxError, InvalidArgument
-from hanax.core.ids import encode_id
+from hanax.core.ids import are_of_fixed_size, check_id, encode_id
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.batches import parse_batch
@@ -91,6 +91,33 @@ def test_what_does_not_fit_is_refused(more: dict[str, Any], mentions: str) -> No
         check_columns(columns_of(POINTS, **more), SPEC, NOW_US)
     assert isinstance(failure.value, InvalidArgument)
     assert mentions in failure.value.message
+
+
+SOME_IDS = [
+    encode_id(7),
+    encode_id(2**64 - 1),
+    encode_id("0d6b3a40-31b5-4a2f-9a04-5d5f3b8b0b11"),
+    encode_id("seven"),
+    encode_id("s" * 16),
+    b"\x02" * 16,
+    b"\x02" * 18,
+    b"\x02" * 17,
+    b"\x01" * 9,
+    b"\x01" * 17,
+    b"\x04" * 17,
+    b"\x01",
+]
+
+
+@pytest.mark.parametrize("first", SOME_IDS)
+@pytest.mark.parametrize("second", SOME_IDS)
+def test_ids_that_pass_all_at_once_would_pass_one_by_one(first: bytes, second: bytes) -> None:
+    if are_of_fixed_size([first, second]):
+        check_id(first)
+        check_id(second)
+        assert len(first) == len(second)
+    fixed = [encoded[0] for encoded in (first, second) if (encoded[0], len(encoded)) in ((1, 9), (2, 17))]
+    assert are_of_fixed_size([first, second]) is (len(fixed) == 2 and fixed[0] == fixed[1])
 
 
 def test_lengths_near_the_limits_are_judged_as_before() -> None:

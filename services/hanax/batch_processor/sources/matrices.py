@@ -6,6 +6,7 @@ Mapped, not read: a part costs the pages that it touches. Rows have one field, t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hanax.batch_processor.sources import Item, Part
-from hanax.core.errors import DimensionMismatch, InvalidUpload
+from hanax.batch_processor.sources.tables import Table
+from hanax.core.errors import DimensionMismatch, HanaxError, InvalidUpload
 from hanax.core.limits import MAX_DIMENSION
 
 # Rows that are turned into float32 at once.
@@ -21,7 +23,7 @@ _BLOCK: Final = 256
 
 
 class _Rows:
-    """`Source` of rows that can be reached by number. A position is empty: the item's number says it."""
+    """`TableSource` of rows that can be reached by number. A position is empty: the item's number says it."""
 
     def __init__(self, rows: npt.NDArray[Any], field: str) -> None:
         self.dimension: int = rows.shape[1]
@@ -34,16 +36,19 @@ class _Rows:
             yield Part(at, min(items, len(self._rows) - at), {})
 
     def read(self, part: Part, skip: int) -> Iterator[Item]:
-        end = part.first + part.count
-        for at in range(part.first + skip, end, _BLOCK):
-            yield from self._block(at, min(at + _BLOCK, end))
+        for table in self.tables(part, skip, _BLOCK):
+            yield from table.items()
 
-    def _block(self, first: int, end: int) -> Iterator[Item]:
+    def tables(self, part: Part, skip: int, most: int) -> Iterator[Table]:
+        end = part.first + part.count
+        for at in range(part.first + skip, end, most):
+            yield self._table(at, min(at + most, end))
+
+    def _table(self, first: int, end: int) -> Table:
         # A number past float32 becomes infinite, and is refused as such.
         with np.errstate(over="ignore"):
             block = np.ascontiguousarray(self._rows[first:end], dtype=np.float32)
-        for place, vector in enumerate(block):
-            yield Item(first + place, None, {self._field: vector})
+        return Table(first, end - first, {self._field: block})
 
     def close(self) -> None:
         pass
@@ -84,22 +89,20 @@ class Fvecs(_Rows):
                 "first one has",
                 dimension=dimension,
             )
-        self._table = self._words.reshape(-1, 1 + dimension)
-        super().__init__(self._table.view("<f4")[:, 1:], field)
+        self._framed = self._words.reshape(-1, 1 + dimension)
+        super().__init__(self._framed.view("<f4")[:, 1:], field)
 
-    def _block(self, first: int, end: int) -> Iterator[Item]:
-        told = self._table[first:end, 0]
-        for item in super()._block(first, end):
-            length = int(told[item.number - first])
-            if length == self.dimension:
-                yield item
-                continue
-            fault = DimensionMismatch(
-                f"vector {item.number} says that it has {length} numbers, the first has {self.dimension}",
+    def _table(self, first: int, end: int) -> Table:
+        told = self._framed[first:end, 0]
+        faults: dict[int, HanaxError] = {}
+        for place in np.flatnonzero(told != self.dimension).tolist():
+            length = int(told[place])
+            faults[place] = DimensionMismatch(
+                f"vector {first + place} says that it has {length} numbers, the first has {self.dimension}",
                 expected=self.dimension,
                 got=length,
             )
-            yield Item(item.number, None, {}, fault)
+        return replace(super()._table(first, end), faults=faults)
 
 
 def _check_dimension(dimension: int) -> None:

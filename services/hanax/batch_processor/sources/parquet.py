@@ -18,16 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hanax.batch_processor.sources import Item, Part
+from hanax.batch_processor.sources.tables import Table
 from hanax.core.errors import HanaxError, InvalidArgument, InvalidUpload
 from hanax.core.json_values import is_unicode
 
 _ROWS_AT_ONCE: Final = 256
+_MOST_AT_ONCE: Final = 1_024
 # A larger row group is several parts, so that several may work on it.
 _LARGE_GROUP: Final = 65_536
 
 
 class Parquet:
-    """`Source` of a .parquet file. A position is the row group and the row in it that a part begins at."""
+    """`TableSource` of a .parquet file. A position is the row group and the row in it where a part begins."""
 
     dimension = None
 
@@ -72,6 +74,10 @@ class Parquet:
             yield Part(first, count, {"group": begin, "row": 0})
 
     def read(self, part: Part, skip: int) -> Iterator[Item]:
+        for table in self.tables(part, skip, _ROWS_AT_ONCE):
+            yield from table.items()
+
+    def tables(self, part: Part, skip: int, most: int) -> Iterator[Table]:
         group, row = part.position["group"], part.position["row"] + skip
         while group < len(self._groups) and row >= self._groups[group]:
             row -= self._groups[group]
@@ -81,13 +87,13 @@ class Parquet:
         if number >= end or not groups:
             return
         try:
-            for batch in self._file.iter_batches(_ROWS_AT_ONCE, row_groups=groups):
+            for batch in self._file.iter_batches(min(most, _MOST_AT_ONCE), row_groups=groups):
                 if row >= batch.num_rows:
                     row -= batch.num_rows
                     continue
                 wanted = batch.slice(row, end - number)
                 row = 0
-                yield from _items(number, wanted)
+                yield _table(number, wanted)
                 number += wanted.num_rows
                 if number >= end:
                     return
@@ -98,16 +104,20 @@ class Parquet:
         self._file.close()
 
 
-def _items(first: int, batch: pa.RecordBatch) -> Iterator[Item]:
-    names = batch.schema.names
-    columns = [_values(column) for column in batch.columns]
-    for place in range(batch.num_rows):
-        fields = {name: column[place] for name, column in zip(names, columns, strict=True)}
-        fields = {name: value for name, value in fields.items() if value is not None}
+def _table(first: int, batch: pa.RecordBatch) -> Table:
+    columns = {name: _values(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    vectors = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
+    others = {name: column for name, column in columns.items() if name not in vectors}
+    rows: list[dict[str, Any]] = []
+    faults: dict[int, HanaxError] = {}
+    for place, values in enumerate(zip(*others.values(), strict=True)):
         try:
-            yield Item(first + place, None, {name: _json(value, name) for name, value in fields.items()})
+            found = zip(others, values, strict=True)
+            rows.append({name: _json(value, name) for name, value in found if value is not None})
         except HanaxError as fault:
-            yield Item(first + place, None, {}, fault)
+            rows.append({})
+            faults[place] = fault
+    return Table(first, batch.num_rows, vectors, rows, faults)
 
 
 def _values(column: pa.Array) -> Any:

@@ -18,7 +18,7 @@ from hanax.cli.migrate.checks import Checks
 from hanax.cli.migrate.files import MigrationFile
 from hanax.cli.migrate.history import check_history, find_file
 from hanax.cli.migrate.steps import Step, Steps
-from hanax.core.errors import HanaxError, InvalidMigration, MigrationFailed
+from hanax.core.errors import HanaxError, InvalidMigration, MigrationFailed, MigrationLocked
 from hanax.metadata.applied_migrations import Applied, AppliedMigrations, StepNote
 
 # A lock whose holder died is free after this long; it is renewed three times as often.
@@ -62,7 +62,12 @@ class Runner:
             check_history(files, known)
             done: list[str] = []
             for one in list(reversed(known))[:count]:
-                await self._revert(find_file(files, one.name), one)
+                file = find_file(files, one.name)
+                if one.direction == "up" and one.state != "applied":
+                    # Only what was done of it: its `down` would take away what it never made.
+                    await self._take_up_again(file, one)
+                else:
+                    await self._revert(file, one)
                 done.append(one.name)
             return done
 
@@ -112,11 +117,16 @@ class Runner:
                 note = await self._save(note, place, noted)
             self.tell(f"  {step.title}")
             memo = dict(noted.memo)
+
+            async def keep() -> None:
+                nonlocal note
+                note = await self._save(note, place, replace(noted, memo=dict(memo)))
+
             try:
-                await step.do(self.api, memo)
+                await step.do(self.api, memo, keep)
             finally:
                 # Also what a step that failed has found out: taking it back needs it.
-                note = await self._save(note, place, replace(noted, memo=memo))
+                await keep()
         except Exception as error:
             if not step.reversible:
                 # It says that it failed: there is nothing to take back.
@@ -176,13 +186,18 @@ class Runner:
                 while True:
                     await asyncio.sleep(_LOCK_S / 3)
                     await self.applied.renew(_LOCK_S)
-            except HanaxError as error:
-                self.tell(f"the lock is lost: {error.message}")
+            except HanaxError:
                 work.cancel()
 
         renewing = asyncio.create_task(renew())
         try:
             yield
+        except asyncio.CancelledError:
+            if not renewing.done() or renewing.cancelled():
+                raise
+            raise MigrationLocked(
+                "the lock was lost, and the work ended where it was: the next run goes on from its notes"
+            ) from None
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)

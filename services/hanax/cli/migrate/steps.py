@@ -23,12 +23,14 @@ from hanax.core.errors import (
 )
 
 Memo = dict[str, Any]
+Note = Callable[[], Awaitable[None]]
 Action = Callable[[Api], Awaitable[None] | None]
 
 _COLLECTIONS: Final = "/api/v1/collections"
 _ALIASES: Final = "/api/v1/aliases"
 _JOBS: Final = "/api/v1/jobs"
 _JOB_POLL_S: Final = 0.5
+_LOOKED_AT: Final = 1_000
 _JOB_ENDS: Final = ("succeeded", "partial", "failed", "cancelled")
 _CHANGEABLE: Final = ("index", "quantisation", "target_recall", "payload_indexes")
 
@@ -44,7 +46,10 @@ class Step(Protocol):
         """What is there before. Raises what would make the step fail, as far as it can be known."""
         ...
 
-    async def do(self, api: Api, memo: Memo) -> None: ...
+    async def do(self, api: Api, memo: Memo, note: Note) -> None:
+        """note: keeps what the memo has by now, before a step that takes long goes on."""
+        ...
+
     async def undo(self, api: Api, memo: Memo) -> None: ...
 
 
@@ -66,7 +71,7 @@ class CreateCollection:
             raise CollectionExists(f"collection {self.name!r} exists already", collection=self.name)
         return {}
 
-    async def do(self, api: Api, memo: Memo) -> None:
+    async def do(self, api: Api, memo: Memo, note: Note) -> None:
         created = await api.post(_COLLECTIONS, self.spec)
         memo["uid"] = created["uid"]
 
@@ -98,7 +103,7 @@ class DeleteCollection:
         there = await _described(api, self.name)
         return {"points": None if there is None else there["points"]}
 
-    async def do(self, api: Api, memo: Memo) -> None:
+    async def do(self, api: Api, memo: Memo, note: Note) -> None:
         if await _described(api, self.name) is not None:
             await api.delete(f"{_COLLECTIONS}/{self.name}")
 
@@ -121,7 +126,7 @@ class ChangeCollection:
         there = await api.get(f"{_COLLECTIONS}/{self.name}")
         return {"before": {name: there[name] for name in self.change}}
 
-    async def do(self, api: Api, memo: Memo) -> None:
+    async def do(self, api: Api, memo: Memo, note: Note) -> None:
         await api.patch(f"{_COLLECTIONS}/{self.name}", self.change)
 
     async def undo(self, api: Api, memo: Memo) -> None:
@@ -145,7 +150,7 @@ class PointAlias:
     async def look(self, api: Api) -> Memo:
         return {"before": await _target(api, self.alias)}
 
-    async def do(self, api: Api, memo: Memo) -> None:
+    async def do(self, api: Api, memo: Memo, note: Note) -> None:
         await _point(api, self.alias, self.collection)
 
     async def undo(self, api: Api, memo: Memo) -> None:
@@ -172,7 +177,7 @@ class Reembed:
             raise CollectionExists(f"collection {self.target!r} exists already", collection=self.target)
         return {}
 
-    async def do(self, api: Api, memo: Memo) -> None:
+    async def do(self, api: Api, memo: Memo, note: Note) -> None:
         ordered = {
             "kind": "reembed",
             "collection": self.source,
@@ -182,6 +187,7 @@ class Reembed:
         }
         job = await api.post(_JOBS, ordered)
         memo["job"] = job["job_id"]
+        await note()
         while job["state"] not in _JOB_ENDS:
             await asyncio.sleep(_JOB_POLL_S)
             job = await api.get(f"{_JOBS}/{memo['job']}")
@@ -190,7 +196,13 @@ class Reembed:
             raise FailedPrecondition(f"job {memo['job']}: {reason}", job=memo["job"])
 
     async def undo(self, api: Api, memo: Memo) -> None:
-        if await _described(api, self.target) is not None:
+        """Also of a job that was ordered, and not noted: the answer may have been lost."""
+        for job in (await api.get(f"{_JOBS}?limit={_LOOKED_AT}"))["jobs"]:
+            if job["kind"] == "reembed" and job["spec"].get("target") == self.target:
+                memo.setdefault("job", job["job_id"])
+                if job["state"] not in _JOB_ENDS:
+                    await api.delete(f"{_JOBS}/{job['job_id']}")
+        if "job" in memo and await _described(api, self.target) is not None:
             await api.delete(f"{_COLLECTIONS}/{self.target}")
 
 
@@ -209,7 +221,7 @@ class Call:
     async def look(self, api: Api) -> Memo:
         return {}
 
-    async def do(self, api: Api, memo: Memo) -> None:
+    async def do(self, api: Api, memo: Memo, note: Note) -> None:
         await _run(self.action, api)
 
     async def undo(self, api: Api, memo: Memo) -> None:
@@ -259,7 +271,8 @@ class Steps:
 
 
 async def _run(action: Action, api: Api) -> None:
-    ran = action(api)
+    # In a thread: one that takes long must not keep the lock from being renewed.
+    ran = await asyncio.to_thread(action, api)
     if inspect.isawaitable(ran):
         await ran
 
