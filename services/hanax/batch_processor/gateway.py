@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from citadel.vector.v1.vector_pb2_grpc import VectorServiceAsyncStub
 
 A = TypeVar("A")
+
+# The job that calls of this task are made for: the gateway notes it with what it did.
+CALLING_JOB: ContextVar[str | None] = ContextVar("calling_job", default=None)
 
 _INSERT: Final = f"/{pb.DESCRIPTOR.services_by_name['VectorService'].full_name}/InsertVectors"
 
@@ -40,19 +44,19 @@ class Gateway:
         await self._channel.close()
 
     async def embed(self, request: pb.GenerateEmbeddingRequest) -> pb.GenerateEmbeddingResponse:
-        return await self._call(lambda: self._stub.GenerateEmbedding(request, timeout=self._timeout_s))
+        return await self._call(self._stub.GenerateEmbedding, request)
 
     async def insert(self, request: pb.InsertVectorsRequest) -> pb.InsertVectorsResponse:
-        return await self._call(lambda: self._stub.InsertVectors(request, timeout=self._timeout_s))
+        return await self._call(self._stub.InsertVectors, request)
 
     async def insert_encoded(self, request: bytes) -> pb.InsertVectorsResponse:
         """As `insert`, of a message that is encoded already."""
-        return await self._call(lambda: self._insert(request, timeout=self._timeout_s))
+        return await self._call(self._insert, request)
 
     async def collection(self, name: str, uid: str | None = None) -> pb.Collection:
         """By its name or an alias. Raises CollectionNotFound, also when it has another uid."""
         request = pb.GetCollectionRequest(name=name)
-        answer = await self._call(lambda: self._stub.GetCollection(request, timeout=self._timeout_s))
+        answer = await self._call(self._stub.GetCollection, request)
         found = answer.collection
         if uid and found.uid != uid:
             raise CollectionNotFound(
@@ -62,18 +66,18 @@ class Gateway:
 
     async def create(self, spec: pb.CollectionSpec) -> pb.Collection:
         request = pb.CreateCollectionRequest(spec=spec)
-        answer = await self._call(lambda: self._stub.CreateCollection(request, timeout=self._timeout_s))
+        answer = await self._call(self._stub.CreateCollection, request)
         return answer.collection
 
     async def point_alias(self, alias: str, collection: str) -> None:
         """Make the alias stand for the collection, whatever it stood for."""
         change = pb.AliasChange(alias=alias, collection=collection)
         request = pb.ChangeAliasesRequest(changes=[change])
-        await self._call(lambda: self._stub.ChangeAliases(request, timeout=self._timeout_s))
+        await self._call(self._stub.ChangeAliases, request)
 
     async def scroll(self, request: pb.ScrollVectorsRequest) -> AsyncIterator[pb.ScrollVectorsResponse]:
         """Pages until there is nothing after them. How long they lie here unread counts for no deadline."""
-        call = self._stub.ScrollVectors(request)
+        call = self._stub.ScrollVectors(request, metadata=_about())
         pages = aiter(call)
         try:
             while True:
@@ -89,8 +93,13 @@ class Gateway:
         finally:
             call.cancel()
 
-    async def _call(self, call: Callable[[], Awaitable[A]]) -> A:
+    async def _call(self, method: Callable[..., Awaitable[A]], request: object) -> A:
         try:
-            return await call()
+            return await method(request, timeout=self._timeout_s, metadata=_about())
         except grpc.RpcError as failure:
             raise error_from_call(failure) from None
+
+
+def _about() -> tuple[tuple[str, str], ...]:
+    job = CALLING_JOB.get()
+    return () if job is None else (("x-hanax-job", job),)

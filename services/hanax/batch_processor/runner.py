@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from hanax.batch_processor.flow import Flow
+from hanax.batch_processor.gateway import CALLING_JOB
 from hanax.batch_processor.metrics import BatchMetrics
 from hanax.batch_processor.task_runs import Ended, Lease
 from hanax.batch_processor.works import Works
@@ -98,6 +99,7 @@ class Runner:
 
     async def _do(self, claim: Claim) -> None:
         job, task = claim.job, claim.task
+        CALLING_JOB.set(job.id)
         told = log.bind(job=job.id, kind=job.kind.value, task=task.kind.value, number=task.number)
         flow = self._enter(job.id)
         try:

@@ -44,5 +44,5 @@ def _keep_output_clean() -> None:
     """Libraries of ours log for services; of a command's output, programs read every line."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

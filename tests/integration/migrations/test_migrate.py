@@ -15,15 +15,28 @@ import yaml
 
 from hanax.cli.failures import exit_code
 from hanax.cli.migrate.app import app
+from hanax.core.model_routes import ModelRoute
+from tests.integration.gateway.processor import job_settings
 from tests.integration.gateway.stack import Stack, running_stack
 from tests.integration.waiting import wait_until
+
+MODEL = ModelRoute(
+    name="model",
+    dimension=3,
+    max_tokens=128,
+    endpoints=("http://127.0.0.1:9",),
+    protocol="openai",
+    external=True,
+)
 
 _RUN = "from hanax.cli.migrate.app import main; main()"
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+    folder = tmp_path_factory.mktemp("stack")
+    # Jobs are taken, and stay queued: nothing runs them here.
+    with running_stack(folder, (MODEL,), **job_settings(folder)) as stack:
         yield stack
 
 
@@ -267,6 +280,82 @@ def test_one_that_was_killed_is_undone_by_the_next(migrations: Migrations) -> No
     assert after is not None
     assert after["uid"] != before["uid"]
     assert migrations.rows() == {"0001_slow": "applied"}
+
+
+SLOW = """
+import pathlib, time
+mark = pathlib.Path({mark!r})
+def wait(api):
+    if not mark.exists():
+        mark.touch()
+        time.sleep(120)
+def up(steps):
+    steps.call('wait', do=wait, undo=lambda api: None)
+    steps.create_collection('films', dimension=3)
+def down(steps):
+    steps.delete_collection('films')
+"""
+
+
+def test_down_undoes_what_was_done_of_an_unfinished_one_and_no_more(migrations: Migrations) -> None:
+    migrations.stack.create("films")
+    mark = migrations.folder / "reached"
+    migrations.write("0001_slow", SLOW.format(mark=str(mark)))
+    process = migrations.start("up")
+    wait_until("the first step began", mark.exists)
+    process.kill()
+    process.communicate()
+    _free_lock(migrations)
+    assert "is undone first" in migrations.run("down", "--steps", "1", "--yes")
+    # It was there before, and `up` never came to it.
+    assert migrations.collection("films") is not None
+    assert migrations.rows(code=3) == {"0001_slow": "pending"}
+
+
+def test_a_file_that_was_changed_while_it_was_unfinished_says_what_to_do(migrations: Migrations) -> None:
+    mark = migrations.folder / "reached"
+    path = migrations.write("0001_slow", SLOW.format(mark=str(mark)))
+    process = migrations.start("up")
+    wait_until("the first step began", mark.exists)
+    process.kill()
+    process.communicate()
+    _free_lock(migrations)
+    assert "0001_slow: was left unfinished" in migrations.run("up", "--dry-run")
+    path.write_text(path.read_text() + "\n")
+    assert "was left unfinished, and changed since" in migrations.run("up", code=1)
+
+
+def test_a_job_that_an_unfinished_one_ordered_is_cancelled(migrations: Migrations) -> None:
+    client = migrations.stack.client
+    migrations.stack.create("texts")
+    migrations.write(
+        "0001_model",
+        "def up(steps):\n    steps.reembed('texts', 'texts-v2', model='model')\n"
+        "def down(steps):\n    steps.delete_collection('texts-v2')\n",
+    )
+
+    def jobs(state: str) -> list[str]:
+        told = migrations.stack.data(client.get(f"/api/v1/jobs?state={state}"))["jobs"]
+        return [job["spec"]["target"] for job in told]
+
+    process = migrations.start("up")
+    wait_until("the job is ordered", lambda: jobs("queued") == ["texts-v2"])
+    process.kill()
+    process.communicate()
+    _free_lock(migrations)
+    migrations.run("down", "--steps", "1", "--yes")
+    assert jobs("queued") == []
+    assert jobs("cancelled") == ["texts-v2"]
+
+
+def test_functions_of_a_step_do_not_hold_up_the_lock(migrations: Migrations) -> None:
+    migrations.write(
+        "0001_thread",
+        "import threading\n"
+        "def act(api):\n    assert threading.current_thread() is not threading.main_thread()\n"
+        "def up(steps):\n    steps.call('act', do=act)\ndef down(steps): pass\n",
+    )
+    migrations.run("up")
 
 
 def _free_lock(migrations: Migrations) -> None:

@@ -87,6 +87,13 @@ async def test_a_part_that_is_cut_is_no_end_of_it(told: ResultFormat) -> None:
         await parts.together()
 
 
+async def test_records_that_are_not_in_order_are_no_array() -> None:
+    parts = Parts(ResultFormat.NPY)
+    parts.add(0, [0, 2, 1])
+    with pytest.raises(DataLoss):
+        await parts.together()
+
+
 async def test_rows_of_several_lengths_are_no_array() -> None:
     parts = Parts(ResultFormat.NPY)
     parts.add(0, [0, 1])

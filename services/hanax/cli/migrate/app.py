@@ -135,6 +135,9 @@ def up(
             if dry_run:
                 known = await applied.all()
                 check_history(files, known)
+                for one in known:
+                    if one.state != "applied":
+                        typer.echo(f"{one.name}: was left unfinished; it would be undone first")
                 for file in pending(files, known, target):
                     _tell_steps(file.name, read_steps(file, "up"))
                 return []

@@ -52,7 +52,14 @@ def _state(one: Applied | None, file: MigrationFile | None, below: bool) -> Stat
 
 def check_history(files: Sequence[MigrationFile], applied: Iterable[Applied]) -> None:
     """Raises MigrationEdited and InvalidMigration for files that are at odds with what was applied."""
-    for row in history(files, applied):
+    known = {one.name: one for one in applied}
+    for row in history(files, known.values()):
+        if row.state == "edited" and known[row.name].state != "applied":
+            raise MigrationEdited(
+                f"{row.name} was left unfinished, and changed since: bring its file back as it was and run "
+                "`up` or `down`, which undo what was done of it; change it after that",
+                migration=row.name,
+            )
         if row.state == "edited":
             raise MigrationEdited(
                 f"{row.name} was changed after it was applied: bring its file back as it was, and put the "

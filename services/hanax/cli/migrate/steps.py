@@ -85,7 +85,7 @@ class CreateCollection:
                 f"collection {self.name!r} was being created when this ended, and has points now: "
                 "delete or keep it yourself"
             )
-        await api.delete(f"{_COLLECTIONS}/{self.name}")
+        await api.delete(f"{_COLLECTIONS}/{quote(self.name, safe='')}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class DeleteCollection:
 
     async def do(self, api: Api, memo: Memo, note: Note) -> None:
         if await _described(api, self.name) is not None:
-            await api.delete(f"{_COLLECTIONS}/{self.name}")
+            await api.delete(f"{_COLLECTIONS}/{quote(self.name, safe='')}")
 
     async def undo(self, api: Api, memo: Memo) -> None:
         if await _described(api, self.name) is None:
@@ -123,14 +123,14 @@ class ChangeCollection:
         return f"change {', '.join(self.change)} of collection {self.name}"
 
     async def look(self, api: Api) -> Memo:
-        there = await api.get(f"{_COLLECTIONS}/{self.name}")
+        there = await api.get(f"{_COLLECTIONS}/{quote(self.name, safe='')}")
         return {"before": {name: there[name] for name in self.change}}
 
     async def do(self, api: Api, memo: Memo, note: Note) -> None:
-        await api.patch(f"{_COLLECTIONS}/{self.name}", self.change)
+        await api.patch(f"{_COLLECTIONS}/{quote(self.name, safe='')}", self.change)
 
     async def undo(self, api: Api, memo: Memo) -> None:
-        await api.patch(f"{_COLLECTIONS}/{self.name}", memo["before"])
+        await api.patch(f"{_COLLECTIONS}/{quote(self.name, safe='')}", memo["before"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Reembed:
         return f"embed {self.source} again with {self.model} into {self.target}"
 
     async def look(self, api: Api) -> Memo:
-        await api.get(f"{_COLLECTIONS}/{self.source}")
+        await api.get(f"{_COLLECTIONS}/{quote(self.source, safe='')}")
         if await _described(api, self.target) is not None:
             raise CollectionExists(f"collection {self.target!r} exists already", collection=self.target)
         return {}
@@ -203,7 +203,7 @@ class Reembed:
                 if job["state"] not in _JOB_ENDS:
                     await api.delete(f"{_JOBS}/{job['job_id']}")
         if "job" in memo and await _described(api, self.target) is not None:
-            await api.delete(f"{_COLLECTIONS}/{self.target}")
+            await api.delete(f"{_COLLECTIONS}/{quote(self.target, safe='')}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +293,6 @@ async def _target(api: Api, alias: str) -> str | None:
 
 async def _point(api: Api, alias: str, collection: str | None) -> None:
     if collection is not None:
-        await api.put(f"{_ALIASES}/{alias}", {"collection": collection})
+        await api.put(f"{_ALIASES}/{quote(alias, safe='')}", {"collection": collection})
     elif await _target(api, alias) is not None:
-        await api.delete(f"{_ALIASES}/{alias}")
+        await api.delete(f"{_ALIASES}/{quote(alias, safe='')}")

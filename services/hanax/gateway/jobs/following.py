@@ -58,7 +58,8 @@ class Followers:
         try:
             silent_s = 0.0
             while True:
-                if job.updated_at_us > seen or (job.state.ended and silent_s == 0.0):
+                # Another, not a later one: whoever writes a job has a clock of his own.
+                if job.updated_at_us != seen or job.state.ended:
                     seen, silent_s = job.updated_at_us, 0.0
                     yield Change(seen, job)
                 elif silent_s >= HEARTBEAT_S:
