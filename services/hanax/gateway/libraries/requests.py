@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, SkipValidation
+from pydantic import AfterValidator, BaseModel, Field, SkipValidation, model_validator
 
 from hanax.core.distances import Metric
 from hanax.core.limits import (
@@ -116,7 +116,18 @@ class NewLibrary(Request):
     ] = None
 
 
-class LibraryPatch(Request):
+class Patch(Request):
+    @model_validator(mode="before")
+    @classmethod
+    def _says_what_shall_be(cls, told: object) -> object:
+        if isinstance(told, dict):
+            for name in cls.model_fields:
+                if name in told and told[name] is None:
+                    raise ValueError(f"{name}: expected a value, got null; what is left out stays as it is")
+        return told
+
+
+class LibraryPatch(Patch):
     """What shall change; what is left out stays."""
 
     name: LibraryName | None = None
@@ -150,7 +161,7 @@ class NewDocument(Request):
     long_texts: LongTextsField = "truncate"
 
 
-class DocumentPatch(Request):
+class DocumentPatch(Patch):
     """What shall change; what is left out stays. `chunks` and `text` replace all chunks."""
 
     title: Title | None = None
@@ -171,7 +182,7 @@ class MoreChunks(Request):
     long_texts: LongTextsField = "truncate"
 
 
-class ChunkPatch(Request):
+class ChunkPatch(Patch):
     """What shall change; what is left out stays. A new text is embedded, unless it brings one."""
 
     text: SkipValidation[str | None] = None

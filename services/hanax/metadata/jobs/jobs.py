@@ -9,7 +9,8 @@ from uuid import uuid4
 from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hanax.core.errors import Overloaded, WrongJobState
+from hanax.core.errors import AlreadyExists, Overloaded, WrongJobState
+from hanax.core.job_specs import JobKind
 from hanax.metadata.database import Database
 from hanax.metadata.jobs.claiming import is_free
 from hanax.metadata.jobs.endings import end_job, task_values
@@ -38,7 +39,10 @@ class Jobs:
         self._now_us = now_us
 
     async def submit(self, order: JobOrder) -> Job:
-        """Queue a job, durable on return. Raises Overloaded when too many have not ended."""
+        """Queue a job, durable on return.
+
+        Raises Overloaded when too many have not ended, AlreadyExists for a second reembed into one target.
+        """
         now_us = self._now_us()
         job_id = uuid4().hex
         values = {
@@ -64,6 +68,8 @@ class Jobs:
             count = (await connection.execute(waiting)).scalar_one()
             if count >= MAX_WAITING_JOBS:
                 raise Overloaded(f"{count} jobs wait or run already", retry_after_s=_RETRY_AFTER_S)
+            if order.kind is JobKind.REEMBED:
+                await _check_target(connection, order.spec["target"])
             await connection.execute(insert(JOBS).values(values))
             await connection.execute(insert(JOB_TASKS).values(divide))
             return job_of(await _row(connection, job_id))
@@ -221,3 +227,14 @@ async def _row(connection: AsyncConnection, job_id: str) -> RowMapping:
         raise job_not_found(job_id)
     found: RowMapping = row
     return found
+
+
+async def _check_target(connection: AsyncConnection, target: str) -> None:
+    """Raises AlreadyExists where a job that has not ended makes this collection."""
+    same = select(JOBS.c.id).where(
+        JOBS.c.kind == JobKind.REEMBED,
+        JOBS.c.state.in_(_WAITING),
+        JOBS.c.spec["target"].as_string() == target,
+    )
+    if (found := (await connection.execute(same.limit(1))).scalar_one_or_none()) is not None:
+        raise AlreadyExists(f"target: job {found} embeds into {target!r} already", job=found)

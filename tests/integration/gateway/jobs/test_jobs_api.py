@@ -83,7 +83,14 @@ def test_auto_and_aliases_are_settled_when_a_job_is_taken(job_stack: JobStack) -
     job = job_stack.submit({"kind": "bulk_embed", "items": [{"text": "a"}]})
     assert (job["model"], job["collection"]) == ("tiny", None)
     named = {"kind": "reembed", "collection": "papers", "target": "new", "model": "wide", "alias": "papers"}
-    assert job_stack.submit(named)["collection"] == "texts"
+    job = job_stack.submit(named)
+    assert job["collection"] == "texts"
+    # Another one into the same new collection would mix with it, until the first has ended.
+    second = job_stack.stack.post(JOBS, named)
+    assert (second.status_code, second.json()["error"]["code"]) == (409, "already_exists")
+    assert job["job_id"] in second.json()["error"]["message"]
+    job_stack.stack.client.delete(f"{JOBS}/{job['job_id']}")
+    job_stack.submit(named)
 
 
 @pytest.mark.parametrize(

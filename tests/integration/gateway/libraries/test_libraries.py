@@ -285,6 +285,9 @@ def test_malformed_requests_are_named(api: Api) -> None:
     assert api.refused("GET", "/api/v1/libraries/nope", None, 422)["code"] == "invalid_id"
     assert api.refused("GET", f"{path}/documents?limit=0", None, 422)["details"]["errors"]
     assert api.refused("PATCH", path, {}, 422)["code"] == "invalid_argument"
+    # Null is not what is left out.
+    for nothing in ({"name": None}, {"metadata": None}):
+        assert "got null" in api.refused("PATCH", path, nothing, 422)["message"]
     assert api.refused("PATCH", path, {"name": "x"}, 422, if_match='W/"1"')["code"] == "invalid_argument"
     assert api.refused("PUT", path, {}, 405)["code"] == "method_not_allowed"
 
