@@ -18,6 +18,7 @@ def exit_code(app: typer.Typer, words: Sequence[str] | None = None) -> int:
 
     0: done; 1: an error, told in one line; 2: wrong usage; 130: interrupted.
     """
+    before = structlog.get_config()
     _keep_output_clean()
     try:
         app(words)
@@ -31,6 +32,8 @@ def exit_code(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        structlog.configure(**before)
     return 0
 
 
