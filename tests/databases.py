@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +25,7 @@ import pytest
 
 from hanax.metadata.database import Database, DatabaseOptions
 from hanax.metadata.upgrading import upgrade
+from tests.integration.waiting import wait_until
 
 TIMEOUT_S = 60.0  # of a test's database: a machine may be busy
 _START_S = 90.0
@@ -75,11 +75,12 @@ class PostgresqlServer:
             )
         process = self._process
         ready = [str(self.programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
-        deadline = time.monotonic() + _START_S
-        while subprocess.run(ready, check=False).returncode != 0:
+
+        def answers() -> bool:
             assert process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()
-            time.sleep(0.05)
+            return subprocess.run(ready, check=False).returncode == 0
+
+        wait_until("PostgreSQL answers", answers, _START_S)
 
     @property
     def pid(self) -> int:

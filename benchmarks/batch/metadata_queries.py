@@ -32,9 +32,9 @@ from hanax.metadata.libraries.document_rows import DocumentRows
 from hanax.metadata.libraries.library_rows import LibraryRows
 from hanax.metadata.libraries.query_rows import QueryRows
 from hanax.metadata.libraries.rows import Leases
-from hanax.metadata.libraries.rows import Place as DocumentPlace
 from hanax.metadata.operations.operation import Operation, Place, Wanted
 from hanax.metadata.operations.store import OperationStore
+from hanax.metadata.pages import Place as DocumentPlace
 from hanax.metadata.upgrading import upgrade
 
 ROUNDS: Final = 400

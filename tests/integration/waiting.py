@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,3 +21,11 @@ def wait_until(what: str, ready: Callable[[], T | None], within_s: float = DEADL
             return found
         time.sleep(0.02)
     raise AssertionError(f"{what}: not within {within_s} s")
+
+
+async def until(what: str, ready: Callable[[], object], within_s: float = DEADLINE_S) -> None:
+    """The same, while the event loop goes on."""
+    deadline = time.monotonic() + within_s
+    while not ready():
+        assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
+        await asyncio.sleep(0.02)

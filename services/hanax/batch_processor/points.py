@@ -24,10 +24,8 @@ from hanax.core.errors import (
     InvalidArgument,
     InvalidExpiry,
     InvalidMetadata,
-    InvalidText,
     MetadataTooLarge,
     NonFiniteVector,
-    TextTooLong,
     ZeroVector,
 )
 from hanax.core.ids import decode_id, encode_id
@@ -36,11 +34,11 @@ from hanax.core.json_values import kind_of
 from hanax.core.limits import (
     MAX_INSTANT_US,
     MAX_METADATA_BYTES,
-    MAX_TEXT_BYTES,
     MAX_TTL_SECONDS,
     MAX_VECTOR_NORM,
     MIN_COSINE_NORM,
 )
+from hanax.core.texts import check_text
 from hanax.core.times import instant_of
 from hanax.core.versions import MAX_VERSION
 from hanax.metadata.jobs.job import MAX_ITEM_BYTES, FailedItem, Job
@@ -215,22 +213,6 @@ def failed_item(of: Item | Point, error: HanaxError) -> FailedItem:
     known = given if isinstance(given, int | str) and not isinstance(given, bool) else None
     kept = item.decode() if len(item) <= MAX_ITEM_BYTES else ""
     return FailedItem(of.number, error.code, error.message, of.line, known, kept)
-
-
-def check_text(value: object, where: str) -> str:
-    """Raises InvalidText or TextTooLong."""
-    if not isinstance(value, str):
-        raise InvalidText(f"{where}: expected text, got {kind_of(value)}")
-    if not value or value.isspace():
-        raise InvalidText(f"{where}: expected text with at least one visible character")
-    size = len(value.encode(errors="surrogatepass"))
-    if size > MAX_TEXT_BYTES:
-        raise TextTooLong(
-            f"{where}: at most {MAX_TEXT_BYTES} UTF-8 bytes, got {size}",
-            limit_bytes=MAX_TEXT_BYTES,
-            got_bytes=size,
-        )
-    return value
 
 
 def encode_metadata(value: object) -> bytes:

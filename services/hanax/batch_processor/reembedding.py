@@ -16,11 +16,12 @@ from citadel.vector.v1 import vector_pb2 as pb
 from hanax.batch_processor.batches import Batch
 from hanax.batch_processor.gateway import Gateway
 from hanax.batch_processor.patience import Patience
-from hanax.batch_processor.points import Point, check_text, failed_item
+from hanax.batch_processor.points import Point, failed_item
 from hanax.batch_processor.sources import Item
 from hanax.core.errors import CollectionExists, HanaxError, InvalidText
 from hanax.core.ids import decode_id, encode_id, hash_of
 from hanax.core.job_specs import Reembed
+from hanax.core.texts import check_text
 from hanax.metadata.jobs.job import FailedItem, Job
 from hanax.metadata.jobs.task import Claim, NewTask
 

@@ -22,10 +22,11 @@ from hanax.core.ids import decode_id, encode_id
 from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_BATCH_POINTS
 from hanax.core.specs import CollectionSpec
+from hanax.core.texts import check_text
 from hanax.core.versions import MAX_VERSION
 from hanax.gateway.expiries import read_expiry
 from hanax.gateway.metadata import encode_metadata
-from hanax.gateway.texts import check_text, require_model
+from hanax.gateway.texts import require_model
 from hanax.gateway.vectors import Matrix, VectorRows, find_fault, float32_le
 
 _KEYS: Final = frozenset(

@@ -16,6 +16,7 @@ import orjson
 from hanax.core.errors import DimensionMismatch, HanaxError, InvalidArgument, InvalidId, InvalidMetadata
 from hanax.core.ids import are_of_fixed_size, check_id
 from hanax.core.specs import CollectionSpec
+from hanax.core.texts import check_text
 from hanax.gateway.batches import (
     Batch,
     check_count,
@@ -28,7 +29,7 @@ from hanax.gateway.batches import (
 from hanax.gateway.expiries import check_expiry, default_expiry
 from hanax.gateway.metadata import encode_metadata
 from hanax.gateway.requests import WriteMode
-from hanax.gateway.texts import check_text, require_model
+from hanax.gateway.texts import require_model
 from hanax.gateway.vectors import Matrix, find_fault
 
 _FLOAT_BYTES: Final = 4

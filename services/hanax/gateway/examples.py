@@ -16,6 +16,7 @@ from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_EXAMPLES
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import CollectionSpec
+from hanax.core.texts import check_text
 from hanax.gateway.cache.keys import model_part
 from hanax.gateway.calls import Call
 from hanax.gateway.models.patterns import check_answers_now
@@ -25,7 +26,6 @@ from hanax.gateway.query_requests import RecommendRequest
 from hanax.gateway.records import RecordColumns
 from hanax.gateway.requests import Sought
 from hanax.gateway.shards import refer, rows_by_shard
-from hanax.gateway.texts import check_text
 from hanax.gateway.upstreams import Upstreams
 from hanax.gateway.vectors import Matrix, find_fault, float32_le, parse_vector
 

@@ -1,27 +1,11 @@
-"""Texts from outside, before a model is given them."""
+"""Texts of a request, and the model that embeds them."""
 
 from __future__ import annotations
 
-from hanax.core.errors import FailedPrecondition, InvalidArgument, InvalidText, TextTooLong
-from hanax.core.json_values import kind_of
-from hanax.core.limits import MAX_BATCH_POINTS, MAX_TEXT_BYTES
+from hanax.core.errors import FailedPrecondition, InvalidArgument, InvalidText
+from hanax.core.limits import MAX_BATCH_POINTS
 from hanax.core.specs import CollectionSpec
-
-
-def check_text(value: object, where: object) -> str:
-    """Return a text that a model may be given. Raises InvalidText or TextTooLong."""
-    if not isinstance(value, str):
-        raise InvalidText(f"{where}: expected text, got {kind_of(value)}")
-    if not value.strip():
-        raise InvalidText(f"{where}: expected text with at least one visible character")
-    size = len(value.encode())
-    if size > MAX_TEXT_BYTES:
-        raise TextTooLong(
-            f"{where}: at most {MAX_TEXT_BYTES} UTF-8 bytes, got {size}",
-            limit_bytes=MAX_TEXT_BYTES,
-            got_bytes=size,
-        )
-    return value
+from hanax.core.texts import check_text
 
 
 def parse_texts(value: object) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from hanax.metadata.jobs.job import JobState
 from tests.integration.batch.processor_world import World, texts, told
 from tests.integration.gateway.cache.redis_server import RedisServer, running_redis
+from tests.integration.waiting import DEADLINE_S, until
 
 EMBED = {"kind": "bulk_embed", "collection": "docs", "batch_size": 20}
 
@@ -35,11 +36,7 @@ async def test_messages_go_to_one_processor_each_and_are_acknowledged(
     async with world.processor(**settings), world.processor(**settings):
         jobs = [await world.ended(await world.submit(EMBED, texts(4_000))) for _ in range(2)]
         assert [told(job) for job in jobs] == [(JobState.SUCCEEDED, 4_000, 4_000, 0)] * 2
-        for _ in range(500):
-            if group(redis)["pending"] == 0:
-                break
-            await asyncio.sleep(0.02)
-        assert group(redis)["pending"] == 0
+        await until("all messages are acknowledged", lambda: group(redis)["pending"] == 0)
         assert group(redis)["entries-read"] >= 2
     assert len(docs.points) == 4_000
     # Once by each job.
@@ -56,9 +53,7 @@ async def test_without_redis_the_work_goes_on_and_with_it_messages_do(
         redis.kill()
         assert told(await world.ended(await world.submit(EMBED, texts(100))))[2] == 100
         redis.start()
-        for _ in range(30):
+        ends = time.monotonic() + DEADLINE_S
+        while not (redis.client.exists("hanax:jobs") and group(redis)["entries-read"]):
+            assert time.monotonic() < ends, "no message was read again"
             assert told(await world.ended(await world.submit(EMBED, texts(20))))[2] == 20
-            if redis.client.exists("hanax:jobs") and group(redis)["entries-read"]:
-                break
-            await asyncio.sleep(0.5)
-        assert group(redis)["entries-read"] >= 1

@@ -129,12 +129,14 @@ def test_a_job_survives_them_all_with_exact_counts(
 
     def kill_redis() -> None:
         redis.kill()
-        time.sleep(1.0)  # an outage lasts
+        # So long is it away: nobody tells outside that the processor has noticed.
+        time.sleep(1.0)
         redis.start()
 
     def kill_postgresql() -> None:
         killed_postgresql.kill()
-        time.sleep(1.0)
+        health = f"{stack.state().api_url}/health/database"
+        wait_until("the gateway has noticed", lambda: httpx.get(health).status_code == 503)
         killed_postgresql.launch()
 
     kills = [kill("batch-processor"), kill("shard-0"), kill_redis, kill_postgresql, kill("gateway")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import orjson
@@ -13,6 +13,7 @@ import pytest
 from hanax.core.errors import HanaxError, Internal, InvalidArgument, Overloaded, Unavailable
 from hanax.metadata.jobs.job import JobState
 from tests.integration.batch.processor_world import World, rows, texts, told
+from tests.integration.waiting import until
 
 EMBED = {"kind": "bulk_embed", "collection": "docs", "batch_size": 10}
 
@@ -219,7 +220,7 @@ async def test_a_paused_job_goes_on_where_it_was_and_a_cancelled_one_ends(world:
         await world.until(job_id, lambda job: gate.waiting > 0)
         await world.jobs.pause(job_id)
         # Calls that were on their way are given up; nothing new is sent.
-        await _until(lambda: world.gateway.at_once == 0)
+        await until("calls wait", lambda: world.gateway.at_once == 0)
         gate.open.set()
         assert (await world.jobs.get(job_id)).done == 0
         await world.jobs.resume(job_id)
@@ -229,23 +230,15 @@ async def test_a_paused_job_goes_on_where_it_was_and_a_cancelled_one_ends(world:
         gate.open.clear()
         other = await world.submit(EMBED, texts(500))
         count = gate.waiting
-        await _until(lambda: gate.waiting > count)
+        await until("calls wait", lambda: gate.waiting > count)
         await world.jobs.cancel(other)
         # The slot is free again although the calls were never answered.
         gate.waiting = 0
         third = await world.submit({**EMBED, "collection": None}, texts(5))
-        await _until(lambda: gate.waiting > 0)
+        await until("calls wait", lambda: gate.waiting > 0)
         gate.open.set()
         assert (await world.ended(third)).state is JobState.SUCCEEDED
         assert not stopping.requested
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    for _ in range(3_000):
-        if holds():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("not in time")
 
 
 async def test_a_processor_that_is_told_to_stop_leaves_its_work_to_another(world: World) -> None:
@@ -253,7 +246,7 @@ async def test_a_processor_that_is_told_to_stop_leaves_its_work_to_another(world
     gate = Gate(world)
     job_id = await world.submit(EMBED, texts(3_000))
     async with world.processor() as stopping:
-        await _until(lambda: gate.waiting > 3)
+        await until("calls wait", lambda: gate.waiting > 3)
         stopping.requested = True
     # It is gone, and its leases too, though they were for half a minute.
     gate.open.set()

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 
+# The import system reads None as "not to be had"; its types know modules alone.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
+# After the line above, without which they would import it. OpenVINO has no types.
 import openvino  # type: ignore[import-untyped]  # noqa: E402
 from openvino import opset13 as operators  # noqa: E402
 

@@ -20,7 +20,7 @@ _Status = health_pb2.HealthCheckResponse.ServingStatus
 _Context = aio.ServicerContext[Any, Any]
 
 
-class Health(HealthServicer):  # type: ignore[misc]
+class Health(HealthServicer):  # type: ignore[misc]  # grpc_health has no types
     def __init__(self, readiness: Readiness, service: str) -> None:
         """service: the one that is asked after by name; the server as a whole has none."""
         self._readiness = readiness

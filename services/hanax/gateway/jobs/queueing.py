@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hanax.core.ids import PointId, decode_id
 from hanax.core.job_specs import BulkEmbed, JobKind
@@ -67,8 +67,8 @@ class Queueing:
             batch_size=_BATCH,
         )
         ids = [decode_id(encoded) for encoded in batch.ids]
-        # Checked before: they are dictionaries.
-        points: list[dict[str, Any]] = list(request.vectors)  # type: ignore[arg-type]
+        # Each was checked when the batch was parsed.
+        points = cast("list[dict[str, Any]]", request.vectors)
         items = [_item(point, ids[row], batch, row) for row, point in enumerate(points)]
         order = order_of(spec, route, model.route.name)
         return Queued(await self._submissions.submit_items(order, items), ids)

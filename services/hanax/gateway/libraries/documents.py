@@ -22,7 +22,8 @@ from hanax.gateway.models.wanted import LongTexts
 from hanax.metadata.libraries.change_rows import Held, Intent
 from hanax.metadata.libraries.document_rows import DocumentRows
 from hanax.metadata.libraries.library_rows import LibraryRows
-from hanax.metadata.libraries.rows import Chunk, Document, Library, Place, Splice, point_id, shown_id
+from hanax.metadata.libraries.rows import Chunk, Document, Library, Splice, point_id, shown_id
+from hanax.metadata.pages import Place
 
 # Between a look at the registry and one at the points, a document may have changed: not so often in a row.
 _MOST_READS: Final = 5

@@ -22,6 +22,7 @@ from hanax.core.errors import (
 from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_CHUNK_CHARACTERS, MAX_DOCUMENT_CHUNKS
 from hanax.core.specs import CollectionSpec
+from hanax.core.texts import check_text
 from hanax.gateway.calls import Call
 from hanax.gateway.libraries.chunking.dividing import divide
 from hanax.gateway.libraries.chunking.rules import ChunkingRule, TokenChunking
@@ -31,7 +32,6 @@ from hanax.gateway.libraries.requests import DocumentPatch, NewDocument
 from hanax.gateway.models.embedding import Embedding, listed, more_than_read
 from hanax.gateway.models.wanted import LongTexts, Purpose, Wanted
 from hanax.gateway.provenance import add_provenance, split_provenance
-from hanax.gateway.texts import check_text
 from hanax.gateway.vectors import Matrix, VectorRows, find_fault
 from hanax.metadata.libraries.rows import Library
 

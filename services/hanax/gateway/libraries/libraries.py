@@ -19,7 +19,8 @@ from hanax.gateway.libraries.requests import LibraryPatch, NewLibrary
 from hanax.gateway.models.embedding import Embedding
 from hanax.gateway.requests import parse_request
 from hanax.metadata.libraries.library_rows import LibraryRows
-from hanax.metadata.libraries.rows import Library, Place, shown_id
+from hanax.metadata.libraries.rows import Library, shown_id
+from hanax.metadata.pages import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ import orjson
 from hanax.core.errors import InvalidArgument, InvalidLimit, Unavailable
 from hanax.core.library_names import collection_of
 from hanax.core.limits import MAX_CANDIDATES
+from hanax.core.texts import check_text
 from hanax.gateway.calls import Call, Timeouts
 from hanax.gateway.diversity import diverse_hits
 from hanax.gateway.hits import Hit
@@ -44,7 +45,6 @@ from hanax.gateway.models.rerankers import Rerankers
 from hanax.gateway.models.wanted import Purpose, Wanted
 from hanax.gateway.requests import SearchRequest, encode_filter
 from hanax.gateway.searches import Searches
-from hanax.gateway.texts import check_text
 from hanax.gateway.vectors import Matrix
 from hanax.metadata.libraries.query_rows import QueryRows
 from hanax.metadata.libraries.rows import Chunk, Clock, Library, shown_id

@@ -27,7 +27,8 @@ from hanax.gateway.rest.library_answers import (
     write_cursor,
 )
 from hanax.gateway.rest.openapi import json_body
-from hanax.metadata.libraries.rows import Place, shown_id
+from hanax.metadata.libraries.rows import shown_id
+from hanax.metadata.pages import Place
 
 _CHUNK: Final = {"text": "Checksums are computed with CRC-32C.", "metadata": {"source_page": 3}}
 

@@ -27,7 +27,8 @@ from hanax.gateway.rest.library_answers import (
     write_cursor,
 )
 from hanax.gateway.rest.openapi import json_body
-from hanax.metadata.libraries.rows import Place, shown_id
+from hanax.metadata.libraries.rows import shown_id
+from hanax.metadata.pages import Place
 
 LIBRARY_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {"model": schemas.LibraryErrorBody, "description": "The request is refused; see error.code"},

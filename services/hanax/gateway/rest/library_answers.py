@@ -19,7 +19,8 @@ from hanax.gateway.libraries.documents import Passage, Written
 from hanax.gateway.libraries.indexes import IndexStatus
 from hanax.gateway.libraries.queries import Answer, Result
 from hanax.gateway.rest.answers import render_instant
-from hanax.metadata.libraries.rows import Chunk, Document, Library, Place, shown_id
+from hanax.metadata.libraries.rows import Chunk, Document, Library, shown_id
+from hanax.metadata.pages import Place
 
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
 _REVISION: Final = re.compile(r'\s*(?:"([0-9]{1,10})"|([0-9]{1,10})|(\*))\s*')

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import RowMapping, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import AlreadyExists, Overloaded, WrongJobState
@@ -20,6 +20,7 @@ from hanax.metadata.jobs.retrying import retry_items
 from hanax.metadata.jobs.rows import item_of, job_of
 from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_TASKS, JOBS
 from hanax.metadata.jobs.task import TaskKind
+from hanax.metadata.pages import Place, newest_first
 
 # Jobs that have not ended: each is looked at by whoever looks for work.
 MAX_WAITING_JOBS: Final = 10_000
@@ -83,14 +84,14 @@ class Jobs:
         """The newest first. before: the id of a job; those that are older. Raises JobNotFound for it."""
 
         async def work(connection: AsyncConnection) -> list[Job]:
-            query = select(JOBS).order_by(JOBS.c.created_at_us.desc(), JOBS.c.id.desc()).limit(limit)
+            query = select(JOBS)
             if state is not None:
                 query = query.where(JOBS.c.state == state)
+            after = None
             if before is not None:
                 last = await _row(connection, before)
-                at_us = last["created_at_us"]
-                same = and_(JOBS.c.created_at_us == at_us, JOBS.c.id < last["id"])
-                query = query.where(or_(JOBS.c.created_at_us < at_us, same))
+                after = Place(last["created_at_us"], last["id"])
+            query = newest_first(query, JOBS, limit, after)
             return [job_of(row) for row in (await connection.execute(query)).mappings()]
 
         return await self._database.read(work)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import ChunkNotFound, DocumentNotFound, LibraryNotFound
 from hanax.metadata.database import Database
 from hanax.metadata.libraries.library_rows import ready_library
-from hanax.metadata.libraries.rows import Chunk, Document, Library, Place, shown_id
+from hanax.metadata.libraries.rows import Chunk, Document, Library, shown_id
 from hanax.metadata.libraries.tables import CHUNKS, DOCUMENTS
+from hanax.metadata.pages import Place, newest_first
 
 
 class DocumentRows:
@@ -33,14 +34,7 @@ class DocumentRows:
     async def page(self, library_id: str, limit: int, after: Place | None) -> list[Document]:
         """The newest first. Raises LibraryNotFound."""
         query = select(DOCUMENTS).where(DOCUMENTS.c.library_id == library_id)
-        if after is not None:
-            query = query.where(
-                or_(
-                    DOCUMENTS.c.created_at_us < after.created_at_us,
-                    (DOCUMENTS.c.created_at_us == after.created_at_us) & (DOCUMENTS.c.id < after.id),
-                )
-            )
-        query = query.order_by(DOCUMENTS.c.created_at_us.desc(), DOCUMENTS.c.id.desc()).limit(limit)
+        query = newest_first(query, DOCUMENTS, limit, after)
 
         async def work(connection: AsyncConnection) -> list[Document]:
             await ready_library(connection, library_id)

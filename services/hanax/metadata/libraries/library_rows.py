@@ -12,13 +12,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import LibraryExists, LibraryNotFound, RevisionConflict
 from hanax.metadata.database import Database
-from hanax.metadata.libraries.rows import CLOCK_PARTS, Leases, Library, Place, shown_id
+from hanax.metadata.libraries.rows import CLOCK_PARTS, Leases, Library, shown_id
 from hanax.metadata.libraries.tables import CHANGES, CHUNKS, CLOCKS, DOCUMENTS, LIBRARIES
+from hanax.metadata.pages import Place, newest_first
 
 # Rows of one transaction that empties a library, documents with all their chunks.
 _DOCUMENTS_AT_ONCE: Final = 20
@@ -100,14 +101,7 @@ class LibraryRows:
     async def page(self, limit: int, after: Place | None) -> list[Library]:
         """The newest first."""
         query = select(LIBRARIES).where(LIBRARIES.c.state == "ready")
-        if after is not None:
-            query = query.where(
-                or_(
-                    LIBRARIES.c.created_at_us < after.created_at_us,
-                    (LIBRARIES.c.created_at_us == after.created_at_us) & (LIBRARIES.c.id < after.id),
-                )
-            )
-        query = query.order_by(LIBRARIES.c.created_at_us.desc(), LIBRARIES.c.id.desc()).limit(limit)
+        query = newest_first(query, LIBRARIES, limit, after)
 
         async def work(connection: AsyncConnection) -> list[Library]:
             return [library_from(row) for row in await connection.execute(query)]

@@ -132,11 +132,3 @@ class Splice:
     start: int
     removed: int
     chunks: Sequence[Chunk]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a page of a list begins: behind this one, in falling order of creation."""
-
-    created_at_us: int
-    id: str

@@ -21,6 +21,7 @@ from tests.integration.gateway.vector_service.client import (
     refused,
     vectors_of,
 )
+from tests.integration.waiting import wait_until
 
 ROWS = [[1.0, 0.0, 0.0], [0.0, 0.5, 0.0], [0.25, 0.0, 0.75]]
 
@@ -262,9 +263,7 @@ def test_points_expire(shards: Stack) -> None:
     with connected(shards) as service:
         service.InsertVectors(request, timeout=TIMEOUT_S)
         scroll = pb.ScrollVectorsRequest(collection="grpc-expiry", fields=EVERYTHING)
-        deadline = time.monotonic() + 60
-        while set(read_all(service, scroll)) != {0, 1} and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until("one has expired", lambda: set(read_all(service, scroll)) == {0, 1})
         (page,) = service.ScrollVectors(scroll, timeout=TIMEOUT_S)
     told = dict(zip(map(decode_id, page.points.ids), page.points.expires_at_us, strict=True))
     assert told == {0: 0, 1: now_us + 3_600_000_000}
