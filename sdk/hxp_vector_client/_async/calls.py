@@ -1,0 +1,73 @@
+"""One call from its request to its answer: tries, time, and the client's end."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from hxp_vector_client._async.transport import AsyncTransport
+from hxp_vector_client._async.waiting import sleep
+from hxp_vector_client.backoff import Attempts
+from hxp_vector_client.errors import ClientClosed, TimedOut, VectorError
+from hxp_vector_client.requests import Request
+from hxp_vector_client.settings import CallSettings
+
+
+class AsyncSession:
+    """The connection that a client and the copies of it with other settings have in common."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self.transport = transport
+        self.closed = False
+
+    async def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            await self.transport.close()
+
+
+class AsyncCalls:
+    """Calls with the same settings."""
+
+    def __init__(self, session: AsyncSession, settings: CallSettings) -> None:
+        self.session = session
+        self.settings = settings
+
+    async def call(self, request: Request) -> Any:
+        """The data of the answer, after as many tries as it takes. Raises VectorError."""
+        settings = self.settings
+        transport = self._transport(request)
+        if request.operation.writes and not request.key:
+            request.key = uuid.uuid4().hex
+        request.headers = settings.headers
+        give_up_at = time.monotonic() + settings.timeout_s
+        attempts = None
+        remaining_s = settings.timeout_s
+        while True:
+            try:
+                return await transport.send(request, remaining_s)
+            except VectorError as error:
+                attempts = attempts or Attempts(settings.retries, request.operation, transport.keyed)
+                pause = attempts.pause_after(error, give_up_at - time.monotonic())
+                if pause is None or request.upload is not None:
+                    raise
+                await sleep(pause)
+            remaining_s = give_up_at - time.monotonic()
+            if remaining_s <= 0:
+                raise TimedOut(f"no answer within {settings.timeout_s:g} s")
+            if self.session.closed:
+                raise ClientClosed("the client was closed while it waited for another try")
+
+    async def download(self, request: Request) -> AsyncIterator[bytes]:
+        """The answer in portions. Raises VectorError."""
+        transport = self._transport(request)
+        request.headers = self.settings.headers
+        async for portion in transport.download(request, self.settings.timeout_s):
+            yield portion
+
+    def _transport(self, request: Request) -> AsyncTransport:
+        if self.session.closed:
+            raise ClientClosed(f"the client is closed, and can not {request.operation.name} any more")
+        return self.session.transport

@@ -1,0 +1,141 @@
+"""Models, API keys, and how the service is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Unpack
+
+from hxp_vector_client import operations
+from hxp_vector_client._async.calls import AsyncCalls
+from hxp_vector_client.errors import TextsQueued
+from hxp_vector_client.models import (
+    ApiKey,
+    CacheStats,
+    DatabaseHealth,
+    Embeddings,
+    Job,
+    KeyPage,
+    LoggedOperation,
+    ModelStatus,
+    OperationsPage,
+    Readiness,
+)
+from hxp_vector_client.options import EmbedOptions, KeyOptions, checked
+from hxp_vector_client.requests import Request
+
+
+class AsyncModels:
+    def __init__(self, calls: AsyncCalls) -> None:
+        self._calls = calls
+
+    async def status(self) -> list[ModelStatus]:
+        """Every model with its endpoints, as the gateway that answers knows them."""
+        answer = await self._calls.call(Request(operations.MODEL_STATUS))
+        return [ModelStatus.model_validate(one) for one in answer["models"]]
+
+
+class AsyncKeys:
+    """API keys, for those who may manage them."""
+
+    def __init__(self, calls: AsyncCalls) -> None:
+        self._calls = calls
+
+    async def list(self, *, page_size: int = 100) -> AsyncIterator[ApiKey]:
+        """The newest first: read page by page as they are taken."""
+        cursor: str | None = None
+        while True:
+            query = {"limit": page_size, "cursor": cursor}
+            answer = await self._calls.call(Request(operations.LIST_KEYS, query=query))
+            page = KeyPage.model_validate(answer)
+            for key in page.keys:
+                yield key
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def get(self, key_id: str) -> ApiKey:
+        """Raises KeyNotFound."""
+        return await self._key(Request(operations.GET_KEY, path={"key_id": key_id}))
+
+    async def create(
+        self, name: str, grants: Sequence[Mapping[str, Any]], **options: Unpack[KeyOptions]
+    ) -> ApiKey:
+        """A new key; its secret is in `key`, now and never again.
+
+        grants: each with scopes (read, write, admin) and collections, as {"scopes": ["read"]}.
+        """
+        body = {"name": name, "grants": list(grants), **checked(KeyOptions, options)}
+        return await self._key(Request(operations.CREATE_KEY, body))
+
+    async def rotate(self, key_id: str, *, grace_s: float = 3600.0) -> ApiKey:
+        """The same key with a new secret; the one before stays good for grace_s."""
+        return await self._key(Request(operations.ROTATE_KEY, {"grace_s": grace_s}, path={"key_id": key_id}))
+
+    async def revoke(self, key_id: str) -> ApiKey:
+        """For good. Raises KeyNotFound."""
+        return await self._key(Request(operations.REVOKE_KEY, path={"key_id": key_id}))
+
+    async def _key(self, request: Request) -> ApiKey:
+        return ApiKey.model_validate(await self._calls.call(request))
+
+
+class AsyncService:
+    """Part of the client."""
+
+    _calls: AsyncCalls
+
+    async def embed(self, texts: str | Sequence[str], **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Vectors of texts, up to 2,000; one text is one row. Options: see EmbedOptions.
+
+        Raises TextsQueued where the model takes texts as jobs only, and TextTooLong, ModelNotFound, ...
+        """
+        text = texts if isinstance(texts, str) else list(texts)
+        body = {"text": text, **checked(EmbedOptions, options)}
+        answer = await self._calls.call(Request(operations.EMBED, body))
+        if "job_id" in answer:
+            raise TextsQueued(Job.model_validate(answer))
+        return Embeddings.model_validate(answer)
+
+    async def health(self) -> bool:
+        """Whether the server is up. Raises ConnectionFailed where nothing answers."""
+        answer = await self._calls.call(Request(operations.HEALTH))
+        return bool(answer["status"] == "ok")
+
+    async def ready(self) -> Readiness:
+        """Everything that requests may need answers. Raises Unavailable, whose message says what does not."""
+        return Readiness.model_validate(await self._calls.call(Request(operations.READY)))
+
+    async def database_health(self) -> DatabaseHealth:
+        """Raises DatabaseUnavailable."""
+        answer = await self._calls.call(Request(operations.DATABASE_HEALTH))
+        return DatabaseHealth.model_validate(answer)
+
+    async def cache_stats(self) -> CacheStats:
+        """Hits and misses of the gateway that answers, and what its store holds."""
+        return CacheStats.model_validate(await self._calls.call(Request(operations.CACHE_STATS)))
+
+    async def operations(
+        self,
+        *,
+        collection: str | None = None,
+        operation: str | None = None,
+        outcome: str | None = None,
+        page_size: int = 100,
+    ) -> AsyncIterator[LoggedOperation]:
+        """What was asked of vectors, the newest first: read page by page as it is taken."""
+        cursor: str | None = None
+        while True:
+            query = {
+                "collection": collection,
+                "operation": operation,
+                "outcome": outcome,
+                "limit": page_size,
+                "cursor": cursor,
+            }
+            answer = await self._calls.call(Request(operations.LIST_OPERATIONS, query=query))
+            page = OperationsPage.model_validate(answer)
+            for one in page.operations:
+                yield one
+            cursor = page.next_cursor
+            if cursor is None:
+                return

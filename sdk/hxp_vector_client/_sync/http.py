@@ -1,0 +1,120 @@
+# Written by scripts/gen_sdk.py from _async/http.py; edit that, and run `make gen`.
+"""One exchange over HTTP.
+
+Requests go to httpx's transport, not to its client: redirects, cookies and proxies of the environment, which
+this API does not have, would cost as much as all the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Final
+
+import httpx
+
+from hxp_vector_client.errors import InvalidArgument
+from hxp_vector_client.http_settings import base_url, tls_context, user_agent
+from hxp_vector_client.rest_codec import translate
+from hxp_vector_client.settings import Connection
+
+JSON: Final = "application/json"
+
+Form = list[
+    tuple[str, tuple[str | None, IO[bytes] | bytes] | tuple[str | None, IO[bytes] | bytes, str | None]]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """path: with its query. headers: beside those of the connection."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    content: bytes | None = None
+    form: Form | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+
+class Http:
+    """Close it. `transport`: in place of a connection of its own, as a test may hand in."""
+
+    def __init__(self, connection: Connection, transport: httpx.BaseTransport | None = None) -> None:
+        self._base = base_url(connection.url)
+        self._shown = str(self._base)
+        self._transport = transport or httpx.HTTPTransport(
+            verify=tls_context(connection),
+            limits=httpx.Limits(
+                max_connections=connection.connections, max_keepalive_connections=connection.connections
+            ),
+        )
+        headers = {"Host": self._base.netloc.decode("ascii"), "User-Agent": user_agent(), "Accept": JSON}
+        if connection.api_key is not None:
+            headers["Authorization"] = f"Bearer {connection.api_key}"
+        self._headers = headers
+        # Of paths without parts: to make a URL costs 20 us.
+        self._urls: dict[str, httpx.URL] = {}
+
+    def keep(self, path: str) -> None:
+        """The path will be asked for often."""
+        self._urls[path] = self._url(path)
+
+    def exchange(self, sent: Sent, timeout_s: float) -> Answer:
+        """Raises ConnectionFailed, TimedOut or InvalidArgument."""
+        response = self._begin(sent, timeout_s)
+        try:
+            content = response.read()
+        except httpx.TransportError as error:
+            raise translate(error, self._shown) from error
+        finally:
+            response.close()
+        return Answer(response.status_code, response.headers, content)
+
+    @contextmanager
+    def streamed(self, sent: Sent, timeout_s: float) -> Iterator[httpx.Response]:
+        """The answer while it comes; timeout_s: of each portion. Raises as `exchange`."""
+        response = self._begin(sent, timeout_s)
+        try:
+            yield response
+        except httpx.TransportError as error:
+            raise translate(error, self._shown) from error
+        finally:
+            response.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _begin(self, sent: Sent, timeout_s: float) -> httpx.Response:
+        try:
+            return self._transport.handle_request(self._request(sent, timeout_s))
+        except httpx.TransportError as error:
+            raise translate(error, self._shown) from error
+        except (ValueError, httpx.InvalidURL) as error:
+            # What HTTP can't carry in a header or a path.
+            raise InvalidArgument(str(error)) from error
+
+    def _request(self, sent: Sent, timeout_s: float) -> httpx.Request:
+        headers = {**self._headers, **sent.headers}
+        if sent.content is not None:
+            headers["Content-Type"] = JSON
+        times = {"connect": timeout_s, "read": timeout_s, "write": timeout_s, "pool": timeout_s}
+        return httpx.Request(
+            sent.method,
+            self._urls.get(sent.path) or self._url(sent.path),
+            headers=headers,
+            content=sent.content,
+            files=sent.form,
+            extensions={"timeout": times},
+        )
+
+    def _url(self, path: str) -> httpx.URL:
+        before = self._base.raw_path.rstrip(b"/")
+        return self._base.copy_with(raw_path=before + path.encode("ascii"))
