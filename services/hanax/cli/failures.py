@@ -3,44 +3,59 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 import typer
 from rich.console import Console
 
-from hanax.core.errors import HanaxError, InvalidArgument
+from hanax.cli.exits import Exit, exit_of
+from hanax.core.errors import HanaxError, Internal, Unauthenticated
+
+_HINTS: Final = {
+    Internal: " (a defect: please report it)",
+    Unauthenticated: "; say --api-key-file, or set HANAX_API_KEY_FILE or a profile",
+}
 
 
 def exit_code(app: typer.Typer, words: Sequence[str] | None = None) -> int:
-    """Run the command line, or these words, and return how it ended.
-
-    0: done; 1: an error, told in one line; 2: wrong usage; 130: interrupted.
-    """
+    """Run the command line, or these words, and return how it ended: see `Exit`."""
     before = structlog.get_config()
     _keep_output_clean()
     try:
         app(words)
+        sys.stdout.flush()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        return end.code if isinstance(end.code, int) else Exit.FAILED
     except HanaxError as error:
-        complain(error.message)
-        return 2 if isinstance(error, InvalidArgument) else 1
+        complain(error.message + _HINTS.get(type(error), ""))
+        return exit_of(error)
+    except BrokenPipeError:
+        # Else the interpreter would try to flush once more at its end, and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
     except OSError as error:
         complain(str(error))
-        return 1
+        return Exit.FAILED
     except KeyboardInterrupt:
-        return 130
+        return Exit.INTERRUPTED
     finally:
         structlog.configure(**before)
-    return 0
+    return Exit.DONE
 
 
 def complain(message: str) -> None:
     Console(stderr=True).print(
         f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True
     )
+
+
+def remark(message: str) -> None:
+    """Something that is no error, beside the output."""
+    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def _keep_output_clean() -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from hanax.cli.screen import progress_table
+from hanax.core.errors import FailedPrecondition, Unavailable
 from hanax.core.settings import LocalSettings
 from hanax.local import control
 from hanax.local.control import Started
@@ -27,7 +28,7 @@ def start_and_await(
 ) -> tuple[Started, StackState]:
     """Start the stack and show how it comes up.
 
-    Raises as `control.await_ready` does; everything is stopped again then.
+    Raises FailedPrecondition, with the last log lines of what failed; everything is stopped again then.
     """
     started = control.start(settings, layout, bound_to_caller)
     try:
@@ -39,8 +40,11 @@ def start_and_await(
         else:
             news = _News(console)
             state = control.await_ready(started, settings.ready_timeout_s, news.tell)
-    except BaseException:
+    except BaseException as error:
         control.stop_started(started, settings.drain_grace_s)
+        if isinstance(error, Unavailable):
+            # Trying again is no use, as it would be with a gateway that is away.
+            raise FailedPrecondition(error.message) from None
         raise
     return started, state
 

@@ -1,42 +1,43 @@
 """`hana-x-vector`: the whole platform on this machine.
 
-Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage; `status` also 3: not running.
+Exit codes: hanax.cli.exits; `status` ends with 3 where no stack runs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
 import hanax
+from hanax.cli.command_line import new_app
+from hanax.cli.connection import Showing
+from hanax.cli.exits import Exit
 from hanax.cli.failures import exit_code
-from hanax.cli.printing import Format, FormatOption, dump
+from hanax.cli.grouping import grouped
+from hanax.cli.log_lines import Logs, parse_since
+from hanax.cli.names import service_names
+from hanax.cli.printing import Format, FormatOption, dump, show
+from hanax.cli.reading_settings import read_settings
 from hanax.cli.screen import addresses, report_table, report_told
 from hanax.cli.session import start_and_await, stay, terminable
-from hanax.core.errors import FailedPrecondition, InvalidArgument, NotFound
+from hanax.cli.versions import look_at_versions
+from hanax.core.errors import FailedPrecondition
 from hanax.core.settings import LocalSettings
 from hanax.local import control
 from hanax.local.inspection import StackReport, inspect
 from hanax.local.layout import Layout
-from hanax.local.logfiles import LogFollower, last_lines
 from hanax.local.state import State, running_supervisor
-
-NOT_RUNNING = 3
 
 _FOLLOW_S = 0.2
 
-app = typer.Typer(
-    help="HANA-X Vector on this machine: gateway, shards and embedder.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = new_app("HANA-X Vector on this machine: gateway, shards and embedder.")
 console = Console()
 
 
@@ -121,39 +122,55 @@ def status(
     else:
         _show(report)
     if report is None:
-        raise typer.Exit(NOT_RUNNING)
+        raise typer.Exit(Exit.PENDING)
     if not report.ready:
-        raise typer.Exit(1)
+        raise typer.Exit(Exit.FAILED)
 
 
 @app.command()
-def version() -> None:
-    """Print the version."""
-    typer.echo(f"hana-x-vector {hanax.__version__}")
+@grouped
+def version(
+    showing: Showing,
+    data_dir: DataDir = None,
+    client: Annotated[bool, typer.Option("--client", help="Of this program alone.")] = False,
+) -> None:
+    """Print the versions of this program, of the gateway and of the services of the local stack.
+
+    What does not answer has none: that is no error.
+    """
+    if client:
+        typer.echo(f"hana-x-vector {hanax.__version__}")
+        return
+    connection = showing.connection(data_dir)
+    rows = asyncio.run(look_at_versions(connection))
+    show(rows, ("component", "version", "address", "reason"), connection.form)
 
 
 @app.command()
 def logs(
-    service: Annotated[str | None, typer.Argument(help="One service; all when left out.")] = None,
+    service: Annotated[
+        str | None, typer.Argument(help="One service; all when left out.", autocompletion=service_names)
+    ] = None,
     data_dir: DataDir = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines from the end.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines from the end, of each.")] = 50,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="What came in the last 90s, 10m, 2h or 1d, or since an instant."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """Print what services wrote to their logs."""
     layout = Layout.at(_settings(data_dir).data_dir)
-    known = sorted(path.stem for path in layout.logs.glob("*.log"))
-    if service is not None and service not in known:
-        names = ", ".join(known) or "none yet"
-        raise NotFound(f"{service!r} has no log in {layout.logs}; there is: {names}")
-    chosen = known if service is None else [service]
-    followers = {name: LogFollower(layout.log_of(name)) for name in chosen}
-    for name in chosen:
-        _print_lines(name if service is None else "", last_lines(layout.log_of(name), lines))
+    told = Logs(layout, service)
+    moment = None if since is None else parse_since(since, datetime.now(UTC))
+    for line in told.written(lines, moment):
+        typer.echo(line)
     try:
         while follow:
-            for name, follower in followers.items():
-                _print_lines(name if service is None else "", list(follower.lines()))
+            sys.stdout.flush()
             time.sleep(_FOLLOW_S)
+            for line in told.new():
+                typer.echo(line)
     except KeyboardInterrupt:
         return
 
@@ -182,20 +199,9 @@ def _settings(
     backend: str | None = None,
 ) -> LocalSettings:
     """Settings from HANAX_* variables, overridden by options. Raises InvalidArgument."""
-    options: dict[str, Any] = {
-        "data_dir": data_dir,
-        "shards": shards,
-        "gateway_port": port,
-        "embedder_backend": backend,
-    }
-    try:
-        return LocalSettings(**{name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(map(str, first["loc"]))
-        raise InvalidArgument(
-            f"HANAX_{name.upper()}, or the option for it: {first['msg']}, got {first['input']!r}"
-        ) from None
+    return read_settings(
+        LocalSettings, data_dir=data_dir, shards=shards, gateway_port=port, embedder_backend=backend
+    )
 
 
 def _show(report: StackReport) -> None:
@@ -206,8 +212,3 @@ def _show(report: StackReport) -> None:
     if report.api_url:
         console.print()
         console.print(addresses(report.api_url))
-
-
-def _print_lines(prefix: str, lines: list[str]) -> None:
-    for line in lines:
-        typer.echo(f"{prefix} | {line}" if prefix else line)

@@ -1,7 +1,6 @@
 """`hana-x-migrate`: migrations of collections.
 
-Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage or a migration that is not well-formed;
-`status` also 3: something is pending or at odds.
+Exit codes: hanax.cli.exits; `status` ends with 3 where something is pending or at odds.
 """
 
 from __future__ import annotations
@@ -19,9 +18,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from hanax.cli.api import Api
+from hanax.cli.command_line import new_app
+from hanax.cli.connection import Asking
+from hanax.cli.exits import Exit
 from hanax.cli.failures import exit_code
+from hanax.cli.grouping import grouped
 from hanax.cli.migrate.files import (
     TEMPLATES,
+    About,
     TemplateName,
     create_migration,
     find_migrations,
@@ -30,27 +34,17 @@ from hanax.cli.migrate.history import check_history, find_file, history
 from hanax.cli.migrate.runner import Runner, pending, read_steps
 from hanax.cli.migrate.steps import Step
 from hanax.cli.printing import Format, FormatOption, show
-from hanax.cli.whereabouts import api_url, database_url
+from hanax.cli.whereabouts import database_url
 from hanax.core.errors import FailedPrecondition
 from hanax.metadata.applied_migrations import AppliedMigrations
 from hanax.metadata.database import Database
 from hanax.metadata.engines import DatabaseOptions
 from hanax.metadata.upgrading import upgrade
 
-PENDING = 3
-# A gateway that does not answer for so long is not there.
-_PATIENCE_S = 10.0
-
-app = typer.Typer(
-    help="Changes of collections, as numbered files that are kept beside an application's code.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = new_app("Changes of collections, as numbered files that are kept beside an application's code.")
 
 Folder = Annotated[Path, typer.Option("--dir", help="Folder of the migrations.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Url = Annotated[str, typer.Option("--api", help="The gateway [HANAX_API_URL, else the local stack's].")]
 DatabaseUrl = Annotated[
     str,
     typer.Option("--database", help="Where it is noted [HANAX_DATABASE_URL, else the local stack's]."),
@@ -76,13 +70,16 @@ def create(
     name: Annotated[str, typer.Option("--name", help="What it does: letters, digits and spaces.")],
     template: Annotated[str, typer.Option("--template", help=f"{', '.join(TEMPLATES)}.")] = "basic",
     collection: Annotated[str, typer.Option("--collection", help="The collection it is about.")] = "articles",
+    model: Annotated[
+        str, typer.Option("--model", help="The embedding model it goes to.")
+    ] = "all-MiniLM-L6-v2",
     folder: Folder = _HERE,
 ) -> None:
     """Write a new migration file, to be completed."""
     known: dict[str, TemplateName] = {one: one for one in TEMPLATES}
     if template not in known:
         raise typer.BadParameter(f"expected one of {', '.join(TEMPLATES)}", param_hint="--template")
-    typer.echo(str(create_migration(folder, name, known[template], collection)))
+    typer.echo(str(create_migration(folder, name, known[template], About(collection, model))))
 
 
 @app.command()
@@ -98,7 +95,7 @@ def status(folder: Folder = _HERE, database: DatabaseUrl = "", form: FormatOptio
     rows = asyncio.run(look())
     show(rows, ("name", "state", "applied_at", "error"), form)
     if any(row["state"] != "applied" for row in rows):
-        raise typer.Exit(PENDING)
+        raise typer.Exit(Exit.PENDING)
 
 
 @app.command()
@@ -118,12 +115,13 @@ def validate(folder: Folder = _HERE, database: DatabaseUrl = "") -> None:
 
 
 @app.command()
+@grouped
 def up(
+    asking: Asking,
     target: Annotated[
         str | None, typer.Option("--target", help="The last one to apply: name or number.")
     ] = None,
     folder: Folder = _HERE,
-    api: Url = "",
     database: DatabaseUrl = "",
     dry_run: DryRun = False,
 ) -> None:
@@ -131,7 +129,7 @@ def up(
 
     async def run() -> list[str]:
         files = find_migrations(folder)
-        async with _opened(database) as applied, _gateway(api) as gateway:
+        async with _opened(database) as applied, _gateway(asking) as gateway:
             if dry_run:
                 known = await applied.all()
                 check_history(files, known)
@@ -149,10 +147,11 @@ def up(
 
 
 @app.command()
+@grouped
 def down(
+    asking: Asking,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Migrations to take back, the last first.")],
     folder: Folder = _HERE,
-    api: Url = "",
     database: DatabaseUrl = "",
     dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("--yes", help="Also where points are lost for good.")] = False,
@@ -161,7 +160,7 @@ def down(
 
     async def run() -> list[str]:
         files = find_migrations(folder)
-        async with _opened(database) as applied, _gateway(api) as gateway:
+        async with _opened(database) as applied, _gateway(asking) as gateway:
             known = await applied.all()
             check_history(files, known)
             last = [find_file(files, one.name) for one in list(reversed(known))[:steps]]
@@ -196,8 +195,8 @@ async def _opened(url: str) -> AsyncIterator[AppliedMigrations]:
 
 
 @asynccontextmanager
-async def _gateway(url: str) -> AsyncIterator[Api]:
-    async with Api(api_url(url), _PATIENCE_S) as api:
+async def _gateway(asking: Asking) -> AsyncIterator[Api]:
+    async with asking.connection().api() as api:
         yield api
 
 

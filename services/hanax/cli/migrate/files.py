@@ -88,7 +88,15 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def create_migration(folder: Path, name: str, template: TemplateName, collection: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a new migration is about: names that are written into it."""
+
+    collection: str
+    model: str
+
+
+def create_migration(folder: Path, name: str, template: TemplateName, about: About) -> Path:
     """A new file, numbered after the last one. Raises InvalidMigration for a name that can't be one."""
     slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     number = max((one.number for one in find_migrations(folder)), default=0) + 1
@@ -96,6 +104,7 @@ def create_migration(folder: Path, name: str, template: TemplateName, collection
         raise InvalidMigration(f"name: expected up to 120 letters and digits, got {name!r}", migration=name)
     path = folder / f"{number:04}_{slug}.py"
     text = Template((_TEMPLATE_DIR / f"{template}.py.txt").read_text())
-    written = text.substitute(title=slug.replace("_", " ").capitalize(), collection=collection)
+    title = slug.replace("_", " ").capitalize()
+    written = text.substitute(title=title, collection=about.collection, model=about.model)
     path.write_text(written)
     return path

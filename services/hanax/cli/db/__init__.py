@@ -1,0 +1,1 @@
+"""`hana-x-db`: collections, and points in and out of them."""

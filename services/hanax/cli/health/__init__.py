@@ -1,0 +1,1 @@
+"""`hana-x-health`: how the platform is."""

@@ -1,0 +1,1 @@
+"""`hana-x-models`: embedding models, looked at, tried and measured."""
