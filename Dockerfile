@@ -1,6 +1,7 @@
 # Images of HANA-X Vector.
 #
-#   docker build --target server -t hana-x-vector/server:0.1.0 .        gateway, index-shard, operator, commands
+#   docker build --target server -t hana-x-vector/server:0.1.0 .        gateway, index-shard, batch-processor,
+#                                                                       operator, commands
 #   docker build --target embedder -t hana-x-vector/embedder:0.1.0 .    models that the cluster serves itself
 #
 # BASE may name the same image in another registry. TORCH_INDEX_URL may name an index with builds of torch
@@ -26,7 +27,7 @@ WORKDIR /src
 
 FROM environment AS server-packages
 COPY --from=sources / ./
-RUN pip --python /opt/hana-x-vector/bin/python install '.[gateway,operator,shard]' -c constraints.txt
+RUN pip --python /opt/hana-x-vector/bin/python install '.[batch,gateway,operator,shard]' -c constraints.txt
 # By hash, and never checked: layers change the times of files, and nobody can write them.
 RUN /opt/hana-x-vector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hana-x-vector/lib
 ENV NUMBA_CACHE_DIR=/opt/hana-x-vector/compiled

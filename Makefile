@@ -32,12 +32,12 @@ demo: setup ## Show the service at work
 	@$(BIN)/hana-x-vector demo
 
 # torch first and alone: see constraints.txt. The last step compiles the engine's kernels once.
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml sdk/pyproject.toml constraints.txt
 	@scripts/make_venv.sh
 	@echo "installing torch"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
 	@echo "installing hana-x-vector and what it needs"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,dev]' -c constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ./sdk -e '.[all,dev]' -c constraints.txt
 	@echo "compiling the engine's kernels"
 	@$(BIN)/python -m hanax.engine.kernels
 	@touch $@
@@ -49,7 +49,7 @@ CHECKS := check-format check-lint check-types check-rooms check-generated
 .PHONY: test e2e check $(CHECKS) fmt gen
 test: setup ## Run the tests: no cluster, no GPU, no download
 	@scripts/install_program.sh redis-server redis-server
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 e2e: setup ## Run the end-to-end scenario on a real cluster (docs/kubernetes.md)
 	@HANAX_E2E=1 $(BIN)/python -m pytest -v tests/e2e
@@ -75,19 +75,25 @@ check-generated:
 	@$(BIN)/python scripts/gen_protos.py --check
 	@$(BIN)/python scripts/gen_crds.py --check
 	@$(BIN)/python scripts/gen_chart_goldens.py --check
+	@$(BIN)/python scripts/gen_graphql.py --check
+	@$(BIN)/python scripts/gen_sdk.py --check
+	@$(BIN)/python -m scripts.gen_openapi --check
 
 fmt: setup ## Format the code and fix what can be fixed alone
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-gen: setup ## Write the generated files: protos/python, crds and their reference page, the chart's goldens
+gen: setup ## Write the generated files: stubs of the protos, crds and their reference page, the chart's goldens, the client, OpenAPI, GraphQL's schema
 	@$(BIN)/python scripts/gen_protos.py
 	@$(BIN)/python scripts/gen_crds.py
 	@$(BIN)/python scripts/gen_chart_goldens.py
+	@$(BIN)/python scripts/gen_graphql.py
+	@$(BIN)/python scripts/gen_sdk.py
+	@$(BIN)/python -m scripts.gen_openapi
 
 # --- measure ---------------------------------------------------------------------------------
 
-.PHONY: bench-service bench-index bench-filter bench-cache bench-collections bench-embedder bench-batch
+.PHONY: bench-service bench-index bench-filter bench-cache bench-collections bench-embedder bench-batch bench-protocols
 bench-service: setup ## Measure the whole service; writes RESULTS/service.json (benchmarks/results)
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.service
 
@@ -104,6 +110,10 @@ bench-embedder: setup ## Measure the embedder beside plain sentence-transformers
 bench-batch: setup ## Measure batch jobs and the metadata database; writes RESULTS/batch.json
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.batch
 
+bench-protocols: $(BENCH_INSTALLED) ## Measure REST, gRPC and GraphQL beside a chroma server; writes RESULTS/protocols.json
+	@scripts/install_program.sh wrk wrk
+	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.protocols
+
 bench-index: $(BENCH_INSTALLED) ## Measure the vector indexes beside other libraries; writes RESULTS/index.json and .png
 	@RESULTS=$(RESULTS) $(BIN)/python -m benchmarks.index
 
@@ -112,7 +122,7 @@ bench-filter: $(BENCH_INSTALLED) ## Measure filtered search beside other databas
 
 $(BENCH_INSTALLED): $(INSTALLED)
 	@echo "installing the libraries to compare with"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]' -c constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ./sdk -e '.[bench]' -c constraints.txt
 	@touch $@
 
 # --- tidy ------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def breaches(template: Manifest) -> list[str]:
 @pytest.mark.parametrize("case", case_names())
 def test_every_pod_keeps_to_restricted(case: str) -> None:
     templates = dict(pod_templates(case_manifests(case)))
-    assert len(templates) == {"default": 3, "small": 2, "full": 4, "trial": 7}[case]
+    assert len(templates) == {"auth": 4, "default": 3, "small": 2, "full": 4, "trial": 7}[case]
     assert {owner: breaches(template) for owner, template in templates.items()} == {
         owner: [] for owner in templates
     }

@@ -241,6 +241,15 @@ def test_a_bad_value_is_refused_by_its_name(path: str, value: object) -> None:
             nested("gateway.settings.HANAX_CATALOG", "folder"),
             "settings.HANAX_CATALOG is set by the chart itself",
         ),
+        (nested("auth.enabled", True), "auth.enabled needs auth.existingSecret"),
+        (
+            {"auth": {"enabled": True, "existingSecret": "keys"}, "monitoring": {"enabled": True}},
+            "monitoring.enabled needs auth.openMetrics",
+        ),
+        (
+            nested("gateway.settings.HANAX_INSECURE", "false"),
+            "settings.HANAX_INSECURE is set by the chart itself",
+        ),
         (
             nested("operator.webhook.certificate.source", "existing"),
             "operator.webhook.certificate.secretName",
@@ -294,7 +303,7 @@ def test_no_value_is_a_secret() -> None:
 def test_the_only_secrets_are_the_generated_ones(case: str) -> None:
     made = [found["metadata"]["name"] for found in case_manifests(case) if found["kind"] == "Secret"]
     certificate, servers = ["operator-webhook"], ["nats", "postgresql", "redis"]
-    wanted = {"default": certificate, "trial": certificate + servers}.get(case, [])
+    wanted = {"auth": certificate, "default": certificate, "trial": certificate + servers}.get(case, [])
     assert made == [f"{RELEASE}-{part}" for part in wanted]
 
 

@@ -23,6 +23,7 @@ PROCESSES = {
     "EmbedderSettings": "embedder",
     "BatchSettings": "batch-processor",
     "LocalSettings": "hana-x-vector",
+    "CommandSettings": "commands",
 }
 
 

@@ -23,8 +23,8 @@ from hanax.metadata.jobs.work import Work
 
 _BATCHES: Final = 10
 _LEAST_ITEMS: Final = 1_000
-# Of a file that is read by columns: done in a fraction of a second, beside which claiming a task takes long.
-_LEAST_TABLE: Final = 10_000
+# Of a file that is read by columns: done in half a second, beside which claiming and ending a task take long.
+_LEAST_TABLE: Final = 25_000
 _SMALL_TASKS: Final = 32
 _LARGER: Final = 10
 # Tasks that are added in one transaction.

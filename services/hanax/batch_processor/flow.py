@@ -65,7 +65,8 @@ class Flow:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.in_flight -= 1
-            else:
+            elif turn in self._waiting:
+                # Not there any more where its turn came between the cancellation and this.
                 self._waiting.remove(turn)
             self._let_in()
             raise

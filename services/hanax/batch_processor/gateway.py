@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import grpc
@@ -12,7 +13,7 @@ from grpc import aio
 
 from citadel.vector.v1 import vector_pb2 as pb
 from citadel.vector.v1.vector_pb2_grpc import VectorServiceStub
-from hanax.core.errors import CollectionNotFound, DeadlineExceeded
+from hanax.core.errors import CollectionNotFound, DeadlineExceeded, Unavailable
 from hanax.rpc.channels import SPREAD_OPTIONS
 from hanax.rpc.errors import error_from_call
 
@@ -28,9 +29,13 @@ _INSERT: Final = f"/{pb.DESCRIPTOR.services_by_name['VectorService'].full_name}/
 
 
 class Gateway:
-    """Each call raises what its failure means, a HanaxError. timeout_s: of one call, and of one page."""
+    """Each call raises what its failure means, a HanaxError."""
 
-    def __init__(self, address: str, timeout_s: float) -> None:
+    def __init__(self, address: str, timeout_s: float, key_file: Path | None = None) -> None:
+        """timeout_s: of one call and of one page. key_file: holds the key that is shown where one is needed;
+        read at every call, so that a key that is changed is taken up.
+        """
+        self._key_file = key_file
         self._channel = aio.insecure_channel(address, options=SPREAD_OPTIONS)
         self._stub: VectorServiceAsyncStub = VectorServiceStub(self._channel)
         self._insert: aio.UnaryUnaryMultiCallable[bytes, pb.InsertVectorsResponse] = (
@@ -77,7 +82,7 @@ class Gateway:
 
     async def scroll(self, request: pb.ScrollVectorsRequest) -> AsyncIterator[pb.ScrollVectorsResponse]:
         """Pages until there is nothing after them. How long they lie here unread counts for no deadline."""
-        call = self._stub.ScrollVectors(request, metadata=_about())
+        call = self._stub.ScrollVectors(request, metadata=self._about())
         pages = aiter(call)
         try:
             while True:
@@ -95,11 +100,17 @@ class Gateway:
 
     async def _call(self, method: Callable[..., Awaitable[A]], request: object) -> A:
         try:
-            return await method(request, timeout=self._timeout_s, metadata=_about())
+            return await method(request, timeout=self._timeout_s, metadata=self._about())
         except grpc.RpcError as failure:
             raise error_from_call(failure) from None
 
-
-def _about() -> tuple[tuple[str, str], ...]:
-    job = CALLING_JOB.get()
-    return () if job is None else (("x-hanax-job", job),)
+    def _about(self) -> tuple[tuple[str, str], ...]:
+        job = CALLING_JOB.get()
+        about = () if job is None else (("x-hanax-job", job),)
+        if self._key_file is None:
+            return about
+        try:
+            key = self._key_file.read_text().strip()
+        except OSError as error:
+            raise Unavailable(f"the key for the gateway can't be read: {error.strerror}") from None
+        return (*about, ("x-api-key", key))

@@ -34,6 +34,7 @@ from hanax.core.json_values import kind_of
 from hanax.core.limits import (
     MAX_INSTANT_US,
     MAX_METADATA_BYTES,
+    MAX_METADATA_DEPTH,
     MAX_TTL_SECONDS,
     MAX_VECTOR_NORM,
     MIN_COSINE_NORM,
@@ -205,7 +206,7 @@ class PointReader:
 def failed_item(of: Item | Point, error: HanaxError) -> FailedItem:
     """The dead letter of an item: which it is, why it failed, and what it was, unless that is too long."""
     item = b""
-    if of.fields:
+    if of.fields and not any(map(_is_beyond_json, of.fields.values())):
         # What has no form in JSON is why it failed.
         with suppress(TypeError):
             item = orjson.dumps(of.fields, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -215,6 +216,11 @@ def failed_item(of: Item | Point, error: HanaxError) -> FailedItem:
     return FailedItem(of.number, error.code, error.message, of.line, known, kept)
 
 
+def _is_beyond_json(value: object) -> bool:
+    """A vector with numbers that JSON has no words for: it would be kept as another one."""
+    return isinstance(value, np.ndarray) and not bool(np.isfinite(value).all())
+
+
 def encode_metadata(value: object) -> bytes:
     """JSON of a metadata object. Raises InvalidMetadata or MetadataTooLarge."""
     if not isinstance(value, dict):
@@ -222,6 +228,8 @@ def encode_metadata(value: object) -> bytes:
     try:
         encoded = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
+        if "Recursion" in str(error):
+            raise InvalidMetadata(f"metadata: at most {MAX_METADATA_DEPTH} levels deep") from None
         raise InvalidMetadata(f"metadata: {error}") from None
     if len(encoded) > MAX_METADATA_BYTES:
         raise MetadataTooLarge(

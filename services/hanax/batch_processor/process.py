@@ -17,8 +17,9 @@ from contextlib import AsyncExitStack
 from typing import Final, Protocol
 
 import structlog
+import uvloop
 
-from hanax.batch_processor.dispatch import Dispatch, InProcess, RedisPlace, RedisStreams
+from hanax.batch_processor.dispatch import Dispatch, InProcess
 from hanax.batch_processor.gateway import Gateway
 from hanax.batch_processor.metrics import BatchMetrics
 from hanax.batch_processor.patience import Waiting
@@ -35,6 +36,7 @@ from hanax.metadata.jobs.work import Work
 from hanax.metadata.metrics import DatabaseMetrics
 from hanax.metadata.opening import Opening, configured, database_of
 from hanax.metadata.uploads.opening import UploadOptions, open_uploads
+from hanax.runtime.allocator import keep_freed_memory
 from hanax.runtime.lifecycle import Shutdown
 from hanax.runtime.logs import configure_logs
 from hanax.runtime.metrics_port import MetricsPort
@@ -70,7 +72,9 @@ class BatchProcessor:
             self._ready.is_set,
         )
         self._opening = Opening(database)
-        self._gateway = Gateway(settings.gateway_address, settings.batch_call_timeout_s)
+        self._gateway = Gateway(
+            settings.gateway_address, settings.batch_call_timeout_s, settings.service_key_file
+        )
         clock = time.monotonic
         work = Work(database, _now_us)
         uploads = open_uploads(database, UploadOptions(settings.jobs_dir, _MAX_RESULT_BYTES), _now_us)
@@ -129,10 +133,12 @@ class BatchProcessor:
 def run(settings: BatchSettings) -> int:
     """Work until told to end. Returns the process's exit status."""
     configure_logs("batch-processor", settings.log_level)
+    keep_freed_memory()
     shutdown = Shutdown(settings.parent_pid)
     try:
         database = configured(database_of(settings))
-        asyncio.run(_run(settings, database, shutdown))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, database, shutdown))
     except (HanaxError, OSError) as error:
         log.error("not started", error=str(error))
         return 1
@@ -147,6 +153,8 @@ async def _run(settings: BatchSettings, database: Database, shutdown: Shutdown) 
 def _dispatch(settings: BatchSettings, owner: str) -> Dispatch:
     if not settings.redis_url:
         return InProcess(settings.batch_tasks)
+    from hanax.batch_processor.redis_streams import RedisPlace, RedisStreams
+
     return RedisStreams(
         RedisPlace(
             settings.redis_url,

@@ -2,9 +2,9 @@
 
 Batches are taken in order, a bounded number is on its way at once, and the watermark is the end of the
 longest run of them, from the start, that is durable. What is past it after a crash is done again: with the
-same ids, so that doing it twice is doing it once. Twice a second the watermark, the counts and the failed
-items since the last time are recorded in one transaction, under the lease; the answer says whether the job
-was paused or ended.
+same ids, so that doing it twice is doing it once. Once a second, or when many are done, the watermark, the
+counts and the failed items since the last time are recorded in one transaction, under the lease; the answer
+says whether the job was paused or ended.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ from hanax.metadata.uploads.port import Uploads, UploadWriter
 
 log = structlog.get_logger()
 
-_RECORD_S: Final = 0.5
+_RECORD_S: Final = 0.9
 # Without news: a lease is renewed, and a pause or a cancellation noticed.
 _RENEW_S: Final = 0.8
-# Batches that are done, or on their way, and not recorded yet; one that is slow holds up the watermark.
-_WINDOW: Final = 4
+# Batches that are done, or on their way, and not recorded yet, for each that may be on its way: one that is
+# slow holds up the watermark. When half of them are done they are recorded at once.
+_WINDOW: Final = 8
 # What runs when a job is paused may end.
 _PAUSE_GRACE_S: Final = 1.0
 
@@ -78,6 +79,8 @@ class TaskRun:
         self._flow = flow
         self._order: deque[_Place] = deque()
         self._window = asyncio.Semaphore(_WINDOW * flow.most)
+        self._unrecorded = 0
+        self._many = asyncio.Event()
         self._watermark = claim.task.watermark
         # Told to the database, which may not have answered yet: it is told the same again.
         self._step: tuple[Step, Outcome] | None = None
@@ -105,7 +108,11 @@ class TaskRun:
 
     async def _follow(self, pump: asyncio.Task[None], stop: asyncio.Task[bool]) -> Ended:
         while True:
-            await asyncio.wait({pump, stop}, timeout=_RECORD_S, return_when=asyncio.FIRST_COMPLETED)
+            many = asyncio.create_task(self._many.wait())
+            await asyncio.wait({pump, stop, many}, timeout=_RECORD_S, return_when=asyncio.FIRST_COMPLETED)
+            many.cancel()
+            # Also where they can't be recorded now: the next look is in its time, or when more are done.
+            self._many.clear()
             ended = pump.done()
             state = await self._record()
             if state is JobState.FAILED:
@@ -143,6 +150,9 @@ class TaskRun:
         began = self._lease.clock()
         try:
             place.outcome = await self._target.take(batch)
+            self._unrecorded += 1
+            if self._unrecorded >= _WINDOW * self._flow.most // 2:
+                self._many.set()
         finally:
             self._flow.leave()
             self._metrics.batch_took(self._lease.clock() - began)
@@ -190,6 +200,7 @@ class TaskRun:
         while self._order and (done := self._order[0].outcome) is not None:
             whole.add(done)
             self._order.popleft()
+            self._unrecorded -= 1
             self._window.release()
         if not whole.items:
             return None

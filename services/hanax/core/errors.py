@@ -4,6 +4,9 @@ HanaxError
 ├── InvalidArgument           the request is wrong; the same request will fail again
 │   ├── InvalidJson
 │   ├── BodyTooLarge
+│   ├── UnsupportedEncoding
+│   ├── InvalidEncoding
+│   ├── IdempotencyKeyReused
 │   ├── InvalidId
 │   ├── DuplicateId
 │   ├── DimensionMismatch
@@ -18,6 +21,10 @@ HanaxError
 │   ├── InvalidCursor
 │   ├── InvalidText
 │   ├── TextTooLong
+│   ├── GraphqlSyntax
+│   ├── GraphqlInvalid
+│   ├── GraphqlTooCostly
+│   ├── UnsupportedMediaType
 │   ├── InvalidMigration
 │   └── InvalidUpload
 ├── NotFound
@@ -28,8 +35,12 @@ HanaxError
 │   ├── JobNotFound
 │   ├── LibraryNotFound
 │   ├── DocumentNotFound
-│   └── ChunkNotFound
+│   ├── ChunkNotFound
+│   ├── KeyNotFound
+│   └── PersistedQueryNotFound
 ├── MethodNotAllowed
+├── Unauthenticated           it is not known who asks
+├── PermissionDenied          it is known, and is not for them
 ├── AlreadyExists
 │   ├── CollectionExists
 │   ├── AliasExists
@@ -46,6 +57,7 @@ HanaxError
 │   ├── IndexNotBuilt
 │   ├── RevisionConflict
 │   ├── DocumentBusy
+│   ├── IdempotencyKeyInFlight
 │   ├── CollectionOfLibrary
 │   ├── DatabaseNotConfigured
 │   ├── WrongJobState
@@ -98,6 +110,24 @@ class InvalidJson(InvalidArgument):
 
 class BodyTooLarge(InvalidArgument):
     code = "body_too_large"
+
+
+class UnsupportedEncoding(InvalidArgument):
+    """A body has a Content-Encoding that is not read here; details name those that are."""
+
+    code = "unsupported_encoding"
+
+
+class InvalidEncoding(InvalidArgument):
+    """A body is not what its Content-Encoding says."""
+
+    code = "invalid_encoding"
+
+
+class IdempotencyKeyReused(InvalidArgument):
+    """An Idempotency-Key comes back with another request than it was first sent with."""
+
+    code = "idempotency_key_reused"
 
 
 class InvalidId(InvalidArgument):
@@ -166,6 +196,30 @@ class InvalidMigration(InvalidArgument):
     code = "invalid_migration"
 
 
+class GraphqlSyntax(InvalidArgument):
+    """A document is no GraphQL; the error's locations tell where."""
+
+    code = "graphql_syntax"
+
+
+class GraphqlInvalid(InvalidArgument):
+    """A document, its variables or its operation do not fit the schema."""
+
+    code = "graphql_invalid"
+
+
+class GraphqlTooCostly(InvalidArgument):
+    """A document is too long, too deep, or asks for too much; details name the limit."""
+
+    code = "graphql_too_costly"
+
+
+class UnsupportedMediaType(InvalidArgument):
+    """A body has a Content-Type that is not read here."""
+
+    code = "unsupported_media_type"
+
+
 class InvalidUpload(InvalidArgument):
     """A file is not of the format that it is said to have."""
 
@@ -208,8 +262,32 @@ class ChunkNotFound(NotFound):
     code = "chunk_not_found"
 
 
+class PersistedQueryNotFound(NotFound):
+    """No document with this hash is kept here: the client sends it whole. The message is a protocol's."""
+
+    code = "persisted_query_not_found"
+
+
+class KeyNotFound(NotFound):
+    """There is no API key of this id."""
+
+    code = "key_not_found"
+
+
 class MethodNotAllowed(HanaxError):
     code = "method_not_allowed"
+
+
+class Unauthenticated(HanaxError):
+    """Credentials are missing, unknown, expired or revoked; which of these is not told."""
+
+    code = "unauthenticated"
+
+
+class PermissionDenied(HanaxError):
+    """Who asks is known, and may not; the same whether what is asked for exists or not."""
+
+    code = "permission_denied"
 
 
 class AlreadyExists(HanaxError):
@@ -281,7 +359,9 @@ class IndexNotBuilt(FailedPrecondition):
 
 
 class RevisionConflict(FailedPrecondition):
-    """A library, document or chunk has another revision than the request says; details name both."""
+    """A collection, library, document or chunk has another revision than the request says; details name
+    both.
+    """
 
     code = "revision_conflict"
 
@@ -290,6 +370,12 @@ class DocumentBusy(FailedPrecondition):
     """Another change of the same document is under way."""
 
     code = "document_busy"
+
+
+class IdempotencyKeyInFlight(FailedPrecondition):
+    """The first request with this Idempotency-Key has not been answered yet."""
+
+    code = "idempotency_key_in_flight"
 
 
 class CollectionOfLibrary(FailedPrecondition):

@@ -17,6 +17,7 @@ from typing import Final
 import xxhash
 
 from hanax.core.errors import InvalidId
+from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_ID_BYTES, SLOTS
 
 PointId = int | str
@@ -49,7 +50,7 @@ def encode_id(value: object) -> bytes:
         # Python refuses to write out integers of thousands of digits.
         got = value if value.bit_length() <= 128 else f"one of {value.bit_length()} bits"
         raise InvalidId(f"an integer id is between 0 and 2^64 - 1, got {got}")
-    raise InvalidId(f"an id is a string, a UUID or an unsigned 64-bit integer, got {type(value).__name__}")
+    raise InvalidId(f"an id is a string, a UUID or an unsigned 64-bit integer, got {kind_of(value)}")
 
 
 def decode_id(encoded: bytes) -> PointId:

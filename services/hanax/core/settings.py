@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Of the gateway and of index-shards alike.
@@ -37,6 +37,10 @@ _GRPC_PORT: Final = "port of the gateway's gRPC API; 0: any; off (not on one mac
 _JOBS_DIR: Final = (
     "folder of jobs' uploads and results, the same for gateways and batch-processors; none: in the metadata "
     "database"
+)
+# Shown by the batch-processor, known to the gateway.
+_SERVICE_KEY_FILE: Final = (
+    "file with the API key of the platform's own services, the same for gateways and batch-processors"
 )
 _JOB_KEEP_S: Final = "how long a job, its upload and its result are kept after its end"
 _DATABASE_TIMEOUT_S: Final = "how long a transaction may take, retries and the wait for a connection included"
@@ -137,6 +141,11 @@ class GatewaySettings(Settings):
     gateway_grpc_port: Annotated[int, Field(ge=0, le=65535)] | Literal["off"] = Field(
         8081, description=_GRPC_PORT
     )
+    gateway_worker_ports: tuple[int, ...] = Field(
+        (),
+        description="JSON list of ports on loopback, at each of which one of the gateways that share ports "
+        "is reached alone, this one at the first; set by the orchestrator",
+    )
     routing_file: Path = Field(Path(".hanax/routing.json"), description=_ROUTING_FILE)
     routing_configmap: str = Field("", description=_ROUTING_CONFIGMAP)
     namespace: str = Field("", description=_NAMESPACE)
@@ -153,6 +162,49 @@ class GatewaySettings(Settings):
     create_timeout_s: float = Field(
         15.0, gt=0, le=600, description="how long creating a collection waits for its shards"
     )
+    admin_key_file: Path | None = Field(
+        None, description="file with one API key that may do everything; with it, callers need keys"
+    )
+    service_key_file: Path | None = Field(None, description=_SERVICE_KEY_FILE)
+    keys_file: Path | None = Field(
+        None, description="JSON file of API keys beside those of the metadata database (docs/security.md)"
+    )
+    insecure: bool = Field(
+        False,
+        description="whether a gateway without API keys may listen where others can connect: everybody may "
+        "do everything then",
+    )
+    open_metrics: bool = Field(
+        False, description="whether /metrics, which names collections, is told to callers without a key"
+    )
+    audit_log: bool = Field(
+        True, description="whether changes and refusals are logged, where callers need keys"
+    )
+    cors_origins: str = Field(
+        "", description="origins whose pages may call from a browser, separated by commas; *: all"
+    )
+    rate_per_s: float = Field(
+        0.0,
+        ge=0,
+        description="requests a second of one caller whose key has no limit of its own; 0: no limit",
+    )
+    rate_burst: int = Field(0, ge=0, description="requests that may come at once; 0: those of two seconds")
+    jwt_jwks: str = Field(
+        "", description="URL or path of the JWKS with which JSON Web Tokens are signed; empty: none are taken"
+    )
+    jwt_issuer: str = Field("", description="iss that a token must have")
+    jwt_audience: str = Field("", description="aud that a token must have")
+    jwt_algorithms: str = Field("RS256,ES256,EdDSA", description="alg that a token may have; none symmetric")
+    jwt_leeway_s: float = Field(30.0, ge=0, le=600, description="how far the issuer's clock may be off")
+    jwt_scopes_claim: str = Field("scope", description="claim with the scopes: words in a text, or a list")
+    jwt_scopes_prefix: str = Field("", description="what stands before read, write and admin there")
+    jwt_collections_claim: str = Field(
+        "", description="claim with names and beginnings of names of collections; empty: all of them"
+    )
+    jwt_tenant_claim: str = Field(
+        "", description="claim that every token must have, and every point of its owner; empty: none"
+    )
+    jwt_tenant_field: str = Field("tenant", description="field of points' metadata with its value")
     max_inflight: int = Field(
         256,
         ge=1,
@@ -175,6 +227,13 @@ class GatewaySettings(Settings):
     cache_metadata_ttl_s: float = Field(
         1_800.0, gt=0, description="how long counts and values of fields are kept"
     )
+    idempotency_keep_s: float = Field(
+        3_600.0,
+        ge=1,
+        le=604_800,
+        description="how long the answer to a request with an Idempotency-Key is kept: in the cache's Redis, "
+        "or in the memory of the gateway that gave it",
+    )
     redis_url: str = Field("", description=_REDIS_URL)
     redis_password_file: Path | None = Field(None, description=_REDIS_PASSWORD_FILE)
     redis_patience_s: float = Field(
@@ -193,6 +252,9 @@ class GatewaySettings(Settings):
         604_800.0,
         ge=0,
         description="how long the metadata database keeps what was asked of vectors; 0: it is not noted",
+    )
+    operation_log_lines: int = Field(
+        1_000_000, ge=1, description="lines of it that are kept at most, of all gateways; the oldest go first"
     )
     operation_log_queue: int = Field(
         10_000, ge=1, description="operations that may wait to be noted; more are dropped, and counted"
@@ -218,6 +280,16 @@ class GatewaySettings(Settings):
     upstream_connections: int = Field(
         64, ge=1, le=4_096, description="HTTP connections of one external model to one server at once"
     )
+    graphql_max_cost: int = Field(
+        20_000,
+        ge=1,
+        description="what a GraphQL document may cost: one for every value that may be answered, and more "
+        "for what is asked of shards and models",
+    )
+    graphql_max_depth: int = Field(12, ge=1, le=50, description="fields in fields of a GraphQL document")
+    graphql_introspection: bool = Field(
+        True, description="whether GraphQL tells its schema; without it there is no /graphiql either"
+    )
     upstream_ca_file: Path | None = Field(
         None, description="certificates (PEM) that servers of external models may have beside public ones"
     )
@@ -231,6 +303,7 @@ class BatchSettings(Settings):
     gateway_address: str = Field(
         "127.0.0.1:8081", description="gRPC address of the gateway, through which jobs embed and store"
     )
+    service_key_file: Path | None = Field(None, description=_SERVICE_KEY_FILE)
     batch_jobs: int = Field(3, ge=1, le=1_000, description="jobs at once, over all batch-processors")
     batch_tasks: int = Field(4, ge=1, le=256, description="parts of jobs at once in one batch-processor")
     batch_inflight: int = Field(
@@ -265,6 +338,13 @@ class LocalSettings(Settings):
     gateway_host: str = Field("127.0.0.1", description="address the gateway's REST API listens on")
     gateway_port: int = Field(8000, ge=0, le=65535, description="port of the gateway's REST API; 0: any")
     gateway_grpc_port: int = Field(8081, ge=0, le=65535, description=_GRPC_PORT)
+    gateway_workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="gateways of the local stack, which share its ports; each uses one core. With more than "
+        "one, answers of searches are kept in Redis or not at all",
+    )
     database_url: str = Field("", description=_DATABASE_URL)
     embedder_model: str = Field("all-MiniLM-L6-v2", description="model served, by name or local path")
     embedder_backend: Literal["auto", "onnx", "torch", "hash"] = Field("auto", description=_BACKEND)
@@ -273,7 +353,26 @@ class LocalSettings(Settings):
         description="ExternalModels as YAML: those that run here are served in place of "
         "HANAX_EMBEDDER_MODEL, changes of the others are taken up",
     )
-    api_url: str = Field(
-        "", description="gateway that commands talk to; empty: the local stack's, else http://127.0.0.1:8000"
-    )
     ready_timeout_s: float = Field(180.0, gt=0, description="how long `up` waits for the stack to be ready")
+
+
+class CommandSettings(Settings):
+    """Of the commands that ask a gateway. A profile's values stand behind them, options before them."""
+
+    data_dir: Path = Field(Path(".hanax"), description="where data is kept")
+    database_url: str = Field("", description=_DATABASE_URL)
+    api_url: str = Field(
+        "",
+        description="gateway that commands talk to; empty: the profile's, else the local stack's, else "
+        "http://127.0.0.1:8000",
+    )
+    api_key: SecretStr | None = Field(None, description="key that commands show the gateway")
+    api_key_file: Path | None = Field(
+        None, description="file that holds that key, in place of the key itself"
+    )
+    profile: str = Field("", description="profile of the configuration file that commands go by")
+    config: Path | None = Field(
+        None,
+        description="configuration file of the commands; empty: hana-x-vector/config.toml in "
+        "XDG_CONFIG_HOME, else in ~/.config",
+    )

@@ -12,7 +12,7 @@ from hanax.core.errors import InvalidArgument
 from hanax.core.field_values import position_of, value_from_json
 from hanax.core.limits import MAX_FACET_VALUES
 from hanax.core.routing import CollectionRoute
-from hanax.gateway.cache.answers import Keeping, asked_of
+from hanax.gateway.cache.answers import Asked, Keeping
 from hanax.gateway.cache.codecs import Codec
 from hanax.gateway.calls import Call
 from hanax.gateway.cursors import decode_value_cursor, encode_value_cursor
@@ -65,10 +65,10 @@ class Aggregates:
     async def facet(self, call: Call, request: FacetRequest) -> Facet:
         """Shards tell all of their values, so counts add up; refused where they are too many."""
         with self._via.metrics.operation("facet", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             filter_json = encode_filter(request.filter)
             keeping = Keeping(_FACET, "metadata", self._via.timeouts.request_s)
-            asked = asked_of("facet", route, request, filter_json, keeping)
+            asked = Asked("facet", route, request, filter_json, keeping)
             found = await self._via.answers.answer(
                 call, asked, lambda: self._facet(call, route, request, filter_json)
             )
@@ -103,7 +103,7 @@ class Aggregates:
     async def distinct(self, call: Call, request: DistinctRequest) -> Values:
         """A page of values. Raises InvalidCursor."""
         with self._via.metrics.operation("distinct", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             filter_json = encode_filter(request.filter)
             after = b""
             if request.cursor is not None:
@@ -119,7 +119,7 @@ class Aggregates:
                 )
 
             keeping = Keeping(_VALUES, "metadata", self._via.timeouts.request_s)
-            asked = asked_of("distinct", route, request, filter_json, keeping)
+            asked = Asked("distinct", route, request, filter_json, keeping)
             found = await self._via.answers.answer(
                 call, asked, lambda: self._distinct(call, route, request, for_each_shard(route, question))
             )

@@ -14,6 +14,7 @@ from hanax.core.routing import Aliases, RoutingTable
 from hanax.gateway.calls import Call
 from hanax.gateway.change_requests import AliasSwitchRequest
 from hanax.gateway.collections import Catalog, check_name
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.routing import Routing
 
@@ -25,17 +26,23 @@ class AliasNames:
         self._metrics = metrics
         self._timeout_s = timeout_s
 
-    async def list(self) -> Mapping[str, str]:
-        """All collections by their aliases, as declared."""
+    async def list(self, call: Call) -> Mapping[str, str]:
+        """All collections that the caller may read by their aliases, as declared."""
         with self._metrics.operation("list_aliases", None):
-            return (await asyncio.to_thread(self._catalog.aliases)).collection_by_alias
+            caller = call.caller
+            caller.require_some(Scope.READ, "aliases")
+            declared = (await asyncio.to_thread(self._catalog.aliases)).collection_by_alias
+            if caller.unbound:
+                return declared
+            return {alias: name for alias, name in declared.items() if caller.allows(Scope.READ, name)}
 
-    async def find(self, alias: str) -> str:
-        """The collection that an alias stands for. Raises AliasNotFound."""
+    async def find(self, call: Call, alias: str) -> str:
+        """The collection that an alias stands for. AliasNotFound also where it is not for the caller."""
         with self._metrics.operation("get_alias", None):
+            call.caller.require_some(Scope.READ, "aliases")
             declared = await asyncio.to_thread(self._catalog.aliases)
             collection = declared.collection_by_alias.get(alias)
-            if collection is None:
+            if collection is None or not call.caller.allows(Scope.READ, collection):
                 raise AliasNotFound(f"there is no alias {alias[:63]!r}", alias=alias[:63])
             return collection
 
@@ -54,11 +61,27 @@ class AliasNames:
                 if change.collection is not None:
                     check_name(change.collection)
                 changes[change.alias] = change.collection
+            self._check_rights(call, changes)
             call.grant(self._timeout_s)
             call.must_end = True
             declared = await asyncio.to_thread(self._catalog.change_aliases, changes)
             await self._wait_until_in_force(call, declared)
             return declared.collection_by_alias
+
+    def _check_rights(self, call: Call, changes: Mapping[str, str | None]) -> None:
+        """Over each alias by its name, and over the collections that it leaves and comes to.
+
+        Raises Unauthenticated or PermissionDenied.
+        """
+        caller = call.caller
+        if caller.unbound:
+            return
+        caller.require_unconfined("an alias")
+        for alias, collection in changes.items():
+            caller.require(Scope.ADMIN, alias)
+            caller.require(Scope.ADMIN, self._routing.table.resolve(alias), alias)
+            if collection is not None:
+                caller.require(Scope.ADMIN, collection)
 
     async def _wait_until_in_force(self, call: Call, declared: Aliases) -> None:
         def in_force(table: RoutingTable) -> bool:

@@ -12,13 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+import xxhash
+
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.catalog import CatalogEntry
-from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, Unavailable
+from hanax.core.errors import CollectionNotFound, DeadlineExceeded, HanaxError, RevisionConflict, Unavailable
 from hanax.core.library_names import check_changeable, check_free
 from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.specs import CollectionChange, CollectionSpec
 from hanax.gateway.calls import Call
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.registry import check_dimension
 from hanax.gateway.requests import change_spec
@@ -54,6 +57,11 @@ class Listed:
     created_at_us: int
     state: State
     aliases: list[str]
+
+    @property
+    def revision(self) -> str:
+        """Another one after every change of what was declared."""
+        return revision_of(self.uid, self.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +101,27 @@ class Collections:
 
     async def create(self, call: Call, spec: CollectionSpec) -> Described:
         """As `declare`, of a collection that is no library's. Raises InvalidArgument for such a name."""
+        call.caller.require(Scope.ADMIN, spec.name)
         check_free(spec.name)
         return await self.declare(call, spec)
 
-    async def update(self, call: Call, name: str, change: CollectionChange) -> Described:
+    async def update(
+        self, call: Call, name: str, change: CollectionChange, if_revision: str | None = None
+    ) -> Described:
         """As `redeclare`. Raises CollectionOfLibrary for a library's."""
-        check_changeable(self._resolve(name))
-        return await self.redeclare(call, name, change)
+        check_changeable(self._allowed(call, Scope.ADMIN, name))
+        return await self.redeclare(call, name, change, if_revision)
 
-    async def delete(self, call: Call, name: str, with_aliases: bool) -> str:
-        """As `withdraw`. Raises CollectionOfLibrary for a library's."""
-        check_changeable(self._resolve(name))
+    async def delete(self, call: Call, name: str, with_aliases: bool, if_revision: str | None = None) -> str:
+        """As `withdraw`, where it has the revision. Raises CollectionOfLibrary for a library's, and
+        RevisionConflict.
+        """
+        own_name = self._allowed(call, Scope.ADMIN, name)
+        check_changeable(own_name)
+        if if_revision is not None:
+            # A change between this look and the end of the collection is lost with it.
+            listed = (await self._described(call, own_name)).listed
+            _check_revision(own_name, listed.revision, if_revision)
         return await self.withdraw(call, name, with_aliases)
 
     async def declare(self, call: Call, spec: CollectionSpec) -> Described:
@@ -120,19 +138,27 @@ class Collections:
             entry = await asyncio.to_thread(self._catalog.create, spec, self._now_us())
             return await self._wait_until_served(call, entry)
 
-    async def redeclare(self, call: Call, name: str, change: CollectionChange) -> Described:
+    async def redeclare(
+        self, call: Call, name: str, change: CollectionChange, if_revision: str | None = None
+    ) -> Described:
         """Change how a collection is searched, and wait until every shard goes by it.
 
-        What was not set in `change` stays. Segments are rebuilt in the background. Raises
-        CollectionNotFound, InvalidArgument for what can't be built, or DeadlineExceeded.
+        What was not set in `change` stays. Segments are rebuilt in the background. if_revision: which it must
+        have; no other change comes between that look and this one. Raises CollectionNotFound,
+        InvalidArgument for what can't be built, RevisionConflict or DeadlineExceeded.
         """
         with self._metrics.operation("update_collection", name, call):
             name = self._resolve(name)
+            uid = "" if if_revision is None else (await self._described(call, name)).listed.uid
+
+            def changed(spec: CollectionSpec) -> CollectionSpec:
+                if if_revision is not None:
+                    _check_revision(name, revision_of(uid, spec), if_revision)
+                return change_spec(spec, change)
+
             call.grant(self._create_timeout_s)
             call.must_end = True
-            entry = await asyncio.to_thread(
-                self._catalog.update, name, lambda spec: change_spec(spec, change)
-            )
+            entry = await asyncio.to_thread(self._catalog.update, name, changed)
             return await self._wait_until_served(call, entry)
 
     async def withdraw(self, call: Call, name: str, with_aliases: bool) -> str:
@@ -166,23 +192,47 @@ class Collections:
             return name
 
     async def list(self, call: Call) -> list[Listed]:
-        """All declared collections by name."""
+        """All declared collections that the caller may read, by name."""
         with self._metrics.operation("list_collections", None):
+            call.caller.require_some(Scope.READ, "collections")
             entries = await asyncio.to_thread(self._catalog.entries)
             entries.sort(key=lambda entry: entry.spec.name)
-            return [_listed(entry, self._routing.table) for entry in entries]
+            return [
+                _listed(entry, self._routing.table)
+                for entry in entries
+                if call.caller.allows(Scope.READ, entry.spec.name)
+            ]
 
     async def describe(self, call: Call, name: str) -> Described:
-        """One collection and each of its shards. Raises CollectionNotFound."""
+        """One collection and each of its shards; to callers whose points are forced, nothing of the shards,
+        which hold those of others. Raises CollectionNotFound.
+        """
         with self._metrics.operation("describe_collection", name):
-            name = self._resolve(name)
-            route = self._routing.table.collection_by_name.get(name)
-            if route is not None:
-                return await self._describe(call, route, _DESCRIBE_TIMEOUT_S)
-            for entry in await asyncio.to_thread(self._catalog.entries):
-                if entry.spec.name == name:
-                    return Described(_listed(entry, self._routing.table), None, [])
-            raise CollectionNotFound(f"there is no collection {name!r}", collection=name)
+            name = self._allowed(call, Scope.READ, name)
+            described = await self._described(call, name)
+            if call.caller.forced is not None:
+                return Described(described.listed, None, [])
+            return described
+
+    async def described(self, call: Call, name: str) -> Described:
+        """The same for whoever may use the library that it belongs to."""
+        with self._metrics.operation("describe_collection", name):
+            return await self._described(call, name)
+
+    async def _described(self, call: Call, name: str) -> Described:
+        route = self._routing.table.collection_by_name.get(name)
+        if route is not None:
+            return await self._describe(call, route, _DESCRIBE_TIMEOUT_S)
+        for entry in await asyncio.to_thread(self._catalog.entries):
+            if entry.spec.name == name:
+                return Described(_listed(entry, self._routing.table), None, [])
+        raise CollectionNotFound(f"there is no collection {name!r}", collection=name)
+
+    def _allowed(self, call: Call, scope: Scope, name: str) -> str:
+        """The collection's own name, for a caller who may. Raises Unauthenticated or PermissionDenied."""
+        own_name = self._resolve(name)
+        call.caller.require(scope, own_name, name)
+        return own_name
 
     def _resolve(self, name: str) -> str:
         """The collection's own name, for one or an alias. Raises CollectionNotFound for what is no name."""
@@ -277,3 +327,18 @@ def _listed(entry: CatalogEntry, table: RoutingTable) -> Listed:
         return Listed(entry.uid, entry.spec, entry.created_at_us, "pending", [])
     state: State = "suspended" if route.suspended else "ready"
     return Listed(entry.uid, entry.spec, entry.created_at_us, state, table.aliases.of(entry.spec.name))
+
+
+def revision_of(uid: str, spec: CollectionSpec) -> str:
+    """Tells what is declared of a collection from what was, and it from another of the same name."""
+    return xxhash.xxh3_64_hexdigest(f"{uid} {spec.model_dump_json()}".encode())
+
+
+def _check_revision(name: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise RevisionConflict(
+            f"collection {name!r} has revision {found}, the request is for {expected}",
+            collection=name,
+            expected=expected,
+            found=found,
+        )

@@ -147,7 +147,7 @@ class Examples:
         matrix = np.empty((len(given), route.spec.dimension), np.float32)
         points: dict[int, bytes] = {}
         for row, (place, one) in enumerate(given):
-            if isinstance(one, list):
+            if isinstance(one, list | bytes):
                 matrix[row] = parse_vector(one, route.spec, place)[0]
             else:
                 points[row] = parse_id(one, place)

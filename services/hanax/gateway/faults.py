@@ -15,6 +15,7 @@ from hanax.core.errors import (
     InvalidText,
 )
 from hanax.core.faults import explain
+from hanax.core.json_values import kind_of
 
 # What a fault in one of these fields is called; in any other, InvalidArgument.
 _ERROR_BY_FIELD: Final[dict[str, type[InvalidArgument]]] = {
@@ -45,5 +46,12 @@ def error_from_validation(model: type[BaseModel], failure: ValidationError) -> I
     message = f"{field}: {faults[0]['message']}" if first["loc"] else faults[0]["message"]
     given = first["input"]
     if first["type"] not in _TOLD and isinstance(given, str | int | float):
-        message += f", got {str(given)[:60]}"
+        message += f", got {_told(given)}"
     return kind(message, errors=faults)
+
+
+def _told(given: str | float) -> str:
+    """As it was written: what is not to be seen in a text is told as well."""
+    if isinstance(given, str):
+        return repr(given[:60])
+    return kind_of(given) if isinstance(given, bool) else str(given)[:60]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.routing import CollectionRoute
-from hanax.gateway.cache.answers import Keeping, asked_of
+from hanax.gateway.cache.answers import Asked, Keeping
 from hanax.gateway.cache.results import GROUPS
 from hanax.gateway.calls import Call
 from hanax.gateway.examples import Examples
@@ -37,13 +37,13 @@ class GroupSearches:
         DeadlineExceeded.
         """
         with self._via.metrics.operation("search_groups", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             question = question_of(request, route)
             question.limit = request.group_size
             given = self._examples.read(route, request)
             parts = self._examples.parts(route, given)
             keeping = Keeping(GROUPS, "searches", self._examples.limit_s(given))
-            asked = asked_of("search_groups", route, request, question.filter_json, keeping, parts)
+            asked = Asked("search_groups", route, request, question.filter_json, keeping, parts)
 
             async def ask() -> GroupedResult:
                 query = await self._examples.find(call, route, given)

@@ -17,9 +17,13 @@ from hanax.core.errors import FailedPrecondition, HanaxError
 from hanax.core.settings import GatewaySettings
 from hanax.gateway.collections import Catalog
 from hanax.gateway.grpc.door import GrpcDoor
+from hanax.gateway.listeners import rest_sockets
 from hanax.gateway.rest.app import build_app
 from hanax.gateway.services import Services
+from hanax.runtime.allocator import keep_freed_memory
 from hanax.runtime.catalog_folder import CatalogFolder
+from hanax.runtime.collector import spare_what_is_there
+from hanax.runtime.files import allow_many_files
 from hanax.runtime.lifecycle import Shutdown
 from hanax.runtime.logs import configure_logs
 from hanax.runtime.routing_source import routing_source
@@ -32,11 +36,18 @@ log = structlog.get_logger()
 _SWITCH_INTERVAL_S: Final = 0.0005
 
 
+# Longer than the minute after which pools of clients and load balancers let go of a connection themselves: a
+# server that is the first to would close one that a request is on its way on.
+_KEEP_ALIVE_S: Final = 75
+
+
 def main() -> int:
     """Serve until told to stop. 0: drained; 1: could not start, the log says why."""
     settings = GatewaySettings()
     configure_logs("gateway", settings.log_level)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    keep_freed_memory()
+    allow_many_files()
     shutdown = Shutdown(settings.parent_pid)
     try:
         services = Services(settings, _catalog(settings), time.monotonic, lambda: time.time_ns() // 1000)
@@ -48,6 +59,7 @@ def main() -> int:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with services.running(source), _grpc_door(services, settings, server):
+            spare_what_is_there()
             yield
 
     server = _Server(
@@ -64,17 +76,25 @@ def main() -> int:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, round(settings.drain_grace_s)),
         ),
         shutdown,
     )
     server.at_shutdown.append(services.followers.end)
+    server.at_shutdown.append(services.insert_streams.end)
     services.metrics.count_connections(lambda: len(server.server_state.connections))
-    listener = server.config.bind_socket()
-    # Now, so that what the log says is true: the server itself listens only when all is started.
-    listener.listen(server.config.backlog)
-    log.info("listening", host=settings.gateway_host, port=listener.getsockname()[1])
-    server.run(sockets=[listener])
+    try:
+        listeners = rest_sockets(settings)
+    except OSError as error:
+        log.error("not started", error=f"cannot listen: {error}")
+        return 1
+    if len(listeners) == 1:
+        # Now, so that what the log says is true: the server itself listens only when all is started. Where
+        # others share the port, connections that this one is not ready for had better be theirs.
+        listeners[0].listen(server.config.backlog)
+    log.info("listening", host=settings.gateway_host, port=listeners[0].getsockname()[1])
+    server.run(sockets=listeners)
     log.info("stopped")
     return 0 if server.started else 1
 
@@ -98,7 +118,7 @@ async def _grpc_door(services: Services, settings: GatewaySettings, server: _Ser
     if settings.gateway_grpc_port == "off":
         yield
         return
-    door = GrpcDoor(services, settings.drain_grace_s)
+    door = GrpcDoor(services, settings.drain_grace_s, shares_port=bool(settings.gateway_worker_ports))
     try:
         await door.start(settings.gateway_host, settings.gateway_grpc_port)
     except OSError as error:

@@ -25,6 +25,9 @@ def merge_nearest(
 
     Each part is (distances, ids), ascending by the same key.
     """
+    if len(parts) == 1:
+        (distances, _), *_ = parts
+        return [(distance, Place(0, row)) for row, distance in enumerate(distances[:limit])]
     streams = [zip(distances, ids, repeat(number), count()) for number, (distances, ids) in enumerate(parts)]
     merged = islice(heapq.merge(*streams), limit)
     return [(distance, Place(part, row)) for distance, _, part, row in merged]

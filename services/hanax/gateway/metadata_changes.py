@@ -77,7 +77,7 @@ class MetadataChanges:
         Raises PointNotFound or VersionConflict.
         """
         with self._via.metrics.operation("update_metadata", point.collection, call):
-            route = self._via.routing.writable(point.collection)
+            route = self._via.routing.writable(call.caller, point.collection)
             encoded = encode_id(point.id)
             raw = encode_metadata(metadata, "metadata")
             (shard,) = rows_by_shard(route, [encoded])
@@ -101,7 +101,7 @@ class MetadataChanges:
     async def change(self, call: Call, request: MetadataRequest) -> MetadataChanged:
         """The same change of many points. Unknown ids are named, not an error."""
         with self._via.metrics.operation("change_metadata", request.collection, call):
-            route = self._via.routing.writable(request.collection)
+            route = self._via.routing.writable(call.caller, request.collection)
             if (request.ids is None) == (request.filter is None):
                 got = "neither" if request.ids is None else "both"
                 raise InvalidArgument(f"expected either ids or filter, got {got}")

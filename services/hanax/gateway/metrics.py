@@ -26,7 +26,8 @@ class Metrics:
         self._collections: frozenset[str] = frozenset()
         self._models: frozenset[str] = frozenset()
         self._resolve = RoutingTable().resolve
-        self._note: Callable[[Operation], None] | None = None
+        self._notes: list[Callable[[Operation], None]] = []
+        self._refused: Callable[[str, str, str, str], None] | None = None
         self._now_us: Callable[[], int] = lambda: 0
         self._requests = RequestMetrics(_SERVICE, self.registry)
         self._operations = OperationMetrics(_SERVICE, self.registry)
@@ -76,6 +77,10 @@ class Metrics:
         """method: of the gRPC service. outcome: ok, or an error's code."""
         self._requests.answered(f"gRPC {method}", outcome, seconds)
 
+    def resolved(self, field: str, outcome: str, seconds: float) -> None:
+        """field: of the GraphQL schema, that asked a service object. outcome: ok, or an error's code."""
+        self._requests.answered(f"GraphQL {field}", outcome, seconds)
+
     def embedded(self, model: str, seconds: float, embedded: int, kept: int) -> None:
         """embedded, kept: texts that the model was given for this request, and that it was not."""
         self._embeddings.labels(model).observe(seconds)
@@ -84,8 +89,17 @@ class Metrics:
 
     def note_to(self, note: Callable[[Operation], None], now_us: Callable[[], int]) -> None:
         """Tell `note` of each operation of a call from now on."""
-        self._note = note
+        self._notes.append(note)
         self._now_us = now_us
+
+    def tell_refusals_to(self, told: Callable[[str, str, str, str], None]) -> None:
+        """Tell `told` of each request that was refused: its code, who asked what, and the request's id."""
+        self._refused = told
+
+    def refused(self, code: str, call: Call, path: str) -> None:
+        """A caller may not, or not so often. path: or the method, over gRPC."""
+        if self._refused is not None:
+            self._refused(code, call.actor, path, call.request_id)
 
     def operation(
         self, name: str, collection: str | None, call: Call | None = None
@@ -95,23 +109,23 @@ class Metrics:
         return self._operations.counting(name, lambda: self._label(collection), ended)
 
     def _noting(self, name: str, collection: str | None, call: Call) -> Callable[[str], None] | None:
-        if self._note is None:
+        if not self._notes:
             return None
-        began, had, note = call.clock(), call.items, self._note
+        began, had = call.clock(), call.items
 
         def ended(status: str) -> None:
-            note(
-                Operation(
-                    at_us=self._now_us(),
-                    duration_us=round((call.clock() - began) * 1e6),
-                    operation=name,
-                    collection=self._name(collection),
-                    actor=call.actor,
-                    outcome=status,
-                    items=call.items - had,
-                    request_id=call.request_id,
-                )
+            operation = Operation(
+                at_us=self._now_us(),
+                duration_us=round((call.clock() - began) * 1e6),
+                operation=name,
+                collection=self._name(collection),
+                actor=call.actor,
+                outcome=status,
+                items=call.items - had,
+                request_id=call.request_id,
             )
+            for note in self._notes:
+                note(operation)
 
         return ended
 

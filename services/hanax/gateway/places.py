@@ -49,3 +49,33 @@ class Places:
     def come_back(self) -> None:
         self.away -= 1
         self.taken += 1
+
+
+class SharedPlace:
+    """The one place of a request that has several parts: left while those that work are all away."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._working = 0
+        self._left = False
+
+    def join(self) -> None:
+        """A part begins."""
+        if self._left:
+            self._left = False
+            self._places.come_back()
+        self._working += 1
+
+    def part(self) -> None:
+        """A part has ended."""
+        self._working -= 1
+
+    def leave(self) -> bool:
+        """As of `Places`, for one part."""
+        self._working -= 1
+        if self._working == 0:
+            self._left = self._places.leave()
+        return True
+
+    def come_back(self) -> None:
+        self.join()

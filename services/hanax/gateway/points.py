@@ -61,12 +61,12 @@ class Points:
         Raises VersionConflict.
         """
         with self._via.metrics.operation("insert", request.collection, call):
-            route = self._via.routing.writable(request.collection)
+            route = self._via.routing.writable(call.caller, request.collection)
             batch = await self._parse(request, route)
             if batch.texts:
                 model = self._via.embedding.model_of(route.spec)
                 if is_queued(model.route, len(batch.texts), request.urgent):
-                    return await self._via.queueing.points(route, model, request, batch)
+                    return await self._via.queueing.points(call, route, model, request, batch)
             return await self._embed_and_store(call, request, route, batch)
 
     async def insert_columns(self, call: Call, request: ColumnsRequest) -> Inserted:
@@ -75,7 +75,7 @@ class Points:
         Raises VersionConflict, and CollectionNotFound where another collection than was meant has the name.
         """
         with self._via.metrics.operation("insert", request.collection, call):
-            route = self._via.routing.writable(request.collection)
+            route = self._via.routing.writable(call.caller, request.collection)
             if request.uid and request.uid != route.uid:
                 raise another_is_there(request.collection)
             check_changeable(route.spec.name)
@@ -151,7 +151,7 @@ class Points:
         removed it unheard.
         """
         with self._via.metrics.operation("delete", point.collection, call):
-            route = self._via.routing.writable(point.collection)
+            route = self._via.routing.writable(call.caller, point.collection)
             encoded = encode_id(point.id)
             (shard,) = rows_by_shard(route, [encoded])
             order = pb.DeleteRequest(ref=refer(route, shard), ids=[encoded], if_versions=point.if_versions)
@@ -165,7 +165,7 @@ class Points:
     async def delete(self, call: Call, request: DeleteRequest) -> int:
         """Remove points by id or by filter; how many there were. Unknown ids are no error."""
         with self._via.metrics.operation("delete", request.collection, call):
-            route = self._via.routing.writable(request.collection)
+            route = self._via.routing.writable(call.caller, request.collection)
             if (request.ids is None) == (request.filter is None):
                 got = "neither" if request.ids is None else "both"
                 raise InvalidArgument(f"expected either ids or filter, got {got}")

@@ -9,7 +9,7 @@ from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import CollectionNotFound, PointNotFound
 from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.routing import CollectionRoute
-from hanax.gateway.cache.answers import Keeping, asked_of
+from hanax.gateway.cache.answers import Asked, Keeping
 from hanax.gateway.cache.codecs import Codec
 from hanax.gateway.calls import Call
 from hanax.gateway.cursors import OrderedStart, decode_cursor, decode_ordered, encode_cursor, encode_ordered
@@ -67,7 +67,7 @@ class Queries:
     async def get(self, call: Call, request: GetRequest) -> Found:
         """Points by id. Those that do not exist are named, not an error."""
         with self._via.metrics.operation("get", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             ids = parse_ids(request.ids)
             projection = encode_projection(
                 request.include_metadata, request.include_vectors, request.include_version
@@ -77,7 +77,7 @@ class Queries:
     async def get_one(self, call: Call, collection: str, point_id: PointId) -> Found:
         """One point with metadata, vector and version. Raises PointNotFound."""
         with self._via.metrics.operation("get", collection, call):
-            route = self._via.routing.collection(collection)
+            route = self._via.routing.readable(call.caller, collection)
             projection = pb.Projection(metadata=True, vectors=True, versions=True)
             found = await self._read(call, route, [encode_id(point_id)], projection)
             if not found.records:
@@ -119,7 +119,7 @@ class Queries:
         whoever has the name. Raises CollectionNotFound where another has it.
         """
         with self._via.metrics.operation("scroll", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             if uid and uid != route.uid:
                 raise another_is_there(request.collection)
             filter_json = encode_filter(request.filter)
@@ -151,7 +151,7 @@ class Queries:
 
     async def count(self, call: Call, request: CountRequest) -> int:
         with self._via.metrics.operation("count", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             filter_json = encode_filter(request.filter)
 
             async def ask() -> int:
@@ -165,7 +165,7 @@ class Queries:
                 return sum(answer.count for answer in answers)
 
             keeping = Keeping(_COUNT, "metadata", self._via.timeouts.request_s)
-            asked = asked_of("count", route, request, filter_json, keeping)
+            asked = Asked("count", route, request, filter_json, keeping)
             found = await self._via.answers.answer(call, asked, ask)
             call.items += found
             return found

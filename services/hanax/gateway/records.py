@@ -33,22 +33,27 @@ class Record:
 
 
 class RecordColumns:
-    """Reads rows of one answer without copying the others."""
+    """Reads rows of one answer."""
 
     def __init__(self, points: pb.Points) -> None:
-        self._points = points
+        # As lists: a column of a message costs as much for one entry as a list of it for ten.
+        self._ids = list(points.ids)
+        self._metadata = list(points.metadata)
+        self._created_at_us = list(points.created_at_us)
+        self._updated_at_us = list(points.updated_at_us)
+        self._versions = list(points.versions)
+        self._expires_at_us = list(points.expires_at_us)
         self._vectors = default_vectors(points)
 
     def record(self, row: int) -> Record:
-        points = self._points
         return Record(
-            id=decode_id(points.ids[row]),
-            metadata=points.metadata[row] if points.metadata else None,
-            vector=None if self._vectors is None else self._vectors[row],
-            created_at_us=points.created_at_us[row],
-            updated_at_us=points.updated_at_us[row],
-            version=points.versions[row] if points.versions else None,
-            expires_at_us=(points.expires_at_us[row] or None) if points.expires_at_us else None,
+            decode_id(self._ids[row]),
+            self._metadata[row] if self._metadata else None,
+            None if self._vectors is None else self._vectors[row],
+            self._created_at_us[row],
+            self._updated_at_us[row],
+            self._versions[row] if self._versions else None,
+            (self._expires_at_us[row] or None) if self._expires_at_us else None,
         )
 
 

@@ -59,7 +59,10 @@ FilterField = Annotated[
 ]
 VectorField = Annotated[
     SkipValidation[list[float] | None],
-    Field(description="as many numbers as the collection's dimension", examples=[[0.1, 0.2, 0.3]]),
+    Field(
+        description="as many numbers as the collection's dimension, or base64 of little-endian float32",
+        examples=[[0.1, 0.2, 0.3]],
+    ),
 ]
 UrgentField = Annotated[
     bool,

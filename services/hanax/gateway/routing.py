@@ -14,6 +14,8 @@ from hanax.core.errors import (
 from hanax.core.library_names import check_changeable
 from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import CollectionRoute, RoutingTable
+from hanax.gateway.guard.caller import ANYONE, Caller
+from hanax.gateway.guard.scopes import Scope
 
 
 class Routing:
@@ -50,20 +52,33 @@ class Routing:
             raise Unavailable("the gateway has no routing table yet")
         return self._table
 
-    def collection(self, name: str) -> CollectionRoute:
-        """By its name or an alias. Raises CollectionNotFound or CollectionSuspended."""
+    def readable(self, caller: Caller, name: str) -> CollectionRoute:
+        """By its name or an alias, for a caller who may read it.
+
+        Raises Unauthenticated, PermissionDenied, CollectionNotFound or CollectionSuspended; whoever may not
+        read it is not told whether it is there.
+        """
+        return self._find(caller, Scope.READ, name)
+
+    def writable(self, caller: Caller, name: str) -> CollectionRoute:
+        """As `readable`, for points to be written. Raises CollectionOfLibrary for a library's."""
+        route = self._find(caller, Scope.WRITE, name)
+        check_changeable(route.spec.name)
+        return route
+
+    def of_library(self, name: str) -> CollectionRoute:
+        """The collection of a library that the caller may use."""
+        return self._find(ANYONE, Scope.READ, name)
+
+    def _find(self, caller: Caller, scope: Scope, name: str) -> CollectionRoute:
         table = self.table
-        route = table.collection_by_name.get(table.resolve(name))
+        own_name = table.resolve(name)
+        caller.require(scope, own_name, name)
+        route = table.collection_by_name.get(own_name)
         if route is None:
             shown = name if len(name) <= 63 else name[:60] + "..."
             raise CollectionNotFound(f"there is no collection {shown!r}", collection=shown)
         route.check_resumed()
-        return route
-
-    def writable(self, name: str) -> CollectionRoute:
-        """As `collection`, for points to be written. Raises CollectionOfLibrary for a library's."""
-        route = self.collection(name)
-        check_changeable(route.spec.name)
         return route
 
     def model(self, name: str) -> ModelRoute:

@@ -7,7 +7,7 @@ and the merge drops it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -17,12 +17,13 @@ from hanax.core.distances import Metric
 from hanax.core.errors import InvalidArgument
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import DEFAULT_VECTOR
-from hanax.gateway.cache.answers import Keeping, asked_of
+from hanax.gateway.cache.answers import Asked, Keeping
 from hanax.gateway.cache.results import BATCH, SEARCH
 from hanax.gateway.calls import Call
 from hanax.gateway.diversity import candidates_of, diverse_hits
 from hanax.gateway.examples import Examples, ExampleSets, average
 from hanax.gateway.hits import Hit, Scale, SearchResult, best_hits
+from hanax.gateway.joined_searches import JoinedSearches
 from hanax.gateway.pages import Page, page_of
 from hanax.gateway.points_filters import only_points
 from hanax.gateway.query_requests import BatchSearchRequest, RecommendRequest
@@ -38,13 +39,14 @@ class Searches:
     Unavailable or DeadlineExceeded.
     """
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, clock: Callable[[], float]) -> None:
         self._via = upstreams
         self._examples = Examples(upstreams)
+        self._joined = JoinedSearches(upstreams.shards, clock)
 
     async def search(self, call: Call, request: SearchRequest) -> SearchResult:
         with self._via.metrics.operation("search", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             page = page_of(request)
             question = question_of(request, route)
             question.count_matches, question.explain = request.include_total, request.explain
@@ -61,7 +63,7 @@ class Searches:
             else:
                 parts = self._examples.parts(route, given)
                 keeping = Keeping(SEARCH, "searches", self._examples.limit_s(given))
-                asked = asked_of("search", route, request, question.filter_json, keeping, parts)
+                asked = Asked("search", route, request, question.filter_json, keeping, parts)
                 found = await self._via.answers.answer(call, asked, ask)
             call.items += len(found.hits)
             return found
@@ -69,7 +71,7 @@ class Searches:
     async def search_batch(self, call: Call, request: BatchSearchRequest) -> list[SearchResult]:
         """The result of each query, in order."""
         with self._via.metrics.operation("search_batch", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             page = page_of(request)
             question = question_of(request, route)
             given = self._examples.read_batch(route, request.queries)
@@ -77,7 +79,7 @@ class Searches:
             async def ask() -> list[SearchResult]:
                 queries = await self._examples.find(call, route, given)
                 question.limit = page.window + any(point is not None for point in queries.points)
-                answers = await self._ask(call, route, question, queries.matrix)
+                answers = await self._joined.ask_alone(call, route, question, queries.matrix)
                 scale = Scale(route.spec.metric, request.score_threshold)
                 results = []
                 for row, (point, truncated) in enumerate(zip(queries.points, queries.truncated, strict=True)):
@@ -88,7 +90,7 @@ class Searches:
 
             parts = self._examples.parts(route, given)
             keeping = Keeping(BATCH, "searches", self._examples.limit_s(given))
-            asked = asked_of("search_batch", route, request, question.filter_json, keeping, parts)
+            asked = Asked("search_batch", route, request, question.filter_json, keeping, parts)
             results = await self._via.answers.answer(call, asked, ask)
             call.items += sum(len(found.hits) for found in results)
             return results
@@ -96,7 +98,7 @@ class Searches:
     async def recommend(self, call: Call, request: RecommendRequest) -> SearchResult:
         """Points like the positive and unlike the negative examples."""
         with self._via.metrics.operation("recommend", request.collection, call):
-            route = self._via.routing.collection(request.collection)
+            route = self._via.routing.readable(call.caller, request.collection)
             page = page_of(request)
             question = question_of(request, route)
             question.count_matches = request.include_total
@@ -114,7 +116,7 @@ class Searches:
             # The same examples on other sides are another question.
             parts = (str(len(request.positive)).encode(), *self._examples.parts(route, given))
             keeping = Keeping(SEARCH, "searches", self._examples.limit_s(given))
-            asked = asked_of("recommend", route, request, question.filter_json, keeping, parts)
+            asked = Asked("recommend", route, request, question.filter_json, keeping, parts)
             found = await self._via.answers.answer(call, asked, ask)
             call.items += len(found.hits)
             return found
@@ -127,14 +129,14 @@ class Searches:
             wanted = candidates_of(mmr, page)
             asked.question.projection.vectors = True
         asked.question.limit = wanted + len(asked.own)
-        answers = await self._ask(call, route, asked.question, matrix)
+        answered = await self._joined.ask(call, route, asked.question, matrix)
         scale = Scale(route.spec.metric, asked.request.score_threshold)
-        hits = best_hits([answer.results[0] for answer in answers], wanted, scale, asked.own)
+        hits = best_hits(answered.hits, wanted, scale, asked.own)
         if mmr is not None:
             hits = await asyncio.to_thread(diverse_hits, hits, route.spec.metric, page.window, mmr.diversity)
             if not asked.request.include_vectors:
                 hits = [Hit(hit.score, hit.record.without_vector()) for hit in hits]
-        return await self._result(call, route, asked, answers, hits)
+        return await self._result(call, route, asked, answered.answers, hits)
 
     async def _by_best_score(
         self, call: Call, route: CollectionRoute, asked: _Asked, sets: ExampleSets
@@ -202,22 +204,6 @@ class Searches:
         questions = for_each_shard(route, lambda ref: pb.CountRequest(ref=ref, filter_json=raw))
         answers = await self._via.shards.ask(call, route, lambda stub: stub.Count, questions)
         return sum(answer.count for answer in answers)
-
-    async def _ask(
-        self, call: Call, route: CollectionRoute, question: pb.SearchRequest, matrix: Matrix
-    ) -> list[pb.SearchResponse]:
-        """The question for these queries, float32[q, d], to every shard."""
-        question.queries_float32_le = float32_le(matrix)
-
-        def addressed(ref: pb.ShardRef) -> pb.SearchRequest:
-            copy = pb.SearchRequest(ref=ref)
-            copy.MergeFrom(question)
-            return copy
-
-        questions = for_each_shard(route, addressed)
-        answers = await self._via.shards.ask(call, route, lambda stub: stub.Search, questions)
-        call.engine_s = max(answer.shard_seconds for answer in answers)
-        return answers
 
 
 @dataclass(frozen=True, slots=True)

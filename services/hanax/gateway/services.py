@@ -18,7 +18,18 @@ from hanax.gateway.cache.warming import Operation, Warming
 from hanax.gateway.cache.writes import ShardWrites
 from hanax.gateway.calls import Timeouts
 from hanax.gateway.collections import Catalog, Collections
+from hanax.gateway.exposition import Exposition
+from hanax.gateway.graphql.limits import GraphqlLimits
 from hanax.gateway.group_searches import GroupSearches
+from hanax.gateway.guard.audit import audit_operation, audit_refusal
+from hanax.gateway.guard.guard import Guard
+from hanax.gateway.guard.key_desk import KeyDesk
+from hanax.gateway.guard.opening import open_guard
+from hanax.gateway.history import History
+from hanax.gateway.idempotency.keys import Keys
+from hanax.gateway.idempotency.stores import KeyStore
+from hanax.gateway.insert_streams import InsertStreams
+from hanax.gateway.jobs.desk import JobDesk
 from hanax.gateway.jobs.following import Followers
 from hanax.gateway.jobs.queueing import Queueing
 from hanax.gateway.jobs.store import JobStore
@@ -47,6 +58,7 @@ from hanax.gateway.readiness import Readiness
 from hanax.gateway.replicas import Replicas
 from hanax.gateway.requests import CountRequest, SearchRequest
 from hanax.gateway.routing import Routing
+from hanax.gateway.scroll_streams import ScrollStreams
 from hanax.gateway.searches import Searches
 from hanax.gateway.shards import Shards
 from hanax.gateway.upstreams import Upstreams
@@ -73,12 +85,14 @@ class Services:
         self.clock = clock
         self.routing = Routing()
         self.metrics = Metrics()
-        self.places = Places(settings.max_inflight)
+        self.exposition = Exposition(self.metrics.registry, settings.gateway_worker_ports)
+        self.places, self.graphql_limits = Places(settings.max_inflight), GraphqlLimits.of(settings)
         # None where none is configured; refuses what is asked of it until it is there and upgraded.
         self.database = database_of(settings)
         self._opening = None if self.database is None else Opening(self.database)
         self.database_look = None if self.database is None else HealthLook(self.database, clock)
         self.operations = self._operation_log(settings, now_us)
+        self.history = History(self.database, self.operations)
         self._channels = Channels(grpc_certificates(settings.upstream_ca_file))
         # Calls to an address that has left the table end before its channel does.
         self._channel_grace_s = max(
@@ -101,9 +115,13 @@ class Services:
             clock,
         )
         self.cache = Cache(settings, self.metrics.registry, clock, now_us)
+        self.keys = Keys(self._shared_keys(settings), settings.idempotency_keep_s, clock)
+        self.guard = self._open_guard(settings, now_us)
+        self.api_keys = KeyDesk(self.database, self.metrics, now_us)
         embedding = Embedding(self.models, self.cache.embeddings, self.metrics, settings.embed_timeout_s)
         self.job_store = JobStore(self.database, settings, now_us)
         self.submissions = Submissions(self.routing, embedding, self.job_store)
+        self.jobs = JobDesk(self.job_store)
         self.followers = Followers(self.job_store)
         queueing = Queueing(self.submissions)
         self.generation = Generation(self.routing, embedding, queueing, self.metrics)
@@ -117,11 +135,13 @@ class Services:
             self.metrics,
             timeouts,
         )
-        self.searches = Searches(upstreams)
+        self.searches = Searches(upstreams, clock)
         self.group_searches = GroupSearches(upstreams)
         self.queries = Queries(upstreams)
         self.aggregates = Aggregates(upstreams)
         self.points = Points(upstreams, now_us)
+        self.insert_streams = InsertStreams(self.points, self.routing, now_us)
+        self.scroll_streams = ScrollStreams(self.queries)
         self.metadata_changes = MetadataChanges(upstreams, now_us)
         self.warming = Warming(self.cache.store, self.cache.frequent, self._kept_operations(), clock)
         self.collections = Collections(
@@ -169,6 +189,7 @@ class Services:
         if self.operations is not None:
             self.operations.start()
         self.cache.start()
+        self.guard.start()
         await asyncio.to_thread(source.start)
         if self.libraries is not None:
             self.libraries.leftovers.start()
@@ -183,6 +204,7 @@ class Services:
             await self._rerankers.close()
             self.models.close()
             await self.warming.close()
+            await self.guard.close()
             await self.cache.close()
             await self._protocols.close()
             self._replicas.close()
@@ -196,6 +218,23 @@ class Services:
                 task.cancel()
             await self._channels.close()
 
+    def _shared_keys(self, settings: GatewaySettings) -> KeyStore | None:
+        """None where gateways share no Redis."""
+        if self.cache.link is None:
+            return None
+        # One machine has no Redis as a rule, and need not wait for its client's import.
+        from hanax.gateway.idempotency.redis_keys import RedisKeys
+
+        return RedisKeys(self.cache.link, settings.redis_prefix)
+
+    def _open_guard(self, settings: GatewaySettings, now_us: Callable[[], int]) -> Guard:
+        """Raises FailedPrecondition."""
+        guard = open_guard(settings, self.database, self.cache, self.clock, now_us)
+        if guard.enabled and settings.audit_log:
+            self.metrics.note_to(audit_operation, now_us)
+            self.metrics.tell_refusals_to(audit_refusal)
+        return guard
+
     def _operation_log(self, settings: GatewaySettings, now_us: Callable[[], int]) -> OperationLog | None:
         """None where there is nowhere to keep it, or it shall not be kept."""
         if self.database is None:
@@ -204,7 +243,12 @@ class Services:
         if not settings.operation_log_keep_s:
             return None
         instance = f"{platform.node()}/{os.getpid()}"
-        options = LogOptions(settings.operation_log_keep_s, settings.operation_log_queue, instance)
+        options = LogOptions(
+            settings.operation_log_keep_s,
+            settings.operation_log_lines,
+            settings.operation_log_queue,
+            instance,
+        )
         log = OperationLog(OperationStore(self.database), options, now_us)
         LogMetrics(lambda: log.waiting, lambda: log.dropped, self.metrics.registry)
         self.metrics.note_to(log.note, now_us)

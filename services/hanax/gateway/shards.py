@@ -2,7 +2,8 @@
 
 `ask` is for reads: all shards answer, or the first failure is the answer and the other calls are
 cancelled. Of a shard with several replicas any may answer. `tell` is for writes, which go to a shard's
-first replica: every shard gets its chance, and the caller learns how each ended. A shard that is
+first replica: every shard gets its chance, and the caller learns how each ended. Callers whose points are
+forced are confined to them here. A shard that is
 restarting answers UNAVAILABLE, or nothing: that is retried until the deadline.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
@@ -20,6 +22,8 @@ from hanax.core.errors import DeadlineExceeded, HanaxError, Unavailable
 from hanax.core.ids import slot_of
 from hanax.core.routing import CollectionRoute, RoutingTable
 from hanax.gateway.calls import Call
+from hanax.gateway.guard.caller import Forced
+from hanax.gateway.guard.confinement import Confinement
 from hanax.gateway.replicas import Replicas
 from hanax.gateway.routing import Routing
 from hanax.gateway.stubs import Stubs
@@ -74,9 +78,20 @@ class Shards:
         Raises the first failure: Unavailable, DeadlineExceeded, or what a shard named.
         """
         with call.waiting("shard"):
-            return await gather_all(
-                [self._read(call, route, shard, method, question) for shard, question in questions.items()]
-            )
+            if call.caller.forced is not None:
+                return await self._confinement(call, route, call.caller.forced).ask(method, questions)
+            return await self._ask(call, route, method, questions)
+
+    async def _ask(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        method: Method[Question, Answer],
+        questions: Mapping[int, Question],
+    ) -> list[Answer]:
+        return await gather_all(
+            [self._read(call, route, shard, method, question) for shard, question in questions.items()]
+        )
 
     async def tell(
         self,
@@ -87,10 +102,24 @@ class Shards:
     ) -> dict[int, Answer | HanaxError]:
         """Give each shard number its order; how each ended, once all have."""
         with call.waiting("shard"):
-            outcomes = await asyncio.gather(
-                *(self._write(call, route, shard, method, order) for shard, order in orders.items()),
-                return_exceptions=True,
-            )
+            if call.caller.forced is not None:
+                return await self._confinement(call, route, call.caller.forced).tell(method, orders)
+            return await self._tell(call, route, method, orders)
+
+    def _confinement(self, call: Call, route: CollectionRoute, forced: Forced) -> Confinement:
+        return Confinement(forced, partial(self._ask, call, route), partial(self._tell, call, route))
+
+    async def _tell(
+        self,
+        call: Call,
+        route: CollectionRoute,
+        method: Method[Question, Answer],
+        orders: Mapping[int, Question],
+    ) -> dict[int, Answer | HanaxError]:
+        outcomes = await asyncio.gather(
+            *(self._write(call, route, shard, method, order) for shard, order in orders.items()),
+            return_exceptions=True,
+        )
         ended: dict[int, Answer | HanaxError] = {}
         for shard, outcome in zip(orders, outcomes, strict=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, HanaxError):

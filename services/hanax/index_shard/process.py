@@ -7,7 +7,6 @@ none yet. It ends on SIGTERM: new calls are refused, running ones get HANAX_DRAI
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import threading
 import time
@@ -32,6 +31,8 @@ from hanax.index_shard.replicas import Replicas
 from hanax.index_shard.service import ShardService
 from hanax.rpc.servers import CallObserver, RpcServer
 from hanax.runtime.allocator import return_freed_memory
+from hanax.runtime.collector import spare_what_is_there
+from hanax.runtime.files import allow_many_files
 from hanax.runtime.lifecycle import Shutdown
 from hanax.runtime.logs import configure_logs
 from hanax.runtime.memory import usable_memory_bytes
@@ -51,9 +52,6 @@ _MAINTENANCE_THREADS: Final = 2
 
 # What builds of indexes may take of the memory: the rest is for searches, writes and mapped files.
 _INDEX_MEMORY_PART: Final = 4
-
-# Every mapped file of every segment takes a descriptor; a common soft limit is 1,024.
-_OPEN_FILES: Final = 65_536
 
 
 class IndexShard:
@@ -139,7 +137,7 @@ def run(settings: ShardSettings) -> int:
     configure_logs("index-shard", settings.log_level)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     return_freed_memory()
-    _allow_many_files()
+    allow_many_files()
     shutdown = Shutdown(settings.parent_pid)
     try:
         process = IndexShard(settings)
@@ -147,6 +145,7 @@ def run(settings: ShardSettings) -> int:
         log.error("not started", error=str(error))
         return 1
     process.start()
+    spare_what_is_there()
     shutdown.wait()
     log.info("ending")
     process.stop()
@@ -156,10 +155,3 @@ def run(settings: ShardSettings) -> int:
 
 def _now_us() -> int:
     return time.time_ns() // 1_000
-
-
-def _allow_many_files() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -156,6 +156,7 @@ def _environment(settings: LocalSettings, layout: Layout, bound: bool) -> dict[s
         "HANAX_GATEWAY_HOST": settings.gateway_host,
         "HANAX_GATEWAY_PORT": str(settings.gateway_port),
         "HANAX_GATEWAY_GRPC_PORT": str(settings.gateway_grpc_port),
+        "HANAX_GATEWAY_WORKERS": str(settings.gateway_workers),
         "HANAX_DATABASE_URL": settings.database_url,
         "HANAX_EMBEDDER_MODEL": settings.embedder_model,
         "HANAX_EMBEDDER_BACKEND": settings.embedder_backend,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import psutil
 
+from hanax.local.gateways import GATEWAY
 from hanax.local.health import Health, grpc_probe, http_probe
 from hanax.local.layout import Layout
-from hanax.local.stack import BATCH, GATEWAY
+from hanax.local.stack import BATCH
 from hanax.local.state import ServiceState, StackState, State, read_state, running_supervisor
 
 _PROBE_TIMEOUT_S = 2.0
@@ -82,7 +83,7 @@ async def _inspect_service(told: ServiceState) -> ServiceReport:
 
 async def _answers(told: ServiceState) -> bool:
     host, _, port = told.address.rpartition(":")
-    if told.name in (GATEWAY, BATCH):
+    if told.name == BATCH or told.name.startswith(GATEWAY):
         probe = http_probe(host.strip("[]"), int(port), "/ready", lambda body: True)
     else:
         probe = grpc_probe(told.address)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
+
+from hanax.core.settings import LocalSettings
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Layout:
         return self.root / "jobs"
 
     @property
+    def service_key(self) -> Path:
+        """What the batch-processor shows the gateways, where callers need keys."""
+        return self.root / "service-key"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -63,3 +71,9 @@ class Layout:
         """Make the folders. Raises OSError where the directory can't be made or written."""
         for folder in (self.catalog, self.shards, self.logs, self.run):
             folder.mkdir(parents=True, exist_ok=True)
+
+
+def metadata_variables(settings: LocalSettings, layout: Layout) -> dict[str, str]:
+    """Where jobs and libraries are kept, for all who read or write them."""
+    url = settings.database_url or f"sqlite:///{quote(str(layout.database_file))}"
+    return {"HANAX_DATABASE_URL": url, "HANAX_JOBS_DIR": str(layout.jobs)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,18 +36,27 @@ def bound_log(path: Path) -> None:
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """Return up to `count` lines from the end, of the last 64 KiB; none where there is no file."""
+    """Return up to `count` lines from the end; none where there is no file."""
+    text = b""
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _READ_BYTES))
-            text = file.read().decode(errors="replace")
+            left = file.seek(0, os.SEEK_END)
+            # The last line may end in one more.
+            while left and text.count(b"\n") <= count:
+                size = min(_READ_BYTES, left)
+                left = file.seek(left - size)
+                text = file.read(size) + text
     except FileNotFoundError:
         return []
-    lines = text.splitlines()
-    if size > _READ_BYTES:
-        lines = lines[1:]
+    lines = text.decode(errors="replace").splitlines()
     return lines[-count:] if count > 0 else []
+
+
+def older_lines(path: Path) -> Iterator[str]:
+    """All that is kept of a log, the oldest first."""
+    for part in (path.with_name(path.name + ".1"), path):
+        with suppress(FileNotFoundError), part.open(encoding="utf-8", errors="replace") as file:
+            yield from (line.rstrip("\n") for line in file)
 
 
 class LogFollower:

@@ -1,6 +1,6 @@
 """The services of the local stack: what each is started with, and how they find one another.
 
-Stage 0 is the embedder and the shards, stage 1 the gateway, stage 2 the batch-processor. The supervisor
+Stage 0 is the embedder and the shards, stage 1 the gateways, stage 2 the batch-processor. The supervisor
 writes the routing table before it starts anything, and takes the models from the embedder whenever that
 answers.
 """
@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import quote
 
 import grpc
-import orjson
 import structlog
 from grpc import aio
 
@@ -25,24 +22,22 @@ from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import NodeRoute
 from hanax.core.settings import LocalSettings
 from hanax.local.controller import Controller
+from hanax.local.gateways import gateway_services, grpc_address, rest_address
 from hanax.local.health import Health, Probe, grpc_probe, http_probe
-from hanax.local.layout import Layout
+from hanax.local.layout import Layout, metadata_variables
 from hanax.local.models import LocalModels
-from hanax.local.ports import LOOPBACK, PortBook, PortNeed, join, reachable
+from hanax.local.ports import LOOPBACK, PortBook, PortNeed, join
+from hanax.local.service_keys import service_key_variables
 from hanax.local.state import ProcessRef, StackState, read_state, write_state
 from hanax.local.supervisor import Supervisor
-from hanax.local.worker import Launch, Service, Timing
+from hanax.local.worker import Launch, Service, Timing, module_command
 from hanax.rpc.channels import CHANNEL_OPTIONS
 from hanax.runtime.lifecycle import Shutdown
 
 log = structlog.get_logger()
 
 EMBEDDER = "embedder"
-GATEWAY = "gateway"
 BATCH = "batch-processor"
-
-# Ports of more than one service's concern.
-_GATEWAY_GRPC = "gateway-grpc"
 
 # Beyond the services' own drain: interpreters take a moment to end.
 _STOP_MARGIN_S = 5.0
@@ -57,6 +52,7 @@ class Stack:
         """Raises DataLoss when the routing file is damaged, or gone while there is data, and InvalidArgument
         for a file of models that can't be read.
         """
+        self._settings = settings
         self._layout = layout
         left = read_state(layout.state_file)
         self._book = PortBook(left.ports if left is not None else {})
@@ -72,7 +68,7 @@ class Stack:
             [
                 embedder_service(self._models.embedder_variables, self._models.learn),
                 *(shard_service(name, layout) for name in self._shards),
-                gateway_service(settings, layout, self._controller),
+                *gateway_services(settings, layout, self._book, self._controller),
                 batch_service(settings, layout, self._book),
             ],
             self._book,
@@ -111,10 +107,9 @@ class Stack:
 
     def _publish(self) -> None:
         services = self._supervisor.states()
-        gateway = next(state for state in services if state.name == GATEWAY)
         state = StackState(
             supervisor=self._myself,
-            api_url=f"http://{gateway.address}",
+            api_url=f"http://{rest_address(self._settings, self._book)}",
             services=services,
             ports=self._book.ports(),
         )
@@ -136,7 +131,7 @@ def embedder_service(variables: Mapping[str, str], learn: Learn) -> Service:
             **variables,
         }
         address = join(LOOPBACK, port)
-        return Launch(_module("hanax.embedder"), environment, address, _embedder_probe(address, learn))
+        return Launch(module_command("hanax.embedder"), environment, address, _embedder_probe(address, learn))
 
     return Service(EMBEDDER, 0, (PortNeed(EMBEDDER), PortNeed("embedder-metrics")), launch, yields=True)
 
@@ -153,61 +148,28 @@ def shard_service(name: str, layout: Layout) -> Service:
             "HANAX_DATA_DIR": str(layout.shards / name),
         }
         address = join(LOOPBACK, port)
-        return Launch(_module("hanax.index_shard"), environment, address, grpc_probe(address))
+        return Launch(module_command("hanax.index_shard"), environment, address, grpc_probe(address))
 
     return Service(name, 0, (PortNeed(name), PortNeed(f"{name}-metrics")), launch, yields=True)
 
 
-def gateway_service(settings: LocalSettings, layout: Layout, controller: Controller) -> Service:
-    host = settings.gateway_host
-
-    def launch(ports: tuple[int, ...]) -> Launch:
-        port, grpc_port = ports
-        environment = {
-            "HANAX_GATEWAY_HOST": host,
-            "HANAX_GATEWAY_PORT": str(port),
-            "HANAX_GATEWAY_GRPC_PORT": str(grpc_port),
-            "HANAX_ROUTING_FILE": str(layout.routing_file),
-            "HANAX_CATALOG_DIR": str(layout.catalog),
-            **_metadata(settings, layout),
-        }
-        seen_at = reachable(host)
-        probe = _gateway_probe(seen_at, port, controller)
-        return Launch(_module("hanax.gateway"), environment, join(seen_at, port), probe)
-
-    rest = PortNeed(GATEWAY, host, settings.gateway_port)
-    grpc_need = PortNeed(_GATEWAY_GRPC, host, settings.gateway_grpc_port)
-    return Service(GATEWAY, 1, (rest, grpc_need), launch)
-
-
 def batch_service(settings: LocalSettings, layout: Layout, book: PortBook) -> Service:
-    """book: the gateway's port, which is claimed before anything starts."""
+    """book: with the gateway's port, which is claimed before anything starts."""
 
     def launch(ports: tuple[int, ...]) -> Launch:
         (metrics_port,) = ports
-        gateway_port = settings.gateway_grpc_port or book.ports()[_GATEWAY_GRPC]
         environment = {
             "HANAX_BATCH_METRICS_HOST": LOOPBACK,
             "HANAX_BATCH_METRICS_PORT": str(metrics_port),
-            "HANAX_GATEWAY_ADDRESS": join(reachable(settings.gateway_host), gateway_port),
-            **_metadata(settings, layout),
+            "HANAX_GATEWAY_ADDRESS": grpc_address(settings, book),
+            **metadata_variables(settings, layout),
+            **service_key_variables(os.environ, layout.service_key),
         }
         address = join(LOOPBACK, metrics_port)
         probe = http_probe(LOOPBACK, metrics_port, "/ready", lambda body: True)
-        return Launch(_module("hanax.batch_processor"), environment, address, probe)
+        return Launch(module_command("hanax.batch_processor"), environment, address, probe)
 
     return Service(BATCH, 2, (PortNeed(BATCH),), launch, yields=True)
-
-
-def _metadata(settings: LocalSettings, layout: Layout) -> dict[str, str]:
-    """Where jobs and libraries are kept, for all who read or write them."""
-    url = settings.database_url or f"sqlite:///{quote(str(layout.database_file))}"
-    return {"HANAX_DATABASE_URL": url, "HANAX_JOBS_DIR": str(layout.jobs)}
-
-
-def _module(name: str) -> tuple[str, ...]:
-    # -P: a file of the user's working directory must not stand in for a module of ours.
-    return (sys.executable, "-P", "-m", name)
 
 
 def _embedder_probe(address: str, learn: Learn) -> Probe:
@@ -231,29 +193,3 @@ async def _list_models(address: str, timeout_s: float) -> Iterable[embedder_pb2.
         stub = embedder_pb2_grpc.EmbedderServiceStub(channel)
         answer = await stub.ListModels(embedder_pb2.ListModelsRequest(), timeout=timeout_s)
     return answer.models
-
-
-def _gateway_probe(host: str, port: int, controller: Controller) -> Probe:
-    """Ready when the gateway is, and knows the models that run here, as the routing table names them."""
-
-    def knows_models(body: bytes) -> bool:
-        try:
-            told = orjson.loads(body)["data"]["models"]
-        except (ValueError, KeyError, TypeError):
-            return False  # another program has the port
-        models = [model for model in controller.table.models if not model.external]
-        return bool(models) and all(model.name in told for model in models)
-
-    is_ready = http_probe(host, port, "/ready", knows_models)
-    was_ready = False
-
-    async def ask(timeout_s: float) -> Health:
-        nonlocal was_ready
-        # It keeps what it found for a second: asked too early, it would be late to be ready.
-        if not was_ready and not controller.is_settled():
-            return Health.NOT_YET
-        health = await is_ready(timeout_s)
-        was_ready = was_ready or health is Health.READY
-        return health
-
-    return ask

@@ -11,6 +11,7 @@ import asyncio
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -68,6 +69,12 @@ class Timing:
     # Longer than any pause of a healthy service on an overloaded machine: then it is killed.
     silent_limit_s: float = 60.0
     stop_grace_s: float = 15.0
+
+
+def module_command(name: str) -> tuple[str, ...]:
+    """Runs a module of ours."""
+    # -P: a file of the user's working directory must not stand in for it.
+    return (sys.executable, "-P", "-m", name)
 
 
 # Deaths in a row that make a service "failed". It is still tried again.

@@ -3,7 +3,7 @@
 Transactions are serialisable on both databases: what a transaction reads has not changed when it
 commits, or it is run again. On PostgreSQL that is its SERIALIZABLE (Ports & Grittner, "Serializable
 Snapshot Isolation in PostgreSQL", VLDB 2012), on SQLite one writer at a time. So what holds in a test
-on a file holds on a server, and no caller has to think of locks.
+on a file holds on a server, and no caller has to think of locks; but for those who order themselves by them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hanax.core.errors import DeadlineExceeded, HanaxError
 from hanax.metadata.engines import DatabaseOptions, Dialect, Place, open_postgresql, open_sqlite
 from hanax.metadata.failures import Kind, error_of, kind_of
 
-__all__ = ["SCHEMA_TABLE", "Database", "DatabaseHealth", "DatabaseOptions", "Transaction"]
+__all__ = ["SCHEMA_TABLE", "Database", "DatabaseHealth", "DatabaseOptions", "Transaction", "schema_of"]
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -82,11 +82,12 @@ class Database:
             engine = open_postgresql(options, options.pool_size, options.timeout_s)
             self._engines = [engine]
             self._writer = engine.execution_options(isolation_level="SERIALIZABLE")
+            self._locker = engine.execution_options(isolation_level="READ COMMITTED")
             self._reader = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         else:
-            self._writer = open_sqlite(options, path, writes=True, connections=1)
+            self._writer = self._locker = open_sqlite(options, path, writes=True, connections=1)
             self._reader = open_sqlite(options, path, writes=False, connections=options.pool_size)
             self._engines = [self._writer, self._reader]
 
@@ -121,6 +122,12 @@ class Database:
         """
         return await self._attempts(self._writer, work, "run")
 
+    async def run_by_locks(self, work: Work[T]) -> T:
+        """As `run`, but each statement sees what is committed by then (READ COMMITTED on PostgreSQL): for who
+        locks rows before anything is read that they guard, and never has to be run again then.
+        """
+        return await self._attempts(self._locker, work, "run")
+
     async def read(self, work: Work[T]) -> T:
         """`work` on one unchanging picture; it can change nothing. Errors and retries as of `run`."""
         return await self._attempts(self._reader, work, "read")
@@ -134,7 +141,7 @@ class Database:
                 began = time.perf_counter()
                 await connection.execute(text("SELECT 1"))
                 latency_s = time.perf_counter() - began
-                revision = await _revision(connection)
+                revision = await schema_of(connection)
         except Exception as failure:
             told = error_of(failure, self.name)
             error = told.message if isinstance(told, HanaxError) else type(told).__name__
@@ -252,8 +259,8 @@ def _pause_s(attempts: int) -> float:
     return random.uniform(0, longest)
 
 
-async def _revision(connection: AsyncConnection) -> str | None:
-    """Of the schema; None where there is none yet."""
+async def schema_of(connection: AsyncConnection) -> str | None:
+    """The revision of the schema; None where there is none yet."""
     names = await connection.run_sync(lambda sync: sync.dialect.has_table(sync, SCHEMA_TABLE))
     if not names:
         return None

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-import asyncpg
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -73,6 +72,9 @@ class Place:
 
 def open_postgresql(options: DatabaseOptions, connections: int, patience_s: float) -> AsyncEngine:
     """An engine of at most `connections`, whose statements take `patience_s` at most. Opens none yet."""
+    # Half of a start's time with a file, which has no use for it.
+    import asyncpg
+
     timeout_ms = round(patience_s * 1_000)
 
     async def connect() -> asyncpg.Connection:

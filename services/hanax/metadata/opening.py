@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,6 +23,8 @@ log = structlog.get_logger()
 
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
+# In which all migrations are run, also where the machine is busy.
+_ATTEMPT_S: Final = 30.0
 
 
 class DatabaseSettings(Protocol):
@@ -66,15 +67,25 @@ class Opening:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._task: asyncio.Task[None] | None = None
+        self._failed = asyncio.Event()
         self.opened = asyncio.Event()
 
     async def start(self, patience_s: float) -> bool:
-        """Begin, and wait so long for the database; whether it is open. It is sought for on and on."""
+        """Begin, and wait so long for the database; whether it is open. It is sought for on and on.
+
+        A first attempt that has not failed yet, such as one that migrates, is waited for longer.
+        """
         self._refuse(DatabaseUnavailable("the metadata database has not answered yet"))
         self._task = asyncio.create_task(self._open())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                await self.opened.wait()
+        if patience_s > 0:
+            opened, failed = (asyncio.create_task(event.wait()) for event in (self.opened, self._failed))
+            try:
+                await asyncio.wait({opened}, timeout=patience_s)
+                both = {opened, failed}
+                await asyncio.wait(both, timeout=_ATTEMPT_S, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                opened.cancel()
+                failed.cancel()
         return self.opened.is_set()
 
     async def close(self) -> None:
@@ -104,6 +115,7 @@ class Opening:
                 self.opened.set()
                 log.info("metadata database", place=self._database.name, was_away=bool(told))
                 return
+            self._failed.set()
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 

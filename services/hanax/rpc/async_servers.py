@@ -24,13 +24,15 @@ Handlers = Mapping[str, "grpc.RpcMethodHandler[Any, Any]"]
 class AsyncRpcServer:
     """Made, started and stopped in one event loop."""
 
-    def __init__(self, most_calls: int) -> None:
-        """most_calls: in progress at once; more are refused with RESOURCE_EXHAUSTED."""
+    def __init__(self, most_calls: int, shares_port: bool = False) -> None:
+        """most_calls: in progress at once; more are refused with RESOURCE_EXHAUSTED. shares_port: with other
+        processes that serve the same.
+        """
         self._server = aio.server(
             options=(
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(shares_port)),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
                 ("grpc.keepalive_permit_without_calls", 1),
             ),

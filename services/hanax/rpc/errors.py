@@ -1,14 +1,16 @@
 """How an error travels: the one table from error codes to HTTP and gRPC statuses.
 
 Over gRPC an error is a google.rpc.Status with one ErrorInfo, whose `reason` is the code of
-hanax.core.errors and whose metadata carry the details as JSON. A failure that gRPC itself
-reports (a refused connection, a passed deadline) becomes the error of our own that it means.
+hanax.core.errors and whose metadata carry the details as JSON; with a BadRequest where fields are wrong, and
+a RetryInfo where it is known when to come again. A failure that gRPC itself reports (a refused connection, a
+passed deadline) becomes the error of our own that it means.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, cast
 
 import grpc
@@ -26,7 +28,11 @@ _DOMAIN: Final = "hana-x-vector"
 # A status travels in headers, of which a client takes 8 KiB: the message percent-encoded (up to
 # three times its size), and once more with the details in base64.
 _MAX_MESSAGE_BYTES: Final = 1_200
+# Of the details as JSON, and of the fields that are wrong.
 _MAX_DETAILS_BYTES: Final = 2_000
+
+# How messages about a field begin.
+_FIELD: Final = re.compile(r"([a-z_][\w.\[\]]*): (.+)", re.DOTALL)
 
 
 class Statuses(NamedTuple):
@@ -40,6 +46,9 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "invalid_argument": Statuses(422, _G.INVALID_ARGUMENT),
     "invalid_json": Statuses(400, _G.INVALID_ARGUMENT),
     "body_too_large": Statuses(413, _G.INVALID_ARGUMENT),
+    "unsupported_encoding": Statuses(415, _G.INVALID_ARGUMENT),
+    "invalid_encoding": Statuses(400, _G.INVALID_ARGUMENT),
+    "idempotency_key_reused": Statuses(422, _G.INVALID_ARGUMENT),
     "invalid_id": Statuses(422, _G.INVALID_ARGUMENT),
     "duplicate_id": Statuses(422, _G.INVALID_ARGUMENT),
     "dimension_mismatch": Statuses(422, _G.INVALID_ARGUMENT),
@@ -55,6 +64,10 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "invalid_text": Statuses(422, _G.INVALID_ARGUMENT),
     "text_too_long": Statuses(422, _G.INVALID_ARGUMENT),
     "invalid_upload": Statuses(422, _G.INVALID_ARGUMENT),
+    "graphql_syntax": Statuses(400, _G.INVALID_ARGUMENT),
+    "graphql_invalid": Statuses(422, _G.INVALID_ARGUMENT),
+    "graphql_too_costly": Statuses(422, _G.INVALID_ARGUMENT),
+    "unsupported_media_type": Statuses(415, _G.INVALID_ARGUMENT),
     "invalid_migration": Statuses(422, _G.INVALID_ARGUMENT),
     "not_found": Statuses(404, _G.NOT_FOUND),
     "collection_not_found": Statuses(404, _G.NOT_FOUND),
@@ -65,7 +78,11 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "library_not_found": Statuses(404, _G.NOT_FOUND),
     "document_not_found": Statuses(404, _G.NOT_FOUND),
     "chunk_not_found": Statuses(404, _G.NOT_FOUND),
+    "persisted_query_not_found": Statuses(404, _G.NOT_FOUND),
+    "key_not_found": Statuses(404, _G.NOT_FOUND),
     "method_not_allowed": Statuses(405, _G.UNIMPLEMENTED),
+    "unauthenticated": Statuses(401, _G.UNAUTHENTICATED),
+    "permission_denied": Statuses(403, _G.PERMISSION_DENIED),
     "already_exists": Statuses(409, _G.ALREADY_EXISTS),
     "collection_exists": Statuses(409, _G.ALREADY_EXISTS),
     "alias_exists": Statuses(409, _G.ALREADY_EXISTS),
@@ -89,6 +106,7 @@ STATUS_BY_CODE: Final[dict[str, Statuses]] = {
     "index_not_built": Statuses(412, _G.FAILED_PRECONDITION),
     "revision_conflict": Statuses(412, _G.FAILED_PRECONDITION),
     "document_busy": Statuses(409, _G.FAILED_PRECONDITION),
+    "idempotency_key_in_flight": Statuses(409, _G.FAILED_PRECONDITION),
     "collection_of_library": Statuses(409, _G.FAILED_PRECONDITION),
     "resource_exhausted": Statuses(429, _G.RESOURCE_EXHAUSTED),
     "overloaded": Statuses(429, _G.RESOURCE_EXHAUSTED),
@@ -122,8 +140,8 @@ ERROR_BY_GRPC: Final[dict[grpc.StatusCode, type[HanaxError]]] = {
     _G.DATA_LOSS: errors.DataLoss,
     _G.INTERNAL: errors.Internal,
     _G.UNKNOWN: errors.Internal,
-    _G.UNAUTHENTICATED: errors.Internal,
-    _G.PERMISSION_DENIED: errors.Internal,
+    _G.UNAUTHENTICATED: errors.Unauthenticated,
+    _G.PERMISSION_DENIED: errors.PermissionDenied,
 }
 
 
@@ -134,7 +152,8 @@ def http_status(error: HanaxError) -> int:
 def status_from_error(error: HanaxError, retry_after_s: float | None = None) -> grpc.Status:
     """What a server answers for `error`. retry_after_s: told as RetryInfo.
 
-    A message past _MAX_MESSAGE_BYTES is cut; details past _MAX_DETAILS_BYTES, or not JSON, are left out.
+    A message past _MAX_MESSAGE_BYTES is cut; details past _MAX_DETAILS_BYTES, or not JSON, are left out, and
+    so are fields that find no room beside them.
     """
     info = error_details_pb2.ErrorInfo(reason=error.code, domain=_DOMAIN)
     with contextlib.suppress(TypeError):
@@ -142,7 +161,12 @@ def status_from_error(error: HanaxError, retry_after_s: float | None = None) -> 
         if error.details and len(details) <= _MAX_DETAILS_BYTES:
             info.metadata["details"] = details.decode()
     message = error.message.encode(errors="replace")[:_MAX_MESSAGE_BYTES].decode(errors="ignore")
+    grpc_code = STATUS_BY_CODE[error.code].grpc
     told: list[Message] = [info]
+    if grpc_code is _G.INVALID_ARGUMENT:
+        room = _MAX_DETAILS_BYTES - len(info.metadata.get("details", "").encode())
+        if violations := list(_violations(error, message, room)):
+            told.append(error_details_pb2.BadRequest(field_violations=violations))
     if retry_after_s is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(round(retry_after_s * 1e3))
@@ -150,9 +174,24 @@ def status_from_error(error: HanaxError, retry_after_s: float | None = None) -> 
     packed = [any_pb2.Any() for _ in told]
     for place, detail in zip(packed, told, strict=True):
         place.Pack(detail)
-    grpc_code = STATUS_BY_CODE[error.code].grpc
     number = code_pb2.Code.Value(grpc_code.name)
     return rpc_status.to_status(status_pb2.Status(code=number, message=message, details=packed))
+
+
+def _violations(
+    error: HanaxError, message: str, room: int
+) -> Iterator[error_details_pb2.BadRequest.FieldViolation]:
+    """The fields that are wrong, as far as they find room. room: bytes."""
+    faults = error.details.get("errors")
+    if not isinstance(faults, list):
+        found = _FIELD.match(message)
+        faults = [] if found is None else [{"field": found[1], "message": found[2]}]
+    for fault in faults:
+        field, description = str(fault.get("field", "")), str(fault.get("message", ""))
+        room -= len(field.encode()) + len(description.encode())
+        if room < 0:
+            return
+        yield error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
 
 
 def error_from_call(failure: grpc.RpcError) -> HanaxError:

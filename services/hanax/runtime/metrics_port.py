@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+import hanax
+
 
 class MetricsPort:
     """GET /metrics (Prometheus text), /health (the process lives), /ready (200 or 503), /state (JSON)."""
@@ -23,6 +25,10 @@ class MetricsPort:
         """state: what the process tells of itself; None: there is no /state."""
 
         class Handler(BaseHTTPRequestHandler):
+            # The header Server, which tells which version runs.
+            server_version = f"hana-x-vector/{hanax.__version__}"
+            sys_version = ""
+
             def do_GET(self) -> None:
                 if self.path == "/metrics":
                     self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))

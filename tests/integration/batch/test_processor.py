@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from hanax.batch_processor import task_runs
 from hanax.core.errors import HanaxError, Internal, InvalidArgument, Overloaded, Unavailable
 from hanax.metadata.jobs.job import JobState
 from tests.integration.batch.processor_world import World, rows, texts, told
@@ -54,6 +55,18 @@ async def test_what_failed_is_tried_again_and_the_rest_is_not(world: World) -> N
     assert docs.ids() == [1, 2]
     assert max(docs.writes.values()) == 1
     assert [one.number for one in await world.failed(job_id)] == [2, 3]
+
+
+async def test_a_task_that_is_quick_does_not_wait_for_the_time_of_its_record(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More batches than may be done and not recorded: when many are done they are recorded at once."""
+    monkeypatch.setattr(task_runs, "_RECORD_S", 3_600.0)
+    world.gateway.add("docs")
+    job_id = await world.submit(EMBED, texts(1_000))
+    async with world.processor():
+        job = await world.ended(job_id)
+    assert told(job) == (JobState.SUCCEEDED, 1_000, 1_000, 0)
 
 
 async def test_vectors_of_a_file_become_points_with_ids_of_job_and_number(world: World) -> None:

@@ -56,7 +56,7 @@ CASES = [
     ),
     _case("search", "id negative", {"id": -1}, "invalid_id", "id: an integer id"),
     _case("search", "id true", {"id": True}, "invalid_id", "id: an id is"),
-    _case("search", "id list", {"id": [1]}, "invalid_id", "got list"),
+    _case("search", "id list", {"id": [1]}, "invalid_id", "got a list"),
     _search("mmr text", {"mmr": "yes"}, "invalid_argument", "mmr"),
     _search("mmr diversity", {"mmr": {"diversity": 1.5}}, "invalid_argument", "mmr.diversity"),
     _search("mmr NaN", {"mmr": {"diversity": NAN}}, "invalid_argument", "mmr.diversity"),

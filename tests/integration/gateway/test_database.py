@@ -95,6 +95,12 @@ def test_operations_are_noted_with_who_what_how_many_and_how_they_ended(stack: S
     assert (rest["dropped"], rest["waiting"]) == (0, 0)
 
 
+def test_an_outcome_that_no_operation_has_is_refused(stack: Stack) -> None:
+    answer = stack.client.get("/api/v1/operations", params={"outcome": "foo"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_argument")
+    assert "got 'foo'" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("cursor", ["x", "!!", "AAAA", "_" * 22])
 def test_a_foreign_cursor_is_refused(stack: Stack, cursor: str) -> None:
     answer = stack.client.get("/api/v1/operations", params={"cursor": cursor})

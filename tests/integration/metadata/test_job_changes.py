@@ -95,11 +95,18 @@ async def test_a_cancelled_job_records_nothing_more_and_lets_go_of_its_upload(wo
     assert await world.uploads.sweep(30.0) == 1
 
 
-async def test_an_ended_job_is_forgotten_by_a_cancel(world: JobWorld) -> None:
+async def test_a_cancel_that_is_sent_again_changes_nothing(world: JobWorld) -> None:
+    job = await world.divided(1)
+    cancelled = await world.jobs.cancel(job.id)
+    world.pass_s(5.0)
+    assert await world.jobs.cancel(job.id) == cancelled == await world.jobs.get(job.id)
+
+
+async def test_an_ended_job_is_forgotten_when_that_is_asked(world: JobWorld) -> None:
     job = await world.divided(1)
     await world.do(await world.claim(), failed=[0])
     await world.do_all()
-    assert (await world.jobs.cancel(job.id)).state is JobState.FAILED
+    assert (await world.jobs.forget(job.id)).state is JobState.FAILED
     with pytest.raises(JobNotFound):
         await world.jobs.get(job.id)
 
@@ -107,13 +114,13 @@ async def test_an_ended_job_is_forgotten_by_a_cancel(world: JobWorld) -> None:
 @pytest.mark.parametrize(
     ("state", "refused"),
     [
-        ("queued", ["resume", "retry"]),
-        ("running", ["resume", "retry"]),
-        ("paused", ["pause", "retry"]),
-        ("succeeded", ["pause", "resume", "retry"]),
+        ("queued", ["resume", "retry", "forget"]),
+        ("running", ["resume", "retry", "forget"]),
+        ("paused", ["pause", "retry", "forget"]),
+        ("succeeded", ["pause", "resume", "retry", "cancel"]),
         ("cancelled", ["pause", "resume", "retry"]),
-        ("partial", ["pause", "resume"]),
-        ("failed", ["pause", "resume"]),
+        ("partial", ["pause", "resume", "cancel"]),
+        ("failed", ["pause", "resume", "cancel"]),
     ],
 )
 async def test_what_does_not_go_with_a_state_is_refused_and_changes_nothing(

@@ -17,6 +17,7 @@ from tests.integration.waiting import wait_until
 
 NOW_US = 1_700_000_000_000_000
 DAY_S = 86_400.0
+LINES = 2_000
 
 
 def operation(number: int, **fields: str) -> Operation:
@@ -39,7 +40,7 @@ def store(database: Database) -> OperationStore:
 
 @pytest.fixture
 def make_log(store: OperationStore) -> Callable[[int], OperationLog]:
-    return lambda queue: OperationLog(store, LogOptions(DAY_S, queue, "here"), lambda: NOW_US)
+    return lambda queue: OperationLog(store, LogOptions(DAY_S, LINES, queue, "here"), lambda: NOW_US)
 
 
 async def numbers(store: OperationStore, wanted: Wanted | None = None) -> list[int]:
@@ -179,8 +180,19 @@ async def test_old_lines_are_removed_in_parts(
     seen: list[Transaction] = []
     database.observe(seen.append)
     assert await make_log(10).forget() == 1_500
-    assert len(seen) == 2
+    assert [one.kind for one in seen].count("run") == 2
     assert await store.count() == 2
+
+
+async def test_no_more_lines_are_kept_than_may_be_the_newest(
+    store: OperationStore, make_log: Callable[[int], OperationLog]
+) -> None:
+    """However young they are."""
+    for first in (0, 1_700):
+        await store.add([operation(number) for number in range(first, first + 1_700)], "a")
+    assert await make_log(10).forget() == 3_400 - LINES
+    assert await numbers(store) == list(range(3_399, 3_399 - LINES, -1))
+    assert await make_log(10).forget() == 0
 
 
 async def test_two_that_remove_at_once_remove_each_line_once(

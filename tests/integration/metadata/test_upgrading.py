@@ -177,6 +177,20 @@ async def test_a_newer_database_is_refused_by_name(database: Database) -> None:
     await opening.close()
 
 
+async def test_a_first_upgrade_that_takes_long_is_waited_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first requests find it open, however busy the machine is."""
+
+    async def slow(database: Database) -> None:
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr("hanax.metadata.opening.upgrade", slow)
+    opening = Opening(database)
+    assert await opening.start(0.05)
+    await opening.close()
+
+
 async def test_a_database_that_comes_late_is_upgraded_then(tmp_path: Path) -> None:
     """Refused, with when to come again, until it is there and upgraded; then used, and nobody is told."""
     server = await asyncio.to_thread(PostgresqlServer.start)
@@ -197,3 +211,10 @@ async def test_a_database_that_comes_late_is_upgraded_then(tmp_path: Path) -> No
         await opening.close()
         await database.close()
         server.stop()
+
+
+def test_migrations_are_named_by_their_revisions_in_order() -> None:
+    """So that the newest is known without Alembic."""
+    names = sorted(path.stem for path in (MIGRATIONS / "versions").glob("*.py"))
+    revisions = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+    assert names == revisions[::-1]

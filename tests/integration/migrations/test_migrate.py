@@ -253,6 +253,15 @@ def test_a_template_works_as_it_is(migrations: Migrations, template: str) -> Non
     migrations.run("down", "--steps", "1", "--yes")
 
 
+def test_the_template_of_a_model_names_the_one_that_is_meant(migrations: Migrations) -> None:
+    words = ("create", "--name", "tiny", "--template", "model", "--collection", "films", "--model", "tiny")
+    migrations.run(*words)
+    written = (migrations.folder / "0001_tiny.py").read_text()
+    assert 'MODEL = "tiny"' in written
+    assert 'COLLECTION = "films"' in written
+    migrations.run("validate")
+
+
 def test_one_that_was_killed_is_undone_by_the_next(migrations: Migrations) -> None:
     mark = migrations.folder / "reached"
     migrations.write(
@@ -378,7 +387,7 @@ def test_status_is_told_to_programs_too(migrations: Migrations) -> None:
 
 def test_a_gateway_that_is_away_is_named(migrations: Migrations, monkeypatch: pytest.MonkeyPatch) -> None:
     migrations.write("0001_films", CREATE)
-    monkeypatch.setattr("hanax.cli.migrate.app._PATIENCE_S", 0.1)
+    monkeypatch.setattr("hanax.cli.connection._PATIENCE_S", 0.1)
     monkeypatch.setenv("HANAX_API_URL", "http://127.0.0.1:9")
     told = migrations.run("up", code=1)
     assert "http://127.0.0.1:9 does not answer" in told
@@ -387,6 +396,6 @@ def test_a_gateway_that_is_away_is_named(migrations: Migrations, monkeypatch: py
 
 def test_a_folder_that_is_not_there_is_named(migrations: Migrations, tmp_path: Path) -> None:
     migrations.folder = tmp_path / "elsewhere"
-    assert "hana-x-migrate init" in migrations.run("status", code=1)
+    assert "hana-x-migrate init" in migrations.run("status", code=4)
     assert "Migrations are kept in" in migrations.run("init")
     assert migrations.run("status", "--format", "json").strip() == "[]"

@@ -150,3 +150,16 @@ async def test_refusals_are_felt_by_the_flow() -> None:
 
     await patient.run(attempt)
     assert flow.limit == 2
+
+
+async def test_a_turn_that_comes_to_one_who_was_just_cancelled_goes_to_the_next() -> None:
+    flow = Flow(1, Clock())
+    await flow.enter()
+    gone, following = (asyncio.create_task(flow.enter()) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    flow.leave()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await following
+    assert flow.in_flight == 1

@@ -154,3 +154,28 @@ def test_a_dead_letter_says_what_the_item_was() -> None:
     broken = embed().read(Item(1, 2, {}, InvalidJson("line 2: not JSON")))
     assert isinstance(broken, FailedItem)
     assert (broken.code, broken.message, broken.item) == ("invalid_json", "line 2: not JSON", "")
+
+
+def test_a_vector_that_json_can_not_hold_is_kept_in_the_upload_alone() -> None:
+    """As JSON it would be another one, which a retry would take for what was sent."""
+    reader = insert()
+    batch = take(iter([Item(9, None, {"id": 1, "vector": np.array([np.nan, 1], "f4")})]), reader, Sizes(10))
+    (failed,) = batch.failed
+    assert (failed.code, failed.id, failed.item) == ("non_finite_vector", 1, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"id": 1.5}, "got the number 1.5"),
+        ({"id": True}, "got true"),
+        ({"id": [1]}, "got a list"),
+        ({"id": 2.0**64}, "got the number 1.8446744073709552e+19"),
+        ({"metadata": [1]}, "metadata: expected an object, got a list"),
+        ({"metadata": {"a": orjson.loads("[" * 500 + "]" * 500)}}, "metadata: at most 16 levels deep"),
+    ],
+)
+def test_a_reason_is_in_the_words_of_json(fields: dict[str, Any], told: str) -> None:
+    read = embed(metadata="object").read(Item(0, 1, {"text": "x", **fields}))
+    assert isinstance(read, FailedItem)
+    assert told in read.message

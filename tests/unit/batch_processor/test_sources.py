@@ -23,7 +23,7 @@ from hanax.batch_processor.sources.opening import open_source
 from hanax.batch_processor.sources.parquet import Parquet
 from hanax.batch_processor.sources.separated import SeparatedValues
 from hanax.core.errors import HanaxError, InvalidUpload
-from hanax.core.job_specs import BulkInsert, JobKind, UploadFormat
+from hanax.core.job_specs import BulkEmbed, BulkInsert, JobKind, UploadFormat
 
 Write = Callable[[bytes], Path]
 
@@ -297,7 +297,7 @@ def _binary() -> dict[UploadFormat, bytes]:
 def test_a_file_of_another_format_is_refused_by_name(
     write: Write, told: UploadFormat, given: UploadFormat
 ) -> None:
-    spec = BulkInsert(kind=JobKind.BULK_INSERT, collection="a", format=told)
+    spec = BulkInsert(kind=JobKind.BULK_INSERT, collection="a", format=told, vector_field="id")
     path = write(_binary()[given])
     if told is given:
         open_source(path, spec).close()
@@ -313,3 +313,40 @@ def test_a_file_of_another_format_is_refused_by_name(
 def test_what_is_none_of_the_formats_is_refused(write: Write, told: UploadFormat, data: bytes) -> None:
     with pytest.raises(InvalidUpload):
         open_source(write(data), BulkInsert(kind=JobKind.BULK_INSERT, collection="a", format=told))
+
+
+def _embed(**fields: Any) -> BulkEmbed:
+    return BulkEmbed(kind=JobKind.BULK_EMBED, format=UploadFormat.CSV, **fields)
+
+
+@pytest.mark.parametrize(
+    ("header", "spec", "told"),
+    [
+        (b"id;text;year", _embed(), "no column 'text'; its columns are 'id;text;year'; text_field says"),
+        (b"id,body", _embed(), "no column 'text'; its columns are 'id', 'body'; text_field says"),
+        (b"id,text", _embed(text_field="body"), "no column 'body'"),
+        (b"id,body", _embed(rows="points", collection="docs"), "no column 'text' or 'vector' or 'embedding'"),
+        (
+            b"id,text",
+            BulkInsert(kind=JobKind.BULK_INSERT, collection="docs", format=UploadFormat.CSV),
+            "no column 'vector'; its columns are 'id', 'text'; vector_field says",
+        ),
+        (b",".join(b"c%d" % n for n in range(30)), _embed(), "'c19' and 10 more; text_field"),
+    ],
+)
+def test_a_table_without_the_column_that_is_meant_is_refused_with_those_that_there_are(
+    write: Write, header: bytes, spec: BulkEmbed | BulkInsert, told: str
+) -> None:
+    path = write(header + b"\n1,2\n")
+    with pytest.raises(InvalidUpload) as refused:
+        open_source(path, spec)
+    assert told in refused.value.message
+
+
+def test_a_parquet_file_without_the_column_that_is_meant_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    pq.write_table(pa.table({"id": [1], "embedding": [[1.0, 2.0]]}), path)
+    spec = BulkInsert(kind=JobKind.BULK_INSERT, collection="docs", format=UploadFormat.PARQUET)
+    with pytest.raises(InvalidUpload, match="no column 'vector'; its columns are 'id', 'embedding'"):
+        open_source(path, spec)
+    open_source(path, spec.model_copy(update={"vector_field": "embedding"})).close()

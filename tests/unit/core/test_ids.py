@@ -73,11 +73,11 @@ def test_length_is_counted_in_bytes() -> None:
         (10**400, r"between 0 and 2\^64 - 1"),
         pytest.param(10**5000, "got one of 16610 bits", id="10^5000"),
         pytest.param(-(10**5000), "got one of 16610 bits", id="-10^5000"),
-        (True, "got bool"),
-        (1.0, "got float"),
-        (None, "got NoneType"),
+        (True, "got true"),
+        (1.0, "got the number 1.0"),
+        (None, "got null"),
         (b"x", "got bytes"),
-        ([1], "got list"),
+        ([1], "got a list"),
     ],
 )
 def test_bad_ids_are_named(value: Any, message: str) -> None:

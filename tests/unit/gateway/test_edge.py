@@ -12,10 +12,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from hanax.gateway.guard.guard import Guard, Openness
+from hanax.gateway.guard.limits import RateLimits
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.places import Places
 from hanax.gateway.rest import edge
 from hanax.gateway.rest.edge import BodyLimits, Edge
+from hanax.gateway.rest.entrance import Entrance
 
 
 class Held:
@@ -32,6 +35,19 @@ class Held:
         return PlainTextResponse("done")
 
 
+def _put_edge_around(app: Starlette, places: Places) -> None:
+    """With nobody guarded."""
+    guard = Guard(None, None, RateLimits(None, None, 1, time.monotonic), Openness(False, ()))
+    app.add_middleware(
+        Edge,
+        metrics=Metrics(),
+        clock=time.monotonic,
+        places=places,
+        limits=BodyLimits(0),
+        entrance=Entrance(guard),
+    )
+
+
 async def _defect(request: Request) -> Response:
     raise ZeroDivisionError("a secret of the source")
 
@@ -43,7 +59,7 @@ def _client(held: Held) -> httpx.AsyncClient:
             Route("/api/hold", held.hold, methods=["POST"]),
         ]
     )
-    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, places=Places(10), limits=BodyLimits(0))
+    _put_edge_around(app, Places(10))
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway")
 
@@ -82,7 +98,7 @@ async def test_what_tells_of_health_takes_no_place(path: str) -> None:
 
     held = Held()
     app = Starlette(routes=[Route("/api/hold", held.hold, methods=["POST"]), Route(path, told)])
-    app.add_middleware(Edge, metrics=Metrics(), clock=time.monotonic, places=Places(1), limits=BodyLimits(0))
+    _put_edge_around(app, Places(1))
     transport = httpx.ASGITransport(app)
     async with (
         httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,

@@ -6,6 +6,7 @@ import itertools
 
 import orjson
 import pytest
+from starlette.types import Scope
 
 from hanax.core.errors import HanaxError, UpstreamFailed, error_types
 from hanax.gateway.calls import Call
@@ -13,8 +14,9 @@ from hanax.gateway.rest.answers import refuse
 from hanax.rpc.errors import STATUS_BY_CODE
 
 
-def _call() -> Call:
-    return Call("an-id", itertools.count().__next__)
+def _scope(path: str) -> Scope:
+    call = Call("an-id", itertools.count().__next__)
+    return {"type": "http", "path": path, "headers": [], "state": {"call": call}}
 
 
 def _code(kind: type[HanaxError]) -> str:
@@ -26,7 +28,7 @@ ERRORS: list[type[HanaxError]] = sorted(error_types(), key=_code)
 
 @pytest.mark.parametrize("kind", ERRORS, ids=_code)
 def test_an_error_has_its_status_and_its_names(kind: type[HanaxError]) -> None:
-    response = refuse(_call(), kind("expected better", index=3), "/api/v1/x", {})
+    response = refuse(_scope("/api/v1/x"), kind("expected better", index=3), {})
     assert response.status_code == STATUS_BY_CODE[kind.code].http
     body = orjson.loads(response.body)
     assert body == {
@@ -49,10 +51,10 @@ def test_an_error_has_its_status_and_its_names(kind: type[HanaxError]) -> None:
 
 def test_when_to_come_again_is_told_wherever_it_is_known() -> None:
     failed = UpstreamFailed("no endpoint takes requests now", retry_after_s=29.2)
-    assert refuse(_call(), failed, "/", {}).headers["retry-after"] == "30"
+    assert refuse(_scope("/"), failed, {}).headers["retry-after"] == "30"
 
 
 def test_details_of_any_kind_can_be_written() -> None:
-    response = refuse(_call(), HanaxError("x", where=ValueError("y")), "/", {"Allow": "GET"})
+    response = refuse(_scope("/"), HanaxError("x", where=ValueError("y")), {"Allow": "GET"})
     assert orjson.loads(response.body)["error"]["details"] == {"where": "y"}
     assert response.headers["allow"] == "GET"

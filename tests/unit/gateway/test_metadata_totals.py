@@ -7,7 +7,7 @@ from typing import Any
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import Unavailable
 from hanax.core.limits import MAX_FIELDS_TOLD
-from hanax.gateway.rest.indexing import render_metadata
+from hanax.gateway.index_reports import render_metadata
 
 
 def shard(**told: Any) -> pb.DescribeResponse:

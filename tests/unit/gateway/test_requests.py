@@ -45,6 +45,16 @@ def test_a_fault_is_named_where_the_user_wrote_it(more: dict[str, Any], field: s
     assert caught.value.message.startswith(message if field == "request" else f"{field}: {message}")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("", "got ''"), ("a\x00b", "got 'a\\x00b'"), ("   ", "got '   '"), (7, "got 7"), (True, "got true")],
+)
+def test_what_was_given_is_told_so_that_it_can_be_seen(name: object, told: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse_request(CollectionSpec, SPEC | {"name": name})
+    assert caught.value.message.endswith(told)
+
+
 def test_every_fault_is_told_and_the_first_names_the_error() -> None:
     with pytest.raises(InvalidLimit) as caught:
         parse_request(SearchRequest, SEARCH | {"limit": 0, "include_vectors": "yes"})

@@ -13,6 +13,7 @@ from hanax.core.ids import encode_id, slot_of
 from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import CollectionRoute, NodeRoute, RoutingTable, ShardRoute, spread_slots
 from hanax.core.specs import CollectionSpec
+from hanax.gateway.guard.caller import ANYONE
 from hanax.gateway.routing import Routing
 from hanax.gateway.shards import gather_all, rows_by_shard
 
@@ -38,7 +39,7 @@ def _table(revision: int, *collections: str, shards: int = 1) -> RoutingTable:
 
 async def test_without_a_table_everything_is_unavailable() -> None:
     routing = Routing()
-    for look in (lambda: routing.table, lambda: routing.collection("x"), lambda: routing.model("m")):
+    for look in (lambda: routing.table, lambda: routing.readable(ANYONE, "x"), lambda: routing.model("m")):
         with pytest.raises(Unavailable):
             look()
 
@@ -46,9 +47,9 @@ async def test_without_a_table_everything_is_unavailable() -> None:
 async def test_unknown_names_are_refused_and_cut_short() -> None:
     routing = Routing()
     routing.apply(_table(1, "docs"))
-    assert routing.collection("docs").uid == "uid-docs"
+    assert routing.readable(ANYONE, "docs").uid == "uid-docs"
     with pytest.raises(CollectionNotFound) as caught:
-        routing.collection("x" * 10_000)
+        routing.readable(ANYONE, "x" * 10_000)
     assert len(caught.value.message) < 200
     with pytest.raises(ModelNotFound, match="served are: m"):
         routing.model("other")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import numpy as np
@@ -107,3 +108,30 @@ def test_the_first_bad_row_is_the_one_found() -> None:
     fault = find_fault(matrix, _spec())
     assert fault is not None
     assert fault.row == 2
+
+
+@given(st.lists(st.floats(-(2.0**50), 2.0**50, width=32), min_size=3, max_size=3))
+def test_base64_of_float32_is_the_list_of_its_numbers(numbers: list[float]) -> None:
+    packed = np.array(numbers, "<f4").tobytes()
+    matrices = []
+    for vector in (numbers, packed, b64encode(packed).decode()):
+        rows = VectorRows(_spec())
+        rows.append(vector, "vector")
+        matrices.append(rows.matrix())
+    assert np.array_equal(matrices[0], matrices[1])
+    assert np.array_equal(matrices[0], matrices[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("1,2,3", InvalidArgument, "vector: expected a list of 3 numbers, or base64 of float32, got text"),
+        ("AAAAAA=", InvalidArgument, "got text"),
+        ("AAAAAAA=", InvalidArgument, "expected 4 bytes for each of 3 numbers, got 5 bytes"),
+        ("AAAAAA==", DimensionMismatch, "takes 3 numbers, got 1"),
+        ("", DimensionMismatch, "takes 3 numbers, got 0"),
+    ],
+)
+def test_other_text_is_refused(text: str, error: type[HanaxError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        VectorRows(_spec()).append(text, "vector")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -47,6 +48,30 @@ def test_a_fixed_port_is_given() -> None:
 def test_a_fixed_port_that_is_taken_is_refused(taken: int) -> None:
     with pytest.raises(FailedPrecondition, match=f"port {taken} on 127.0.0.1 is taken"):
         PortBook({}).claim(PortNeed("gateway", fixed=taken))
+
+
+def test_a_shared_port_is_claimed_again_while_others_of_the_book_listen_on_it() -> None:
+    book, need = PortBook({}), PortNeed("gateway", shared=True)
+    port = book.claim(need)
+    with _sharing(port):
+        assert book.claim(need) == port
+        assert book.claim(PortNeed("gateway", fixed=port, shared=True)) == port
+
+
+def test_a_port_that_others_share_is_not_joined() -> None:
+    port = PortBook({}).claim(PortNeed("any"))
+    with _sharing(port), pytest.raises(FailedPrecondition, match=f"port {port} on 127.0.0.1 is taken"):
+        PortBook({}).claim(PortNeed("gateway", fixed=port, shared=True))
+
+
+@contextmanager
+def _sharing(port: int) -> Iterator[None]:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind((LOOPBACK, port))
+        server.listen()
+        yield
 
 
 def test_a_port_that_is_listened_on_is_not_free(taken: int) -> None:

@@ -42,6 +42,7 @@ class Parquet:
         names = self._file.schema_arrow.names
         if len(set(names)) < len(names):
             raise InvalidUpload("the upload has two columns of the same name")
+        self.columns = tuple(names)
         metadata = self._file.metadata
         self._groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
 

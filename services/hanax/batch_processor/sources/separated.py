@@ -51,7 +51,7 @@ class SeparatedValues:
             following = lines.next()
             if following is not None:
                 self._after_header, self._line_after = following.offset, following.number
-        self._columns = _checked(header.values)
+        self.columns = _checked(header.values)
         self._verbatim = frozenset(verbatim)
 
     def divide(self, items: int, done: Part | None) -> Iterator[Part]:
@@ -92,15 +92,15 @@ class SeparatedValues:
     def _item(self, number: int, record: _Record) -> Item:
         line = record.begin.number
         fault = record.fault
-        if fault is None and len(record.values) != len(self._columns):
+        if fault is None and len(record.values) != len(self.columns):
             fault = InvalidArgument(
-                f"line {line}: the header names {len(self._columns)} columns, this row has "
+                f"line {line}: the header names {len(self.columns)} columns, this row has "
                 f"{len(record.values)}",
                 line=line,
             )
         if fault is not None:
             return Item(number, line, {}, fault)
-        pairs = zip(self._columns, record.values, strict=True)
+        pairs = zip(self.columns, record.values, strict=True)
         return Item(number, line, {name: self._value(name, text) for name, text in pairs if text})
 
     def _value(self, name: str, text: str) -> Any:

@@ -17,7 +17,7 @@ from hanax.core.routing import CollectionRoute
 from hanax.gateway.cache.codecs import Codec, Unreadable
 from hanax.gateway.cache.flights import Flights
 from hanax.gateway.cache.frequent import Frequent
-from hanax.gateway.cache.keys import digest_of, filter_part, request_part
+from hanax.gateway.cache.keys import confined_digest, digest_of, filter_part, request_part
 from hanax.gateway.cache.metrics import CacheMetrics
 from hanax.gateway.cache.stores import MAX_VALUE_BYTES, TOKEN_BYTES, Value
 from hanax.gateway.cache.versions import Versions
@@ -43,29 +43,21 @@ class Keeping(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[T]):
-    """What is asked, of the collection `uid`; `digest` is that of `keys`.
+    """What is asked. request: what to ask to have the answer kept again.
 
-    request: what to ask to have the answer kept again.
+    filter_json: the wire form of the request's filter. sought: what tells what is searched for, read once.
     """
 
     operation: str
-    uid: str
-    digest: bytes
+    route: CollectionRoute
     request: BaseModel
+    filter_json: bytes
     keeping: Keeping[T]
+    sought: Iterable[bytes] = ()
 
-
-def asked_of(
-    operation: str,
-    route: CollectionRoute,
-    request: BaseModel,
-    filter_json: bytes,
-    keeping: Keeping[T],
-    sought: Iterable[bytes] = (),
-) -> Asked[T]:
-    """filter_json: the wire form of the request's filter. sought: what tells what is searched for."""
-    parts = (request_part(request), filter_part(filter_json), *sought)
-    return Asked(operation, route.uid, digest_of(operation, route, parts), request, keeping)
+    def digest(self) -> bytes:
+        parts = (request_part(self.request), filter_part(self.filter_json), *self.sought)
+        return digest_of(self.operation, self.route, parts)
 
 
 class AnswerCache:
@@ -93,15 +85,20 @@ class AnswerCache:
         if not call.control.store:
             self._metrics.passed(asked.operation, "asked")
             return await ask()
-        key = _ANSWER + asked.digest
+        digest = asked.digest()
+        if call.caller.forced is not None:
+            # Answers of their own, that no other caller is given.
+            digest = confined_digest(digest, call.caller.forced)
+        key = _ANSWER + digest
         began = call.clock()
         with call.waiting("cache"):
-            seen = await self._versions.read(asked.uid, key)
+            seen = await self._versions.read(asked.route.uid, key)
         self._metrics.looked(asked.operation, call.clock() - began)
         if (token := seen.token) is None:
             self._metrics.passed(asked.operation, "away")
             return await ask()
-        self._frequent.count(key, asked.operation, asked.request)
+        if call.caller.forced is None:
+            self._frequent.count(key, asked.operation, asked.request)
         if seen.entry is not None and call.control.read:
             found = self._read(call, asked, seen.entry, token)
             if found is not None:
@@ -112,7 +109,7 @@ class AnswerCache:
 
         async def ask_and_keep() -> T:
             answer = await ask()
-            self._keep(call, asked, token, answer)
+            self._keep(call, asked.keeping, (key, token), answer)
             return answer
 
         if not call.control.read:
@@ -143,13 +140,15 @@ class AnswerCache:
         call.hit(age_s)
         return answer
 
-    def _keep(self, call: Call, asked: Asked[T], token: bytes, answer: T) -> None:
+    def _keep(self, call: Call, keeping: Keeping[T], place: tuple[bytes, bytes], answer: T) -> None:
+        """place: its key, and the token of the collection's state."""
         now_us = self._now_us()
-        until_us = min(call.answer_until_us, asked.keeping.codec.ends_at_us(answer))
-        ttl_s = min(self._ttl_s[asked.keeping.kind], (until_us - now_us) / 1e6)
+        until_us = min(call.answer_until_us, keeping.codec.ends_at_us(answer))
+        ttl_s = min(self._ttl_s[keeping.kind], (until_us - now_us) / 1e6)
         if ttl_s <= 0:
             return
-        body = asked.keeping.codec.encode(answer)
+        body = keeping.codec.encode(answer)
         if len(body) + _HEAD.size <= MAX_VALUE_BYTES:
+            key, token = place
             head = _HEAD.pack(token, now_us, until_us)
-            self._store.keep(_ANSWER + asked.digest, Value(head + body, ttl_s))
+            self._store.keep(key, Value(head + body, ttl_s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -17,7 +17,12 @@ from hanax.gateway.cache.memory import MemoryStore
 from hanax.gateway.cache.metrics import CacheMetrics
 from hanax.gateway.cache.stores import Store, StoreStats
 from hanax.gateway.cache.versions import Versions
+from hanax.gateway.calls import Call
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.models.kept import EmbeddingCache, NoCache
+
+if TYPE_CHECKING:
+    from hanax.gateway.cache.redis_link import RedisLink
 
 OFF: Final = StoreStats("off", "ok", None, None)
 
@@ -64,7 +69,9 @@ class Cache:
         self.versions = Versions(self.store)
         self.frequent = Frequent()
         ttl_s: dict[Kind, float] = {}
-        if settings.cache_searches and not self._off:
+        # In memory, a gateway hears of no write that another one takes.
+        alone = self.is_shared or not settings.gateway_worker_ports
+        if settings.cache_searches and not self._off and alone:
             ttl_s = {"searches": settings.cache_searches_ttl_s, "metadata": settings.cache_metadata_ttl_s}
         self._keeps_searches = bool(ttl_s)
         self.answers = AnswerCache(self.versions, ttl_s, self._metrics, self.frequent, now_us)
@@ -79,23 +86,31 @@ class Cache:
         """Other gateways read what this one keeps, and those that start later."""
         return not isinstance(self.store, MemoryStore)
 
+    @property
+    def link(self) -> RedisLink | None:
+        """The way to the Redis that gateways share; None: there is none."""
+        return getattr(self.store, "link", None)
+
     def start(self) -> None:
         self.store.start()
 
     async def close(self) -> None:
         await self.store.close()
 
-    async def clear(self) -> int:
+    async def clear(self, call: Call) -> int:
         """Forget all that is kept, here and for gateways that share the store; how many entries.
 
-        Raises Unavailable while the store is away.
+        Raises Unauthenticated, PermissionDenied, and Unavailable while the store is away.
         """
+        call.caller.require_all(Scope.ADMIN, "the cache")
         entries = await self.store.clear()
         if entries is None:
             raise Unavailable("the cache's store is away: what it keeps can't be forgotten now")
         return entries
 
-    async def stats(self) -> CacheStats:
+    async def stats(self, call: Call) -> CacheStats:
+        """Raises Unauthenticated and PermissionDenied."""
+        call.caller.require_all(Scope.READ, "the cache")
         hits, misses = self._metrics.hits, self._metrics.misses
         rates = {name: Rate(hits[name], misses[name]) for name in sorted({*hits, *misses})}
         store = OFF if self._off else await self.store.stats()

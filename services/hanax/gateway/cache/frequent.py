@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import orjson
 from pydantic import BaseModel
 
@@ -65,6 +66,16 @@ class Frequent:
             if self._counts[least] >= self._counts[key]:
                 return
             del self._written[least]
-        body = orjson.dumps(request.model_dump(mode="json", exclude_unset=True))
+        # Without warnings: vectors that came packed are no lists.
+        fields = request.model_dump(exclude_unset=True, warnings=False)
+        body = orjson.dumps(fields, default=_numbers)
         if len(body) <= MAX_REQUEST_BYTES:
             self._written[key] = (operation, body)
+
+
+def _numbers(packed: object) -> list[float]:
+    """Of little-endian float32."""
+    if not isinstance(packed, bytes):
+        raise TypeError
+    numbers: list[float] = np.frombuffer(packed, "<f4").tolist()
+    return numbers

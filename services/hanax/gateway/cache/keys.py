@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -37,6 +37,11 @@ def digest_of(operation: str, route: CollectionRoute, parts: Iterable[bytes]) ->
     """A request's digest. parts: those of `request_part`, `filter_part` and what is searched for."""
     head = f"{operation} {route.uid} {route.generation}".encode()
     return _digest([_FORM, head, *parts])
+
+
+def confined_digest(digest: bytes, forced: Mapping[str, object]) -> bytes:
+    """Of the same request by a caller whose points have these values."""
+    return _digest([b"confined", digest, orjson.dumps(sorted(forced.items()))])
 
 
 def text_digest(model: ModelRoute, wanted: bytes, text: str) -> bytes:

@@ -68,6 +68,11 @@ class RedisStore:
         self._owed: dict[bytes, _Due] = {}
         self._owes_all = False
 
+    @property
+    def link(self) -> RedisLink:
+        """For others who keep something there."""
+        return self._link
+
     def start(self) -> None:
         self._link.start()
 

@@ -20,6 +20,7 @@ from hanax.core.errors import HanaxError, Unavailable
 from hanax.gateway.cache.frequent import MAX_REQUESTS, Frequent, Repeated
 from hanax.gateway.cache.stores import LASTING, Store, Value
 from hanax.gateway.calls import Call
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.requests import parse_request
 
 log = structlog.get_logger()
@@ -80,11 +81,13 @@ class Warming:
                 await self._task
             await self._write()
 
-    async def warm(self, limit: int) -> Warmed:
+    async def warm(self, call: Call, limit: int) -> Warmed:
         """Ask the most frequent requests, of this gateway and of those that wrote theirs down.
 
-        Raises Unavailable while the store is away: no answer would be kept.
+        Raises Unauthenticated, PermissionDenied, and Unavailable while the store is away: no answer would be
+        kept.
         """
+        call.caller.require_all(Scope.ADMIN, "the cache")
         if await self._store.read([_KEY]) is None:
             raise Unavailable("the cache's store is away: nothing can be kept now")
         found = {(one.operation, one.body): one for one in await self._read()}

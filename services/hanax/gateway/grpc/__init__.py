@@ -1,1 +1,1 @@
-"""The gRPC door: citadel.vector.v1.VectorService. It parses, calls one service object, renders."""
+"""The gRPC door: services of vectors, jobs, libraries, models. Parses, calls one service object, renders."""

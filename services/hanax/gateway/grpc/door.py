@@ -1,44 +1,58 @@
-"""The server of the gRPC door: its methods, and its life beside REST in one event loop."""
+"""The server of the gRPC door: its services, and its life beside REST in one event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha import reflection
 
-from citadel.vector.v1 import vector_pb2 as pb
-from hanax.gateway.grpc.collections import change_aliases, create_collection, get_collection
-from hanax.gateway.grpc.edge import Edge, Streamed, Unary
-from hanax.gateway.grpc.embeddings import generate_embedding
+from citadel.vector.v1 import jobs_pb2, libraries_pb2, models_pb2, vector_pb2
+from hanax.gateway.grpc.aliases import alias_methods
+from hanax.gateway.grpc.changes import change_methods
+from hanax.gateway.grpc.collections import collection_methods
+from hanax.gateway.grpc.documents import chunk_methods, document_methods
+from hanax.gateway.grpc.edge import Edge
+from hanax.gateway.grpc.embeddings import embedding_methods
 from hanax.gateway.grpc.health import Health
-from hanax.gateway.grpc.points import insert_vectors, scroll_vectors
+from hanax.gateway.grpc.jobs import job_methods
+from hanax.gateway.grpc.libraries import library_methods
+from hanax.gateway.grpc.methods import Methods
+from hanax.gateway.grpc.models import model_methods
+from hanax.gateway.grpc.points import insert_methods
+from hanax.gateway.grpc.reads import read_methods
+from hanax.gateway.grpc.searches import search_methods
+from hanax.gateway.grpc.values import value_methods
 from hanax.gateway.services import Services
 from hanax.rpc.async_servers import AsyncRpcServer
 
-if TYPE_CHECKING:
-    from hanax.gateway.grpc.edge import Handler
-
 log = structlog.get_logger()
-
-SERVICE: Final = pb.DESCRIPTOR.services_by_name["VectorService"].full_name
 
 # Beside those who work and those who are away: for health, and to tell those who are too many.
 _MORE_CALLS: Final = 1_024
 
 
 class GrpcDoor:
-    def __init__(self, services: Services, grace_s: float) -> None:
-        """grace_s: what running calls get at the end. Made in the event loop that serves."""
-        self._edge = Edge(services.places, services.metrics, services.clock)
-        self._health = Health(services.readiness, SERVICE)
+    def __init__(self, services: Services, grace_s: float, shares_port: bool) -> None:
+        """grace_s: what running calls get at the end. shares_port: with other gateways of this machine. Made
+        in the event loop that serves.
+        """
+        self._edge = Edge(services.places, services.metrics, services.clock, services.guard)
+        methods_by_service = services_of(services)
+        self._health = Health(services.readiness, methods_by_service)
         self._grace_s = grace_s
         self._draining: asyncio.Task[None] | None = None
-        self._server = AsyncRpcServer(services.places.most_in_all + _MORE_CALLS)
-        self._server.add(SERVICE, _handlers(self._edge, services))
+        self._server = AsyncRpcServer(services.places.most_in_all + _MORE_CALLS, shares_port)
+        for service, methods in methods_by_service.items():
+            handlers = {name: self._edge.handler(name, method) for name, method in methods.items()}
+            self._server.add(service, handlers)
         add_HealthServicer_to_server(self._health, self._server.registry)
+        # Who has no stubs asks for the messages.
+        told = (*methods_by_service, HEALTH, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(told, self._server.registry)
 
     async def start(self, host: str, port: int) -> None:
         """Raises OSError where it can't listen."""
@@ -59,18 +73,36 @@ class GrpcDoor:
 
     async def _drain(self) -> None:
         self._health.leaving.set()
+        self._edge.leave()
         await self._server.drain(self._grace_s)
         await self._edge.close(self._grace_s)
 
 
-def _handlers(edge: Edge, services: Services) -> dict[str, Handler]:
-    unary: Mapping[str, Unary[Any, Any]] = {
-        "GenerateEmbedding": generate_embedding(services.generation),
-        "InsertVectors": insert_vectors(services.points),
-        "CreateCollection": create_collection(services.collections),
-        "GetCollection": get_collection(services.collections),
-        "ChangeAliases": change_aliases(services.aliases),
+def services_of(services: Services) -> dict[str, Methods]:
+    """The methods of each service, by its full name."""
+    return {
+        _full_name(vector_pb2, "VectorService"): {
+            **embedding_methods(services.generation),
+            **insert_methods(services.points),
+            **read_methods(services.queries),
+            **change_methods(services.points, services.metadata_changes),
+            **search_methods(services.searches, services.group_searches),
+            **value_methods(services.aggregates),
+            **collection_methods(services.collections),
+            **alias_methods(services.aliases),
+        },
+        _full_name(jobs_pb2, "JobService"): job_methods(
+            services.jobs, services.submissions, services.job_store, services.followers
+        ),
+        _full_name(libraries_pb2, "LibraryService"): {
+            **library_methods(services.libraries),
+            **document_methods(services.libraries),
+            **chunk_methods(services.libraries),
+        },
+        _full_name(models_pb2, "ModelService"): model_methods(services.models),
     }
-    streamed: Mapping[str, Streamed[Any, Any]] = {"ScrollVectors": scroll_vectors(services.queries)}
-    handlers = {name: edge.unary(name, method) for name, method in unary.items()}
-    return handlers | {name: edge.streamed(name, method) for name, method in streamed.items()}
+
+
+def _full_name(file: Any, service: str) -> str:
+    name: str = file.DESCRIPTOR.services_by_name[service].full_name
+    return name

@@ -1,90 +1,129 @@
 """The edge: what holds for every call before a method sees it, and after.
 
-An id, a place among those that are worked on, a bound on its message, an answer as long as the client waits
+An id, a place among those that are worked on, a bound on its messages, an answer as long as the client waits
 for it, its time in the metrics and in trailing metadata; all as at the edge of REST.
 
-The message of a call is read here, and not by gRPC: a call for which there is no place is refused before its
-message is in memory. What has begun to change something is left to end when its client goes away.
+Messages are read here, and not by gRPC: a call for which there is no place is refused before its message is
+in memory, and the next message of a stream is taken when the one before it is done with. What has begun to
+change something is left to end when its client goes away.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
-from hanax.core.errors import BodyTooLarge, Cancelled, HanaxError, InvalidArgument, Overloaded
+from hanax.core.errors import (
+    BodyTooLarge,
+    Cancelled,
+    DeadlineExceeded,
+    HanaxError,
+    InvalidArgument,
+    Overloaded,
+    Unavailable,
+)
 from hanax.core.limits import MAX_CALL_BYTES
-from hanax.gateway.cache.control import read_cache_control
 from hanax.gateway.calls import Call
-from hanax.gateway.exchange_headers import request_id_of, retry_after_s, server_timing
 from hanax.gateway.failure_log import log_defect, log_failure
+from hanax.gateway.grpc.call_metadata import compress_if_wished, enter, open_call, refuse, trailing
+from hanax.gateway.grpc.methods import Conversation, Method, Streamed, Unary, Uploaded
+from hanax.gateway.guard.audit import REFUSALS
+from hanax.gateway.guard.guard import Guard
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.places import Places
-from hanax.rpc.errors import status_from_error
 
 # Messages of all calls in progress; past it new ones are refused, so that memory is bounded.
 MAX_CALLS_BYTES: Final = 4 * MAX_CALL_BYTES
 
 # How long a client may leave a page of a stream untaken.
 _TAKE_PAGE_S: Final = 60.0
-
-# Positions that an error tells: a status travels in headers.
-_MOST_INDEXES: Final = 300
-
-_JOB_FORM: Final = re.compile(r"[\x21-\x7e]{1,64}")
+# How long it may let the gateway wait for the next message of an upload, and of a conversation.
+_NEXT_PART_S: Final = 60.0
+_NEXT_MESSAGE_S: Final = 300.0
 
 Question = TypeVar("Question", bound=Message)
-Answer = TypeVar("Answer", bound=Message)
 
 if TYPE_CHECKING:
     Context = aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 
-
-class _Work(Protocol):
-    """Gives the method its message, and sends what it answers."""
-
-    async def __call__(self, call: Call, raw: bytes) -> bytes | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Unary(Generic[Question, Answer]):
-    """One message in, one out."""
-
-    question: type[Question]
-    answer: Callable[[Call, Question], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed(Generic[Question, Answer]):
-    """One message in, many out."""
-
-    question: type[Question]
-    answers: Callable[[Call, Question], AsyncIterator[Answer]]
+# Sends what is to be sent before its answer, if any.
+_Work = Callable[[Call], Awaitable[bytes | None]]
 
 
 class Edge:
-    def __init__(self, places: Places, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(self, places: Places, metrics: Metrics, clock: Callable[[], float], guard: Guard) -> None:
         self._places = places
         self._metrics = metrics
         self._clock = clock
+        self._guard = guard
         self._held_bytes = 0
+        self._leaving = asyncio.Event()
         # Of calls whose clients may be gone.
         self._works: set[asyncio.Task[bytes | None]] = set()
 
-    def unary(self, name: str, method: Unary[Any, Any]) -> Handler:
-        """The handler of the method `name`."""
+    def handler(self, name: str, method: Method) -> Handler:
+        """What serves the method `name`."""
+        if isinstance(method, Unary):
+            return self._unary(name, method)
+        if isinstance(method, Streamed):
+            return self._streamed(name, method)
+        if isinstance(method, Uploaded):
+            return self._uploaded(name, method)
+        return self._conversation(name, method)
 
+    def leave(self) -> None:
+        """Take no more messages of streams that are open."""
+        self._leaving.set()
+
+    async def close(self, grace_s: float) -> None:
+        """Wait for what was left to end."""
+        if self._works:
+            await asyncio.wait(self._works, timeout=grace_s)
+
+    def _unary(self, name: str, method: Unary[Any, Any]) -> Handler:
         async def serve(requests: object, context: Context) -> bytes | None:
-            async def work(call: Call, raw: bytes) -> bytes | None:
-                answer = await method.answer(call, _parse(method.question, raw))
+            async def work(call: Call) -> bytes | None:
+                raw = await self._only_message(context)
+                try:
+                    answer = await method.answer(call, self._parse(method.question, raw))
+                    told: bytes = answer.SerializeToString()
+                    return told
+                finally:
+                    self._held_bytes -= len(raw)
+
+            return await self._serve(name, context, work)
+
+        return grpc.stream_unary_rpc_method_handler(serve)
+
+    def _streamed(self, name: str, method: Streamed[Any, Any]) -> Handler:
+        async def serve(requests: object, context: Context) -> None:
+            async def work(call: Call) -> None:
+                raw = await self._only_message(context)
+                try:
+                    question = self._parse(method.question, raw)
+                    async with aclosing(method.answers(call, question)) as answers:
+                        async for answer in answers:
+                            with call.away():
+                                await _send(context, answer.SerializeToString())
+                finally:
+                    self._held_bytes -= len(raw)
+
+            await self._serve(name, context, work)
+
+        return grpc.stream_stream_rpc_method_handler(serve)
+
+    def _uploaded(self, name: str, method: Uploaded[Any, Any]) -> Handler:
+        async def serve(requests: object, context: Context) -> bytes | None:
+            async def work(call: Call) -> bytes | None:
+                async with aclosing(self._parts(call, context, method.question)) as parts:
+                    answer = await method.answer(call, parts)
                 told: bytes = answer.SerializeToString()
                 return told
 
@@ -92,29 +131,50 @@ class Edge:
 
         return grpc.stream_unary_rpc_method_handler(serve)
 
-    def streamed(self, name: str, method: Streamed[Any, Any]) -> Handler:
+    def _conversation(self, name: str, method: Conversation[Any, Any]) -> Handler:
         async def serve(requests: object, context: Context) -> None:
-            async def work(call: Call, raw: bytes) -> bytes | None:
-                async for answer in method.answers(call, _parse(method.question, raw)):
+            async def work(call: Call) -> None:
+                number = 0
+                while (raw := await self._next_message(call, context)) is not None:
+                    one = open_call(context, self._clock)
+                    one.places = self._places
+                    answer = await self._attended(one, self._reply(one, context, number, method, raw))
                     with call.away():
-                        await _send(context, answer.SerializeToString())
-                return None
+                        await _send(context, answer or b"")
+                    number += 1
 
             await self._serve(name, context, work)
 
         return grpc.stream_stream_rpc_method_handler(serve)
 
-    async def close(self, grace_s: float) -> None:
-        """Wait for what was left to end."""
-        if self._works:
-            await asyncio.wait(self._works, timeout=grace_s)
+    async def _reply(
+        self, call: Call, context: Context, number: int, method: Conversation[Any, Any], raw: bytes
+    ) -> bytes:
+        """To one message, which `call` is of. Who sends it is asked anew: a stream may outlive a key."""
+        try:
+            await enter(call, context, self._guard)
+            self._admit(raw)
+            try:
+                answer = await method.answer(call, number, self._parse(method.question, raw))
+            finally:
+                self._held_bytes -= len(raw)
+        except HanaxError as error:
+            log_failure(error, call.request_id, method.question.DESCRIPTOR.name)
+            answer = method.failed(number, error)
+        except Exception as failure:
+            defect = log_defect(failure, call.request_id, method.question.DESCRIPTOR.name)
+            answer = method.failed(number, defect)
+        told: bytes = answer.SerializeToString()
+        return told
 
     async def _serve(self, name: str, context: Context, work: _Work) -> bytes | None:
-        call = _open(context, self._clock)
+        call = open_call(context, self._clock)
         outcome = "ok"
         try:
-            answer = await self._attended(call, self._placed(call, context, work))
-            context.set_trailing_metadata(_trailing(call))
+            await compress_if_wished(context)
+            await enter(call, context, self._guard)
+            answer = await self._attended(call, self._placed(call, work))
+            context.set_trailing_metadata(trailing(call))
             return answer
         except HanaxError as error:
             log_failure(error, call.request_id, name)
@@ -127,7 +187,9 @@ class Edge:
             outcome = refused.code
         finally:
             self._metrics.called(name, outcome, call.elapsed_s())
-        await _refuse(context, call, refused)
+            if outcome in REFUSALS:
+                self._metrics.refused(outcome, call, name)
+        await refuse(context, call, refused)
         return None
 
     async def _attended(self, call: Call, work: Any) -> bytes | None:
@@ -148,59 +210,89 @@ class Edge:
             # The client may be gone, and nobody else look at it.
             task.exception()
 
-    async def _placed(self, call: Call, context: Context, work: _Work) -> bytes | None:
-        """In a place of its own. Raises Overloaded, BodyTooLarge, InvalidArgument."""
+    async def _placed(self, call: Call, work: _Work) -> bytes | None:
+        """In a place of its own. Raises Overloaded."""
         self._places.take()
         call.places = self._places
-        size = 0
         try:
-            raw = await context.read()
-            if not isinstance(raw, bytes):
-                raise InvalidArgument("expected a message")
-            size = len(raw)
-            self._held_bytes += size
-            if size > MAX_CALL_BYTES:
-                raise BodyTooLarge(
-                    f"a message has at most {MAX_CALL_BYTES} bytes, this one has {size}",
-                    limit_bytes=MAX_CALL_BYTES,
-                )
-            if self._held_bytes > MAX_CALLS_BYTES:
-                raise Overloaded(f"the gateway holds {MAX_CALLS_BYTES} bytes of messages already")
-            return await work(call, raw)
+            return await work(call)
         finally:
-            self._held_bytes -= size
             self._places.give_back()
 
+    async def _only_message(self, context: Context) -> bytes:
+        """Raises InvalidArgument, BodyTooLarge, Overloaded."""
+        raw = await context.read()
+        if not isinstance(raw, bytes):
+            raise InvalidArgument("expected a message")
+        self._admit(raw)
+        return raw
 
-def _open(context: Context, clock: Callable[[], float]) -> Call:
-    given: dict[str, Any] = dict(context.invocation_metadata() or ())
-    control = given.get("cache-control")
-    call = Call(
-        request_id_of(given.get("x-request-id", "")),
-        clock,
-        read_cache_control(control.encode() if isinstance(control, str) else None),
-        _actor(given.get("x-hanax-job", ""), context.peer()),
-    )
-    left_s = context.time_remaining()
-    if left_s is not None:
-        call.limit(left_s)
-    return call
+    async def _next_message(self, call: Call, context: Context) -> bytes | None:
+        """Of a conversation; None: the client has no more. Its place is for others meanwhile.
 
+        Raises DeadlineExceeded for a client that sends nothing, Unavailable where the gateway ends.
+        """
+        reading = asyncio.ensure_future(context.read())
+        leaving = asyncio.ensure_future(self._leaving.wait())
+        try:
+            with call.away():
+                await asyncio.wait(
+                    (reading, leaving), timeout=_NEXT_MESSAGE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+            if reading.done():
+                raw = reading.result()
+                return raw if isinstance(raw, bytes) else None
+        finally:
+            reading.cancel()
+            leaving.cancel()
+        if self._leaving.is_set():
+            raise Unavailable("the gateway ends: go on with another stream")
+        raise DeadlineExceeded(f"no message for {_NEXT_MESSAGE_S:g} s")
 
-def _actor(job: object, peer: str) -> str:
-    """Who asks: a job of the batch-processor, or an address, as nobody has a name here."""
-    if isinstance(job, str) and _JOB_FORM.fullmatch(job):
-        return f"job {job}"
-    kind, _, address = peer.partition(":")
-    return f"address {address.rpartition(':')[0].strip('[]')}" if kind in ("ipv4", "ipv6") else "anonymous"
+    async def _parts(
+        self, call: Call, context: Context, question: type[Question]
+    ) -> AsyncGenerator[Question]:
+        """The messages of an upload, each until the next is asked for. One that has begun may end.
 
+        Raises DeadlineExceeded for a client that sends nothing.
+        """
+        while True:
+            try:
+                with call.away():
+                    async with asyncio.timeout(_NEXT_PART_S):
+                        raw = await context.read()
+            except TimeoutError:
+                raise DeadlineExceeded(f"no message for {_NEXT_PART_S:g} s") from None
+            if not isinstance(raw, bytes):
+                return
+            self._admit(raw)
+            try:
+                yield self._parse(question, raw)
+            finally:
+                self._held_bytes -= len(raw)
 
-def _parse(kind: type[Question], raw: bytes) -> Question:
-    # Here, in the loop: decoding is one call that holds the interpreter wherever it is made.
-    try:
-        return kind.FromString(raw)
-    except DecodeError:
-        raise InvalidArgument(f"the message is no {kind.DESCRIPTOR.full_name}") from None
+    def _admit(self, raw: bytes) -> None:
+        """Count a message among those that are held.
+
+        Raises BodyTooLarge, and Overloaded past what all messages together may have.
+        """
+        size = len(raw)
+        if size > MAX_CALL_BYTES:
+            raise BodyTooLarge(
+                f"a message has at most {MAX_CALL_BYTES} bytes, this one has {size}",
+                limit_bytes=MAX_CALL_BYTES,
+            )
+        if self._held_bytes + size > MAX_CALLS_BYTES:
+            raise Overloaded(f"the gateway holds {MAX_CALLS_BYTES} bytes of messages already")
+        self._held_bytes += size
+
+    @staticmethod
+    def _parse(kind: type[Question], raw: bytes) -> Question:
+        # Here, in the loop: decoding is one call that holds the interpreter wherever it is made.
+        try:
+            return kind.FromString(raw)
+        except DecodeError:
+            raise InvalidArgument(f"the message is no {kind.DESCRIPTOR.full_name}") from None
 
 
 async def _send(context: Context, page: bytes) -> None:
@@ -209,17 +301,3 @@ async def _send(context: Context, page: bytes) -> None:
             await context.write(page)
     except TimeoutError:
         raise Cancelled(f"the client has not taken a page for {_TAKE_PAGE_S:g} s") from None
-
-
-def _trailing(call: Call) -> tuple[tuple[str, str | bytes], ...]:
-    told = (("x-request-id", call.request_id), ("server-timing", server_timing(call)))
-    return told if call.cached_age_s is None else (*told, ("age", str(int(call.cached_age_s))))
-
-
-async def _refuse(context: Context, call: Call, error: HanaxError) -> None:
-    indexes = error.details.get("indexes", ())
-    if len(indexes) > _MOST_INDEXES:
-        error = type(error)(error.message, **{**error.details, "indexes": indexes[:_MOST_INDEXES]})
-    status = status_from_error(error, retry_after_s(error))
-    trailing: Any = (*_trailing(call), *(status.trailing_metadata or ()))
-    await context.abort(status.code, status.details or "", trailing)

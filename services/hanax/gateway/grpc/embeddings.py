@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from citadel.vector.v1 import vector_pb2 as pb
 from hanax.core.resources.names import AUTO
 from hanax.gateway.calls import Call
 from hanax.gateway.embedding_requests import EmbeddingRequest
-from hanax.gateway.grpc.edge import Unary
+from hanax.gateway.grpc.methods import Methods, Unary
 from hanax.gateway.grpc.words import LONG_TEXTS, PURPOSE
 from hanax.gateway.models.generation import Generation
 from hanax.gateway.requests import parse_request
 from hanax.gateway.vectors import float32_le
 
 
-def generate_embedding(generation: Generation) -> Unary[Any, Any]:
+def embedding_methods(generation: Generation) -> Methods:
     async def answer(call: Call, question: pb.GenerateEmbeddingRequest) -> pb.GenerateEmbeddingResponse:
         made = await generation.at_once(call, _request(question))
         return pb.GenerateEmbeddingResponse(
@@ -28,7 +26,7 @@ def generate_embedding(generation: Generation) -> Unary[Any, Any]:
             split=made.split,
         )
 
-    return Unary(pb.GenerateEmbeddingRequest, answer)
+    return {"GenerateEmbedding": Unary(pb.GenerateEmbeddingRequest, answer)}
 
 
 def _request(question: pb.GenerateEmbeddingRequest) -> EmbeddingRequest:
@@ -43,5 +41,6 @@ def _request(question: pb.GenerateEmbeddingRequest) -> EmbeddingRequest:
             "dimensions": question.dimensions or None,
             "normalize": question.normalize if question.HasField("normalize") else True,
             "urgent": question.urgent,
+            "batch_size": question.batch_size or None,
         },
     )

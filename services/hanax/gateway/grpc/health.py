@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 import grpc
@@ -21,10 +21,10 @@ _Context = aio.ServicerContext[Any, Any]
 
 
 class Health(HealthServicer):  # type: ignore[misc]  # grpc_health has no types
-    def __init__(self, readiness: Readiness, service: str) -> None:
-        """service: the one that is asked after by name; the server as a whole has none."""
+    def __init__(self, readiness: Readiness, services: Iterable[str]) -> None:
+        """services: those that are asked after by name; the server as a whole has none."""
         self._readiness = readiness
-        self._known = ("", service)
+        self._known = frozenset(("", *services))
         self.leaving = asyncio.Event()
 
     async def Check(

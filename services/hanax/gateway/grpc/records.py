@@ -1,4 +1,4 @@
-"""Points as shards answer them, as the columns of a page."""
+"""Points as shards answer them, and as service objects hand them out, as columns."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from citadel.vector.v1 import shard_pb2
 from citadel.vector.v1 import vector_pb2 as pb
+from hanax.core.ids import encode_id
 from hanax.gateway.merge import Place
 from hanax.gateway.provenance import split_provenance
 from hanax.gateway.queries import ScrolledPage
-from hanax.gateway.records import default_vectors
+from hanax.gateway.records import Record, default_vectors
 from hanax.gateway.vectors import float32_le
 
 _NUMBERS: Final = ("created_at_us", "updated_at_us", "expires_at_us", "versions")
@@ -62,3 +63,25 @@ def _add_vectors(
         picked = np.concatenate(known)[[starts[part] + row for part, row in places]]
     columns.vectors.dimension = picked.shape[1]
     columns.vectors.float32_le = float32_le(picked)
+
+
+def record_columns(records: Sequence[Record]) -> pb.PointColumns:
+    """Points in this order, which were read alike."""
+    columns = pb.PointColumns(
+        ids=[encode_id(record.id) for record in records],
+        created_at_us=[record.created_at_us for record in records],
+        updated_at_us=[record.updated_at_us for record in records],
+    )
+    if not records:
+        return columns
+    if any(record.expires_at_us for record in records):
+        columns.expires_at_us.extend(record.expires_at_us or 0 for record in records)
+    if records[0].version is not None:
+        columns.versions.extend(record.version or 0 for record in records)
+    if records[0].metadata is not None:
+        _add_metadata(columns, [record.metadata or b"{}" for record in records])
+    vectors = [record.vector for record in records if record.vector is not None]
+    if vectors:
+        columns.vectors.dimension = len(vectors[0])
+        columns.vectors.float32_le = b"".join(map(float32_le, vectors))
+    return columns

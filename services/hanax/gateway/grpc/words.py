@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from citadel.vector.v1 import jobs_pb2
 from citadel.vector.v1 import vector_pb2 as pb
 from hanax.core.errors import InvalidArgument
 
@@ -37,6 +38,28 @@ class Words:
 INSERT_MODE: Final = Words(pb.InsertMode, "INSERT_MODE_", "upsert")
 LONG_TEXTS: Final = Words(pb.LongTextRule, "LONG_TEXT_RULE_", "truncate")
 PURPOSE: Final = Words(pb.TextPurpose, "TEXT_PURPOSE_", "none")
+METADATA_MODE: Final = Words(pb.MetadataUpdateMode, "METADATA_UPDATE_MODE_", "merge")
 METRIC: Final = Words(pb.Metric, "METRIC_", None)
 PAYLOAD_INDEX: Final = Words(pb.PayloadIndex, "PAYLOAD_INDEX_", "")
 STATE: Final = Words(pb.CollectionState, "COLLECTION_STATE_", None)
+JOB_STATE: Final = Words(jobs_pb2.JobState, "JOB_STATE_", None)
+
+# By the names of the enumerations, for whoever reads messages field by field.
+WORDS: Final = {
+    words.kind.DESCRIPTOR.name: words
+    for words in (
+        INSERT_MODE,
+        LONG_TEXTS,
+        PURPOSE,
+        METADATA_MODE,
+        METRIC,
+        PAYLOAD_INDEX,
+        STATE,
+        JOB_STATE,
+        Words(pb.RecommendStrategy, "RECOMMEND_STRATEGY_", None),
+        Words(jobs_pb2.MetadataSource, "METADATA_SOURCE_", None),
+        Words(jobs_pb2.ResultFormat, "RESULT_FORMAT_", None),
+        Words(jobs_pb2.RowForm, "ROW_FORM_", None),
+        Words(jobs_pb2.UploadFormat, "UPLOAD_FORMAT_", None),
+    )
+}

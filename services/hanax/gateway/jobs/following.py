@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +47,7 @@ class Followers:
         """The gateway stops: they come again, elsewhere."""
         self._ending.set()
 
-    async def follow(self, job: Job, seen: int) -> AsyncIterator[Change]:
+    async def follow(self, job: Job, seen: int) -> AsyncGenerator[Change]:
         """The job as it is, unless its change `seen` was told before; then its changes, to its end or the
         gateway's.
 

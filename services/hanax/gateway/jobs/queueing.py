@@ -11,12 +11,15 @@ from hanax.core.ids import PointId, decode_id
 from hanax.core.job_specs import BulkEmbed, JobKind
 from hanax.core.routing import CollectionRoute
 from hanax.gateway.batches import Batch
+from hanax.gateway.calls import Call
 from hanax.gateway.embedding_requests import EmbedOptions
 from hanax.gateway.jobs.submissions import Submissions, order_of
 from hanax.gateway.models.registry import Model
 from hanax.gateway.requests import InsertRequest
 from hanax.metadata.jobs.job import Job
 
+# A job runs with the rights of the platform.
+_JOBS: Final = "a job"
 # Items that are done together.
 _BATCH: Final = 100
 
@@ -37,8 +40,9 @@ class Queueing:
     def __init__(self, submissions: Submissions) -> None:
         self._submissions = submissions
 
-    async def texts(self, model: Model, texts: Sequence[str], options: EmbedOptions) -> Queued:
+    async def texts(self, call: Call, model: Model, texts: Sequence[str], options: EmbedOptions) -> Queued:
         """Into a result file: item i is text i."""
+        call.caller.require_unconfined(_JOBS)
         spec = BulkEmbed(
             kind=JobKind.BULK_EMBED,
             model=model.route.name,
@@ -54,9 +58,10 @@ class Queueing:
         return Queued(await self._submissions.submit_items(order, [{"text": text} for text in texts]))
 
     async def points(
-        self, route: CollectionRoute, model: Model, request: InsertRequest, batch: Batch
+        self, call: Call, route: CollectionRoute, model: Model, request: InsertRequest, batch: Batch
     ) -> Queued:
         """Into the collection: item i is point i. batch: of the request, checked."""
+        call.caller.require_unconfined(_JOBS)
         spec = BulkEmbed(
             kind=JobKind.BULK_EMBED,
             model=model.route.name,

@@ -14,6 +14,7 @@ import orjson
 
 from hanax.core.errors import (
     CollectionExists,
+    FailedPrecondition,
     HanaxError,
     InvalidArgument,
     InvalidUpload,
@@ -22,10 +23,13 @@ from hanax.core.errors import (
 from hanax.core.job_formats import HEAD_BYTES, check_format
 from hanax.core.job_specs import SPEC_BY_KIND, BulkEmbed, BulkInsert, JobKind, Reembed, UploadFormat
 from hanax.core.json_values import kind_of
-from hanax.core.library_names import check_changeable, check_free
+from hanax.core.library_names import check_free
 from hanax.core.resources.names import AUTO
 from hanax.core.routing import CollectionRoute
 from hanax.core.specs import CollectionSpec
+from hanax.gateway.calls import Call
+from hanax.gateway.guard.caller import Caller
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.jobs.store import JobStore
 from hanax.gateway.models.embedding import Embedding, check_dimensions
 from hanax.gateway.models.registry import Model
@@ -59,14 +63,14 @@ class Submissions:
         self._embedding = embedding
         self._store = store
 
-    async def submit(self, told: object) -> Job:
+    async def submit(self, call: Call, told: object) -> Job:
         """A job whose items, if it has any, are in its body. told: decoded JSON.
 
         Raises an InvalidArgument, CollectionNotFound, CollectionExists, ModelNotFound, ModelConflict and
         FailedPrecondition.
         """
         spec = parse_spec(told)
-        order = self._order(spec)
+        order = self._order(call.caller, spec)
         if isinstance(spec, Reembed):
             return await self._store.jobs.submit(order)
         if not spec.items:
@@ -78,7 +82,7 @@ class Submissions:
         _check_items(spec.items)
         return await self.submit_items(order, spec.items)
 
-    async def submit_upload(self, spec: Spec, name: str, data: AsyncIterable[bytes]) -> Job:
+    async def submit_upload(self, call: Call, spec: Spec, name: str, data: AsyncIterable[bytes]) -> Job:
         """The same with a file, which is stored while it arrives. name: as the user calls it, for its ending.
 
         Raises InvalidUpload and BodyTooLarge too.
@@ -90,7 +94,7 @@ class Submissions:
         format_ = spec.format or _format_of(name)
         if isinstance(spec, BulkEmbed) and format_ in _VECTORS_ALONE:
             raise InvalidUpload(f"{format_} files hold vectors and no texts; bulk_insert takes them")
-        order = self._order(spec.model_copy(update={"format": format_}))
+        order = self._order(call.caller, spec.model_copy(update={"format": format_}))
         head = bytearray()
         checked = False
         async with self._store.uploads.create() as upload:
@@ -138,32 +142,44 @@ class Submissions:
                 await self._store.uploads.delete(upload_id)
             raise
 
-    def _order(self, spec: Spec) -> JobOrder:
-        """What the spec names, as it is now."""
+    def _order(self, caller: Caller, spec: Spec) -> JobOrder:
+        """What the spec names, as it is now, for a caller who may do all that the job will do."""
+        caller.require_unconfined("a job")
+        caller.require_some(Scope.WRITE, "jobs")
         if isinstance(spec, BulkInsert):
-            return order_of(spec, self._written(spec.collection), None)
-        route, model = self._embed_target(spec) if isinstance(spec, BulkEmbed) else self._reembedded(spec)
+            return order_of(spec, self._routing.writable(caller, spec.collection), None)
+        route, model = (
+            self._embed_target(caller, spec)
+            if isinstance(spec, BulkEmbed)
+            else self._reembedded(caller, spec)
+        )
         return order_of(spec, route, model.route.name)
 
-    def _embed_target(self, spec: BulkEmbed) -> tuple[CollectionRoute | None, Model]:
+    def _embed_target(self, caller: Caller, spec: BulkEmbed) -> tuple[CollectionRoute | None, Model]:
         if spec.collection is None:
             model = self._embedding.choose(spec.model)
             check_dimensions(model.route, Wanted(dimensions=spec.dimensions))
             return None, model
-        route = self._written(spec.collection)
+        route = self._routing.writable(caller, spec.collection)
+        if spec.model == AUTO and route.spec.embedding_model is None:
+            raise FailedPrecondition(
+                f"model: collection {route.spec.name!r} has no embedding model: name one that makes "
+                f"vectors of {route.spec.dimension} numbers",
+                collection=route.spec.name,
+            )
         if spec.model in (AUTO, route.spec.embedding_model):
             return route, self._embedding.model_of(route.spec)
         model = self._embedding.choose(spec.model)
         _check_model(route.spec, model)
         return route, model
 
-    def _written(self, name: str) -> CollectionRoute:
-        route = self._routing.collection(name)
-        check_changeable(route.spec.name)
-        return route
-
-    def _reembedded(self, spec: Reembed) -> tuple[CollectionRoute, Model]:
-        route = self._written(spec.collection)
+    def _reembedded(self, caller: Caller, spec: Reembed) -> tuple[CollectionRoute, Model]:
+        caller.require(Scope.READ, self._routing.table.resolve(spec.collection), spec.collection)
+        route = self._routing.writable(caller, spec.collection)
+        caller.require(Scope.ADMIN, spec.target)
+        if spec.alias is not None:
+            caller.require(Scope.ADMIN, spec.alias)
+            caller.require(Scope.ADMIN, self._routing.table.resolve(spec.alias), spec.alias)
         table = self._routing.table
         for name, what in ((spec.target, "target"), (spec.alias, "alias")):
             if name is not None and name in table.collection_by_name:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,6 +56,10 @@ class DocumentChanges:
         # Cut short it would hold the document until its lease ends.
         call.must_end = True
         held = await self._begin(call, intent)
+        async with self._renewed(held.change):
+            return await self._make(call, intent, held, revise)
+
+    async def _make(self, call: Call, intent: Intent, held: Held, revise: Revise) -> Revised:
         for left in held.undone:
             await self._remove(call, held.library, left.id, left.point_ids)
         try:
@@ -79,6 +83,24 @@ class DocumentChanges:
         if await self._remove(call, held.library, change.id, change.stale_points):
             await self._forget(change.id)
         return revised
+
+    @asynccontextmanager
+    async def _renewed(self, change: Change) -> AsyncIterator[None]:
+        """The document is held as long as this takes; where the process ends, for a short time more."""
+        renewing = asyncio.create_task(self._renew(change.id))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _renew(self, change_id: str) -> None:
+        while True:
+            await asyncio.sleep(self._rows.renew_each_s)
+            try:
+                await self._rows.renew(change_id)
+            except HanaxError as error:
+                log.info("change not renewed", change=change_id, error=error.message)
 
     async def _begin(self, call: Call, intent: Intent) -> Held:
         """Waits a little for another change of the document. Raises DocumentBusy after that."""

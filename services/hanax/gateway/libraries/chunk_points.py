@@ -51,7 +51,7 @@ class ChunkPoints:
     def route(self, library: Library) -> CollectionRoute:
         """Raises CollectionNotFound, also where another collection has the name of the library's."""
         name = collection_of(library.id)
-        route = self._via.routing.collection(name)
+        route = self._via.routing.of_library(name)
         if library.collection_uid not in (None, route.uid):
             raise CollectionNotFound(
                 f"the collection of library {library.name!r} is gone; another has its name", collection=name

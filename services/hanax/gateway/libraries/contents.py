@@ -7,6 +7,7 @@ the point.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +34,9 @@ PINNED: Final[dict[str, str]] = {
     "document.id": PayloadIndex.KEYWORD,
 }
 
-# RFC 5646 has no longer tags in practice.
+# The form of a tag (RFC 5646, section 2.1), without a look into the registry: a language, or x or i, and what
+# follows it. No longer ones are in use (section 4.4.1).
+_LANGUAGE: Final = re.compile(r"(?:[A-Za-z]{2,8}|[xXiI](?=-))(?:-[A-Za-z0-9]{1,8})*")
 _LANGUAGE_CHARS: Final = 35
 
 
@@ -107,9 +110,9 @@ def check_chunk_metadata(value: object, where: str) -> dict[str, Any]:
     if page is not None and (type(page) is not int or page < 0):
         raise InvalidMetadata(f"{where}.source_page: expected a whole number from 0 on, got {_told(page)}")
     language = metadata.get("language")
-    if language is not None and not (isinstance(language, str) and 0 < len(language) <= _LANGUAGE_CHARS):
+    if language is not None and not _is_language(language):
         raise InvalidMetadata(
-            f"{where}.language: expected text of 1 to {_LANGUAGE_CHARS} characters, got {_told(language)}"
+            f"{where}.language: expected a language tag such as en or de-CH, got {_told(language)}"
         )
     return metadata
 
@@ -119,5 +122,13 @@ def merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in {**old, **patch}.items() if value is not None or key not in patch}
 
 
+def _is_language(value: object) -> bool:
+    if not isinstance(value, str) or len(value) > _LANGUAGE_CHARS:
+        return False
+    return _LANGUAGE.fullmatch(value) is not None
+
+
 def _told(value: object) -> str:
-    return str(value) if isinstance(value, int | float) else kind_of(value)
+    if isinstance(value, str):
+        return repr(value[:60])
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else kind_of(value)

@@ -12,12 +12,14 @@ import numpy as np
 from hanax.core.errors import DocumentExists, DocumentNotFound, HanaxError, InvalidArgument, Unavailable
 from hanax.core.limits import MAX_DOCUMENT_CHUNKS
 from hanax.gateway.calls import Call
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.libraries.changes import DocumentChanges, Revised
 from hanax.gateway.libraries.chunk_points import ChunkPoints, NewPoints, StoredPoint
 from hanax.gateway.libraries.contents import check_metadata, encode_point, merged
 from hanax.gateway.libraries.drafts import Prepared, Preparing, read_chunks, read_document
 from hanax.gateway.libraries.ids import new_id, parse_id
 from hanax.gateway.libraries.requests import DocumentPatch, MoreChunks, NewDocument
+from hanax.gateway.libraries.rights import check_document, check_library, check_some
 from hanax.gateway.models.wanted import LongTexts
 from hanax.metadata.libraries.change_rows import Held, Intent
 from hanax.metadata.libraries.document_rows import DocumentRows
@@ -68,6 +70,7 @@ class Documents:
 
     async def create(self, call: Call, library_id: str, request: NewDocument) -> Written:
         """Raises LibraryNotFound, DocumentExists, ChunkExists, an InvalidArgument, what embedding raises."""
+        check_library(call, Scope.WRITE, library_id)
         library = await self._libraries.get(library_id)
         document_id = new_id() if request.id is None else parse_id(request.id, "id")
         metadata = check_metadata(request.metadata, "metadata")
@@ -87,20 +90,26 @@ class Documents:
         intent = Intent(new_id(), library_id, document_id, is_new=True, points=len(drafts))
         return _written(await self._changes.make(call, intent, revise), prepared)
 
-    async def get(self, document_id: str) -> Document:
+    async def get(self, call: Call, document_id: str) -> Document:
         """Raises DocumentNotFound."""
-        return await self._rows.get(document_id)
+        check_some(call, Scope.READ)
+        document = await self._rows.get(document_id)
+        check_document(call, Scope.READ, document.library_id, document_id)
+        return document
 
-    async def page(self, library_id: str, limit: int, after: Place | None) -> list[Document]:
+    async def page(self, call: Call, library_id: str, limit: int, after: Place | None) -> list[Document]:
         """The newest first. Raises LibraryNotFound."""
+        check_library(call, Scope.READ, library_id)
         return await self._rows.page(library_id, limit, after)
 
     async def passages(
         self, call: Call, document_id: str, offset: int, limit: int, vectors: bool
     ) -> tuple[Document, list[Passage]]:
         """Chunks by position, all of one revision of the document. Raises DocumentNotFound."""
+        check_some(call, Scope.READ)
         for _ in range(_MOST_READS):
             library, document, chunks = await self._rows.chunks(document_id, offset, limit)
+            check_document(call, Scope.READ, library.id, document_id)
             found = await self._points.read(call, library, [chunk.point_id for chunk in chunks], vectors)
             if len(found) == len(chunks):
                 return document, [Passage(chunk, found[chunk.point_id]) for chunk in chunks]
@@ -112,7 +121,9 @@ class Documents:
         """Raises DocumentNotFound, RevisionConflict, DocumentBusy, and what `create` raises."""
         if not request.model_fields_set - {"long_texts"}:
             raise InvalidArgument("expected at least one of: title, metadata, chunks, text")
+        check_some(call, Scope.WRITE)
         before = await self._rows.get(document_id)
+        check_document(call, Scope.WRITE, before.library_id, document_id)
         library = await self._libraries.get(before.library_id)
         patch = None if request.metadata is None else check_metadata(request.metadata, "metadata")
         found = await read_document(request, library, self._points.route(library).spec)
@@ -139,7 +150,9 @@ class Documents:
 
     async def delete(self, call: Call, document_id: str, if_revision: int | None) -> None:
         """With all its chunks. Raises DocumentNotFound, RevisionConflict, DocumentBusy."""
+        check_some(call, Scope.WRITE)
         before = await self._rows.get(document_id)
+        check_document(call, Scope.WRITE, before.library_id, document_id)
 
         async def revise(held: Held) -> Revised:
             return Revised(None, Splice(0, _existing(held).chunks, []))
@@ -151,7 +164,9 @@ class Documents:
         self, call: Call, document_id: str, request: MoreChunks, if_revision: int | None
     ) -> Written:
         """Chunks between those that are there. Raises what `change` raises."""
+        check_some(call, Scope.WRITE)
         before = await self._rows.get(document_id)
+        check_document(call, Scope.WRITE, before.library_id, document_id)
         library = await self._libraries.get(before.library_id)
         drafts = read_chunks(request.chunks, library, self._points.route(library).spec)
         if not drafts:

@@ -32,7 +32,7 @@ from hanax.gateway.libraries.requests import DocumentPatch, NewDocument
 from hanax.gateway.models.embedding import Embedding, listed, more_than_read
 from hanax.gateway.models.wanted import LongTexts, Purpose, Wanted
 from hanax.gateway.provenance import add_provenance, split_provenance
-from hanax.gateway.vectors import Matrix, VectorRows, find_fault
+from hanax.gateway.vectors import Matrix, VectorRows, count_of, find_fault
 from hanax.metadata.libraries.rows import Library
 
 _KEYS = ("id", "text", "embedding", "metadata")
@@ -107,11 +107,12 @@ async def read_document(
 
 def read_vector(vector: object, where: str, library: Library, spec: CollectionSpec) -> Matrix:
     """float32[1, dimension]. Raises an InvalidArgument that names the place."""
-    if isinstance(vector, list) and len(vector) != library.dimension:
+    got = count_of(vector)
+    if got is not None and got != library.dimension:
         raise DimensionMismatch(
-            f"{where}: library {library.name!r} takes {library.dimension} numbers, got {len(vector)}",
+            f"{where}: library {library.name!r} takes {library.dimension} numbers, got {got}",
             expected=library.dimension,
-            got=len(vector),
+            got=got,
         )
     rows = VectorRows(spec)
     rows.append(vector, where)

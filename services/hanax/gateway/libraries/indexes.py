@@ -15,7 +15,9 @@ from hanax.core.json_values import kind_of
 from hanax.core.library_names import collection_of
 from hanax.gateway.calls import Call
 from hanax.gateway.collections import Collections
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.libraries.requests import IndexRequest
+from hanax.gateway.libraries.rights import check_library
 from hanax.gateway.requests import parse_change
 from hanax.metadata.libraries.library_rows import LibraryRows
 from hanax.metadata.libraries.rows import Library, shown_id
@@ -82,6 +84,7 @@ class LibraryIndexes:
 
         Raises InvalidArgument for an index that can't be built for such vectors.
         """
+        check_library(call, Scope.ADMIN, library_id)
         library = await self._rows.get(library_id)
         change = parse_change(indexing_of(request))
         # First: a library that says it has an index has a collection that is indexed so.
@@ -90,10 +93,11 @@ class LibraryIndexes:
         return await self._status(call, library)
 
     async def status(self, call: Call, library_id: str) -> IndexStatus:
+        check_library(call, Scope.READ, library_id)
         return await self._status(call, await self._rows.get(library_id))
 
     async def _status(self, call: Call, library: Library) -> IndexStatus:
-        described = await self._collections.describe(call, collection_of(library.id))
+        described = await self._collections.described(call, collection_of(library.id))
         spec = described.listed.spec
         told = [shard.answer for shard in described.shards]
         answers = [one for one in told if not isinstance(one, HanaxError)]

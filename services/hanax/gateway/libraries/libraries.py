@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hanax.core.errors import HanaxError, InvalidArgument, LibraryExists, Unavailable
+from hanax.core.errors import HanaxError, InvalidArgument, LibraryExists, ModelConflict, Unavailable
 from hanax.core.library_names import collection_of
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.calls import Call
 from hanax.gateway.collections import Collections
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.libraries.contents import PINNED, check_metadata, merged
 from hanax.gateway.libraries.ids import new_id, parse_id
 from hanax.gateway.libraries.indexes import indexing_of
 from hanax.gateway.libraries.leftovers import Leftovers
 from hanax.gateway.libraries.requests import LibraryPatch, NewLibrary
+from hanax.gateway.libraries.rights import check_every_library, check_library
 from hanax.gateway.models.embedding import Embedding
 from hanax.gateway.requests import parse_request
 from hanax.metadata.libraries.library_rows import LibraryRows
@@ -53,6 +55,7 @@ class Libraries:
         creating a collection raises.
         """
         library = self._new(request)
+        check_library(call, Scope.ADMIN, library.id)
         spec = _spec(library, request)
         await self._check_free(library.id)
         call.must_end = True
@@ -67,17 +70,22 @@ class Libraries:
             raise Unavailable(f"library {library.name!r} took too long to make, and was taken back")
         return served
 
-    async def get(self, library_id: str) -> Described:
+    async def get(self, call: Call, library_id: str) -> Described:
         """Raises LibraryNotFound."""
+        check_library(call, Scope.READ, library_id)
         library = await self._rows.get(library_id)
         return Described(library, await self._rows.count_documents(library_id))
 
-    async def page(self, limit: int, after: Place | None) -> list[Library]:
+    async def page(self, call: Call, limit: int, after: Place | None) -> list[Library]:
         """The newest first."""
+        check_every_library(call, Scope.READ)
         return await self._rows.page(limit, after)
 
-    async def change(self, library_id: str, request: LibraryPatch, if_revision: int | None) -> Library:
+    async def change(
+        self, call: Call, library_id: str, request: LibraryPatch, if_revision: int | None
+    ) -> Library:
         """Raises LibraryNotFound, LibraryExists, RevisionConflict."""
+        check_library(call, Scope.ADMIN, library_id)
         if not request.model_fields_set:
             raise InvalidArgument("expected at least one of: name, metadata")
 
@@ -92,11 +100,12 @@ class Libraries:
 
         return await self._rows.change(library_id, if_revision, values)
 
-    async def delete(self, library_id: str, if_revision: int | None) -> None:
+    async def delete(self, call: Call, library_id: str, if_revision: int | None) -> None:
         """It is not there any more on return; its collection goes in the background.
 
         Raises LibraryNotFound, RevisionConflict.
         """
+        check_library(call, Scope.ADMIN, library_id)
         await self._rows.withdraw(library_id, if_revision)
         self._leftovers.look_now()
 
@@ -105,7 +114,15 @@ class Libraries:
         dimension = request.dimension
         if request.model is not None:
             route = self._embedding.choose(request.model).route
-            model, dimension = route.name, request.dimension or route.dimension
+            model, dimension = route.name, route.dimension
+            if request.dimension not in (None, dimension):
+                raise ModelConflict(
+                    f"dimension: embedding model {model!r} makes vectors of {dimension} numbers, got "
+                    f"{request.dimension}; leave dimension out, or name another model",
+                    model=model,
+                    expected=dimension,
+                    got=request.dimension,
+                )
         if dimension is None:
             raise InvalidArgument("dimension: a library without a model needs it")
         now = self._now_us()

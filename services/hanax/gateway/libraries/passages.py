@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hanax.core.errors import InvalidArgument, Unavailable
 from hanax.gateway.calls import Call
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.libraries.changes import DocumentChanges, Revised
 from hanax.gateway.libraries.chunk_points import ChunkPoints, NewPoints, StoredPoint
 from hanax.gateway.libraries.contents import (
@@ -20,6 +21,7 @@ from hanax.gateway.libraries.documents import Passage
 from hanax.gateway.libraries.drafts import Draft, Prepared, Preparing, read_text, read_vector
 from hanax.gateway.libraries.ids import new_id
 from hanax.gateway.libraries.requests import ChunkPatch
+from hanax.gateway.libraries.rights import check_chunk, check_some
 from hanax.gateway.models.wanted import LongTexts
 from hanax.gateway.vectors import Matrix
 from hanax.metadata.libraries.change_rows import Held, Intent
@@ -58,8 +60,10 @@ class Passages:
         self._now_us = now_us
 
     async def get(self, call: Call, chunk_id: str, vectors: bool) -> Passage:
+        check_some(call, Scope.READ)
         for _ in range(_MOST_READS):
             library, chunk = await self._rows.chunk(chunk_id)
+            check_chunk(call, Scope.READ, library.id, chunk_id)
             found = await self._points.read(call, library, [chunk.point_id], vectors)
             if found:
                 return Passage(chunk, found[chunk.point_id])
@@ -71,7 +75,9 @@ class Passages:
         """Raises RevisionConflict, DocumentBusy, an InvalidArgument, what embedding raises."""
         if not request.model_fields_set - {"long_texts"}:
             raise InvalidArgument("expected at least one of: text, embedding, metadata")
+        check_some(call, Scope.WRITE)
         library, before = await self._rows.chunk(chunk_id)
+        check_chunk(call, Scope.WRITE, library.id, chunk_id)
         new = await self._read(call, library, request)
         passages: list[Passage] = []
 
@@ -101,7 +107,9 @@ class Passages:
 
     async def delete(self, call: Call, chunk_id: str, if_revision: int | None) -> None:
         """Those behind it move up. Raises RevisionConflict, DocumentBusy."""
+        check_some(call, Scope.WRITE)
         library, before = await self._rows.chunk(chunk_id)
+        check_chunk(call, Scope.WRITE, library.id, chunk_id)
 
         async def revise(held: Held) -> Revised:
             chunk, document = self._meant(held, chunk_id, if_revision)

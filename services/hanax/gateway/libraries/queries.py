@@ -1,35 +1,25 @@
-"""Queries of libraries: preprocess, embed, retrieve, rerank.
-
-What a search finds is checked against the registry: a point that is no chunk now, because a change of its
-document is under way or has just ended, is left out, and the search is made again without such points. So
-an answer has chunks that all were there at one moment, and k of them where k match. Shards are not searched
-at one moment: where a change was committed meanwhile, the library's clock tells, and they are searched again.
-Where that never ends, the query is refused as Unavailable.
-"""
+"""Queries of libraries: preprocess, embed, retrieve, rerank."""
 
 from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
-import orjson
 
-from hanax.core.errors import InvalidArgument, InvalidLimit, Unavailable
-from hanax.core.library_names import collection_of
+from hanax.core.errors import InvalidArgument, InvalidLimit
 from hanax.core.limits import MAX_CANDIDATES
 from hanax.core.texts import check_text
 from hanax.gateway.calls import Call, Timeouts
 from hanax.gateway.diversity import diverse_hits
-from hanax.gateway.hits import Hit
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.libraries.chunk_points import ChunkPoints
-from hanax.gateway.libraries.contents import CHANGE, Stored, decode_point
+from hanax.gateway.libraries.contents import Stored, decode_point
 from hanax.gateway.libraries.drafts import read_vector
-from hanax.gateway.libraries.ids import point_of
 from hanax.gateway.libraries.indexes import check_built
 from hanax.gateway.libraries.query_requests import (
     MAX_READ_TOGETHER,
@@ -38,26 +28,20 @@ from hanax.gateway.libraries.query_requests import (
     QueryRequest,
     StepRequest,
 )
+from hanax.gateway.libraries.retrieval import Found, Retrieval, Sought, check_filter
+from hanax.gateway.libraries.rights import check_library
 from hanax.gateway.libraries.steps import StepLimits, Steps, StepTold
 from hanax.gateway.models.embedding import Embedding
 from hanax.gateway.models.patterns import check_answers_now
 from hanax.gateway.models.rerankers import Rerankers
 from hanax.gateway.models.wanted import Purpose, Wanted
-from hanax.gateway.requests import SearchRequest, encode_filter
 from hanax.gateway.searches import Searches
 from hanax.gateway.vectors import Matrix
 from hanax.metadata.libraries.query_rows import QueryRows
-from hanax.metadata.libraries.rows import Chunk, Clock, Library, shown_id
-
-# Searches of one retrieval. The second knows all changes under way: only those that end meanwhile make
-# a third.
-_MOST_ROUNDS: Final = 10
+from hanax.metadata.libraries.rows import Chunk, Clock, Library
 
 # Candidates for each result, where a request does not say.
 _CANDIDATES: Final = 4
-
-# Points that are left out by name, beside those that changes under way name.
-_MOST_NAMED: Final = 3_000
 
 _RETRIES: Final = 1
 
@@ -84,36 +68,21 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What preprocessing leaves. text: normalised; None: none was sent. wanted: chunks to retrieve.
-
-    clock: the library's, before anything is searched; None where a search sees all points at one moment,
-    because they are on one shard.
+    """What preprocessing leaves. text: normalised; None: none was sent. vector: float32[1, dimension]; None:
+    the text is to be embedded.
     """
 
-    library: Library
-    request: QueryRequest
     text: str | None
     vector: Matrix | None
-    wanted: int
-    clock: Clock | None
+    sought: Sought
 
     @property
-    def needs_vectors(self) -> bool:
-        return self.request.include_embeddings or isinstance(self.request.rerank, MmrRerank)
+    def library(self) -> Library:
+        return self.sought.library
 
-
-@dataclass(frozen=True, slots=True)
-class _LeftOut:
-    """Of one search: points by their change, and by their ids."""
-
-    changes: set[str]
-    points: set[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    hit: Hit
-    chunk: Chunk
+    @property
+    def request(self) -> QueryRequest:
+        return self.sought.request
 
 
 class LibraryQueries:
@@ -124,6 +93,7 @@ class LibraryQueries:
         timeouts: Timeouts,
     ) -> None:
         self._rows = rows
+        self._retrieval = Retrieval(rows, parts.searches)
         self._parts = parts
         self._timeouts = timeouts
 
@@ -131,13 +101,14 @@ class LibraryQueries:
         """Raises LibraryNotFound, IndexNotBuilt, an InvalidArgument, ModelNotFound, and what a step raises,
         with its name in the details.
         """
+        check_library(call, Scope.READ, library_id)
         library, clock = await self._rows.begin(library_id)
         check_built(library)
         steps = Steps(call)
         question = self._preprocess(library, clock, request)
         vector, truncated = await self._find_vector(steps, question)
         limits = _limits(request.steps.retrieve, self._timeouts.request_s)
-        retrieve = partial(self._retrieve, question=question, vector=vector)
+        retrieve = partial(self._retrieval.nearest, sought=question.sought, vector=vector)
         found = await steps.run("retrieve", limits, retrieve)
         results = await self._rerank(steps, question, found)
         return Answer(results, truncated, steps.told)
@@ -161,9 +132,7 @@ class LibraryQueries:
         text = None
         if request.text is not None:
             text = " ".join(unicodedata.normalize("NFC", check_text(request.text, "text")).split())
-        encode_filter(request.filter)
-        # With what a later round may add, so that it is not refused then.
-        encode_filter(_without(request.filter, [""], [shown_id("0" * 32)]))
+        check_filter(request.filter)
         route = self._parts.points.route(library)
         spec = route.spec
         vector = None
@@ -173,9 +142,9 @@ class LibraryQueries:
             raise InvalidArgument(
                 f"text: library {library.name!r} has no model that could embed it: send embedding"
             )
-        return _Question(
-            library, request, text, vector, _candidates(request), clock if len(route.shards) > 1 else None
-        )
+        needs_vectors = request.include_embeddings or isinstance(rerank, MmrRerank)
+        moving = clock if len(route.shards) > 1 else None
+        return _Question(text, vector, Sought(library, request, _candidates(request), needs_vectors, moving))
 
     async def _find_vector(self, steps: Steps, question: _Question) -> tuple[Matrix, bool]:
         """float32[1, dimension], and whether the model read the text in part."""
@@ -191,43 +160,7 @@ class LibraryQueries:
         made = await embedding.embed(call, model, [question.text or ""], Wanted(Purpose.QUERY, urgent=True))
         return made.vectors, bool(made.truncated)
 
-    async def _retrieve(self, call: Call, question: _Question, vector: Matrix) -> list[_Found]:
-        """The nearest chunks, by falling score."""
-        clock = question.clock
-        # What will never be a chunk again is left out of all that follow, other points of the next alone.
-        gone: set[str] = set()
-        gone_points: set[str] = set()
-        under_way: list[str] = []
-        for _ in range(_MOST_ROUNDS):
-            hits = await self._search(call, question, vector, _LeftOut({*gone, *under_way}, gone_points))
-            ids = [point_of(hit.record.id) for hit in hits]
-            checked = await self._rows.check(question.library.id, ids)
-            current = checked.current
-            stale = [hit for hit, id in zip(hits, ids, strict=True) if id not in current]
-            if not stale and _is_of_one_moment(clock, checked.clock, current.values()):
-                return [_Found(hit, current[id]) for hit, id in zip(hits, ids, strict=True)]
-            clock = checked.clock
-            under_way = checked.left_out.under_way
-            gone.update(checked.left_out.gone)
-            gone_points.update(checked.left_out.gone_points)
-            gone_points.update(point_of(hit.record.id) for hit in stale if _change(hit) not in under_way)
-        raise Unavailable(f"library {question.library.name!r} changes all the time; ask again")
-
-    async def _search(self, call: Call, question: _Question, vector: Matrix, left_out: _LeftOut) -> list[Hit]:
-        request = question.request
-        points = [shown_id(id) for id in sorted(left_out.points)[:_MOST_NAMED]]
-        asked = SearchRequest(
-            collection=collection_of(question.library.id),
-            vector=vector[0].tolist(),
-            limit=question.wanted,
-            score_threshold=request.min_score,
-            filter=_without(request.filter, sorted(left_out.changes)[:_MOST_NAMED], points),
-            include_vectors=question.needs_vectors,
-            exact=request.exact,
-        )
-        return (await self._parts.searches.search(call, asked)).hits
-
-    async def _rerank(self, steps: Steps, question: _Question, found: list[_Found]) -> list[Result]:
+    async def _rerank(self, steps: Steps, question: _Question, found: list[Found]) -> list[Result]:
         request = question.request
         rerank = request.rerank
         plain = [(one, None) for one in found[: request.k]]
@@ -235,7 +168,7 @@ class LibraryQueries:
             return _results(question, plain)
         limits = _limits(request.steps.rerank, self._timeouts.request_s)
 
-        async def order(call: Call) -> list[tuple[_Found, float | None]]:
+        async def order(call: Call) -> list[tuple[Found, float | None]]:
             if isinstance(rerank, MmrRerank):
                 return await self._diverse(question, found, rerank.diversity)
             return await self._read_together(call, question, found, rerank.model)
@@ -244,8 +177,8 @@ class LibraryQueries:
         return _results(question, await steps.run("rerank", limits, order, otherwise))
 
     async def _diverse(
-        self, question: _Question, found: list[_Found], diversity: float
-    ) -> list[tuple[_Found, float | None]]:
+        self, question: _Question, found: list[Found], diversity: float
+    ) -> list[tuple[Found, float | None]]:
         by_id = {one.hit.record.id: one for one in found}
         metric = self._parts.points.route(question.library).spec.metric
         hits = [one.hit for one in found]
@@ -253,8 +186,8 @@ class LibraryQueries:
         return [(by_id[hit.record.id], None) for hit in taken]
 
     async def _read_together(
-        self, call: Call, question: _Question, found: list[_Found], model: str
-    ) -> list[tuple[_Found, float | None]]:
+        self, call: Call, question: _Question, found: list[Found], model: str
+    ) -> list[tuple[Found, float | None]]:
         texts = [decode_point(one.hit.record.metadata or b"").content.text for one in found]
         with call.waiting("rerank"), call.away():
             scores = await self._parts.rerankers.score(model, question.text or "", texts, call.deadline)
@@ -271,21 +204,6 @@ class QueryParts:
     embedding: Embedding
     searches: Searches
     rerankers: Rerankers
-
-
-def _is_of_one_moment(before: Clock | None, after: Clock, found: Iterable[Chunk]) -> bool:
-    """Whether shards that were not searched at one moment answer as if they had been.
-
-    A change that was committed meanwhile may have been seen in part (then something of it was found), or
-    its old points not any more and its new ones not yet (then it moved some).
-    """
-    return before is None or (before.moves == after.moves and not any(map(before.is_behind, found)))
-
-
-def _change(hit: Hit) -> str:
-    """The change that wrote a point."""
-    change: str = orjson.loads(hit.record.metadata or b"{}").get(CHANGE, "")
-    return change
 
 
 def _candidates(request: QueryRequest) -> int:
@@ -310,21 +228,7 @@ def _limits(asked: StepRequest, usual_s: float) -> StepLimits:
     )
 
 
-def _without(condition: Any, changes: Sequence[str], points: Sequence[str]) -> Any:
-    """The filter, that leaves out points of these changes and with these ids."""
-    parts: list[Any] = []
-    if changes:
-        parts.append({"field": CHANGE, "operator": "not_in", "value": list(changes)})
-    if points:
-        parts.append({"not": {"has_id": list(points)}})
-    if not parts:
-        return condition
-    if condition is not None:
-        parts.append({"and": condition} if isinstance(condition, list) else condition)
-    return {"and": parts}
-
-
-def _results(question: _Question, ordered: Sequence[tuple[_Found, float | None]]) -> list[Result]:
+def _results(question: _Question, ordered: Sequence[tuple[Found, float | None]]) -> list[Result]:
     shows = question.request.include_embeddings
     return [
         Result(

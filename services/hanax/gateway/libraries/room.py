@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from hanax.core.errors import DatabaseNotConfigured
 from hanax.gateway.collections import Collections
 from hanax.gateway.libraries.changes import DocumentChanges
 from hanax.gateway.libraries.chunk_points import ChunkPoints
@@ -14,6 +15,7 @@ from hanax.gateway.libraries.drafts import Preparing
 from hanax.gateway.libraries.indexes import LibraryIndexes
 from hanax.gateway.libraries.leftovers import Leftovers
 from hanax.gateway.libraries.libraries import Libraries
+from hanax.gateway.libraries.lookups import LibraryLookups
 from hanax.gateway.libraries.passages import Passages
 from hanax.gateway.libraries.queries import LibraryQueries, QueryParts
 from hanax.gateway.models.rerankers import Rerankers
@@ -25,8 +27,9 @@ from hanax.metadata.libraries.document_rows import DocumentRows
 from hanax.metadata.libraries.library_rows import LibraryRows
 from hanax.metadata.libraries.query_rows import QueryRows
 from hanax.metadata.libraries.rows import Leases
+from hanax.metadata.libraries.several_rows import SeveralRows
 
-# A change reads points, writes points and asks the database twice, each within its time; and some more.
+# The clean-up behind a change removes points and asks the database, each within its time; and some more.
 _REQUESTS: Final = 2
 _TRANSACTIONS: Final = 2
 _MARGIN_S: Final = 2.0
@@ -63,9 +66,19 @@ class LibraryRoom:
         self.libraries = Libraries(libraries, parts.collections, via.embedding, self.leftovers, now_us)
         self.indexes = LibraryIndexes(libraries, parts.collections)
         self.documents = Documents(libraries, documents, points, making, preparing, now_us)
+        self.lookups = LibraryLookups(SeveralRows(database), points)
         self.passages = Passages(documents, points, making, preparing, now_us)
         self.queries = LibraryQueries(
             QueryRows(database),
             QueryParts(points, via.embedding, parts.searches, parts.rerankers),
             via.timeouts,
         )
+
+
+def opened_room(room: LibraryRoom | None) -> LibraryRoom:
+    """Raises DatabaseNotConfigured where there is none."""
+    if room is None:
+        raise DatabaseNotConfigured(
+            "libraries need the metadata database: set HANAX_DATABASE_URL, and start again"
+        )
+    return room

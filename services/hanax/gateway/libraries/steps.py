@@ -82,7 +82,7 @@ class Steps:
 
     async def _try(self, timeout_s: float, work: Callable[[Call], Awaitable[T]], name: str) -> T:
         call = self.call
-        own = Call(call.request_id, call.clock, call.control, call.actor)
+        own = Call(call.request_id, call.clock, call.control, call.actor, call.caller)
         own.places, own.waited_s = call.places, call.waited_s
         own.grant(timeout_s)
         try:

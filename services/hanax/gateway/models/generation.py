@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from hanax.core.errors import ModelConflict
 from hanax.core.resources.names import AUTO
 from hanax.gateway.calls import Call
 from hanax.gateway.embedding_requests import EmbeddingRequest, EmbedOptions
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.jobs.queueing import Queued, Queueing
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedded, Embedding, check_dimensions
@@ -16,6 +18,8 @@ from hanax.gateway.models.registry import Model
 from hanax.gateway.models.wanted import Wanted
 from hanax.gateway.routing import Routing
 from hanax.gateway.texts import parse_texts
+
+_EMBEDDINGS: Final = "models"
 
 
 class Generation:
@@ -32,14 +36,16 @@ class Generation:
         FailedPrecondition and ModelConflict where a collection is named, and Overloaded for jobs.
         """
         with self._metrics.operation("embed", request.collection):
+            call.caller.require_some(Scope.READ, _EMBEDDINGS)
             texts = parse_texts(request.text)
-            return await self._embed(call, self._choose(request), texts, request, request.batch_size)
+            return await self._embed(call, self._choose(call, request), texts, request, request.batch_size)
 
     async def at_once(self, call: Call, request: EmbeddingRequest) -> Embedded:
         """As `generate`, but never queued: for whoever is a queue already."""
         with self._metrics.operation("embed", request.collection):
+            call.caller.require_some(Scope.READ, _EMBEDDINGS)
             texts = parse_texts(request.text)
-            model = self._choose(request)
+            model = self._choose(call, request)
             call.grant(self._embedding.timeout_s)
             made = await self._embedding.embed(call, model, texts, request.wanted(), request.batch_size)
             _tell_age(call, made)
@@ -47,6 +53,7 @@ class Generation:
 
     async def by_model(self, call: Call, name: str, text: object, options: EmbedOptions) -> Embedded | Queued:
         with self._metrics.operation("embed", None):
+            call.caller.require_some(Scope.READ, _EMBEDDINGS)
             texts = parse_texts(text)
             return await self._embed(call, self._embedding.choose(name), texts, options, None)
 
@@ -56,6 +63,7 @@ class Generation:
         Raises ModelIsBulkOnly.
         """
         with self._metrics.operation("embed", None):
+            call.caller.require_some(Scope.READ, _EMBEDDINGS)
             model = self._embedding.choose(name)
             check_answers_now(model.route, "this API")
             call.grant(self._embedding.timeout_s)
@@ -68,16 +76,16 @@ class Generation:
     ) -> Embedded | Queued:
         if is_queued(model.route, len(texts), options.urgent):
             check_dimensions(model.route, options.wanted())
-            return await self._queueing.texts(model, texts, options)
+            return await self._queueing.texts(call, model, texts, options)
         call.grant(self._embedding.timeout_s)
         made = await self._embedding.embed(call, model, texts, options.wanted(), at_once)
         _tell_age(call, made)
         return made
 
-    def _choose(self, request: EmbeddingRequest) -> Model:
+    def _choose(self, call: Call, request: EmbeddingRequest) -> Model:
         if request.collection is None:
             return self._embedding.choose(request.model)
-        spec = self._routing.collection(request.collection).spec
+        spec = self._routing.readable(call.caller, request.collection).spec
         if request.model not in (AUTO, spec.embedding_model):
             raise ModelConflict(
                 f"collection {spec.name!r} has the embedding model {spec.embedding_model!r}, the request "

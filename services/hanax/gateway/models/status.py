@@ -27,6 +27,11 @@ def model_statuses(models: Models) -> list[ModelStatus]:
     return [_status(model) for model in models.all()]
 
 
+def model_status(models: Models, name: str) -> ModelStatus:
+    """Of one model. Raises ModelNotFound."""
+    return _status(models.get(name))
+
+
 def _status(model: Model) -> ModelStatus:
     endpoints = model.pool.status()
     return ModelStatus(model.route, _health(endpoints), model.pool.turns.waiting, endpoints)

@@ -15,16 +15,21 @@ from hanax.gateway.requests import parse_request
 from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.etags import tagged
 from hanax.gateway.rest.openapi import ERRORS, json_body
+from hanax.gateway.rest.pages import MAX_PAGE, Cursor, Limit, cut_by_key, page_to
 
 
 def alias_routes(aliases: AliasNames) -> APIRouter:
     router = APIRouter(prefix="/api/v1/aliases", tags=["aliases"], responses=ERRORS)
 
     @router.get("", response_model=schemas.Envelope[schemas.AliasList])
-    async def list_aliases(request: Request) -> Response:
-        """All aliases by name."""
-        return answer(request, _render(await aliases.list()))
+    async def list_aliases(request: Request, limit: Limit = MAX_PAGE, cursor: Cursor = None) -> Response:
+        """Aliases by name."""
+        names = sorted((await aliases.list(call_of(request))).items())
+        page, following = cut_by_key(names, lambda one: one[0], limit, cursor)
+        after = page_to(request, following)
+        return tagged(request, {**_render(dict(page)), "next_cursor": after.cursor}, headers=after.headers)
 
     # Before the routes with a name: `switch` may be an alias, too, but is not posted to.
     @router.post(
@@ -47,12 +52,13 @@ def alias_routes(aliases: AliasNames) -> APIRouter:
         404 collection_not_found, 404 alias_not_found, 409 collection_exists.
         """
         asked = await read_request(request, AliasSwitchRequest)
-        return answer(request, _render(await aliases.switch(call_of(request), asked)))
+        now = await aliases.switch(call_of(request), asked)
+        return answer(request, {**_render(now), "next_cursor": None})
 
     @router.get("/{alias}", response_model=schemas.Envelope[schemas.Alias])
     async def get_alias(request: Request, alias: str) -> Response:
         """The collection that an alias stands for. 404 alias_not_found."""
-        return answer(request, {"alias": alias, "collection": await aliases.find(alias)})
+        return tagged(request, {"alias": alias, "collection": await aliases.find(call_of(request), alias)})
 
     @router.put(
         "/{alias}",

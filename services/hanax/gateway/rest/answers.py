@@ -12,19 +12,23 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from hanax.core.errors import HanaxError
 from hanax.core.library_names import library_of
 from hanax.gateway.calls import Call
-from hanax.gateway.collections import Described, Listed, ShardState
+from hanax.gateway.collections import Described, Listed
 from hanax.gateway.envelope import wrap_data, wrap_error
 from hanax.gateway.exchange_headers import retry_after_s
+from hanax.gateway.graphql.errors import PATH as GRAPHQL_PATH
+from hanax.gateway.graphql.errors import show_error
 from hanax.gateway.hits import Hit
+from hanax.gateway.index_reports import render_metadata, render_shard, render_totals
 from hanax.gateway.provenance import split_provenance
 from hanax.gateway.records import Record
-from hanax.gateway.rest.indexing import render_index, render_metadata, render_totals
 from hanax.gateway.rest.library_errors import LIBRARY_PATHS, library_error
 from hanax.gateway.rest.openai_errors import OPENAI_PATHS, openai_error, openai_status
+from hanax.gateway.rest.problems import problem_answer, wants_problem
 from hanax.rpc.errors import http_status
 
 PROTOCOL: Final = "rest"
@@ -44,12 +48,18 @@ def answer(
     return _json(wrap_data(call_of(request), PROTOCOL, data), status, headers or {})
 
 
-def refuse(call: Call, error: HanaxError, path: str, headers: dict[str, str]) -> Response:
-    """The answer for `error`, with `headers` beside its own."""
+def refuse(scope: Scope, error: HanaxError, headers: dict[str, str]) -> Response:
+    """The answer for `error` to the request of `scope`, with `headers` beside its own."""
+    call: Call = scope["state"]["call"]
+    path: str = scope["path"]
     for_openai = path.startswith(OPENAI_PATHS)
     status = openai_status(error) if for_openai else http_status(error)
     if (after_s := retry_after_s(error)) is not None:
         headers = {**headers, "Retry-After": str(after_s)}
+    if path == GRAPHQL_PATH:
+        return _json(orjson.dumps({"errors": [show_error(error)]}, default=str), status, headers)
+    if wants_problem(scope):
+        return problem_answer(scope, call, error, status, headers)
     if path.startswith(LIBRARY_PATHS):
         return _json(orjson.dumps(library_error(error, path), default=str), status, headers)
     if for_openai:
@@ -115,31 +125,7 @@ def render_described(described: Described) -> dict[str, Any]:
         "points": described.points,
         "index_totals": render_totals(told),
         "metadata_indexes": render_metadata(told),
-        "shard_states": [_render_shard(shard) for shard in described.shards],
-    }
-
-
-def _render_shard(shard: ShardState) -> dict[str, Any]:
-    shown: dict[str, Any] = {"shard": shard.shard, "node": shard.node}
-    told = shard.answer
-    if isinstance(told, HanaxError):
-        return {**shown, "state": "unavailable", "reason": told.message}
-    return {
-        **shown,
-        "state": "read_only" if told.read_only_reason else "ready",
-        "reason": told.read_only_reason or None,
-        "points": told.points,
-        "deleted_rows": told.deleted_rows,
-        "segments": told.segments,
-        "growing_rows": told.growing_rows,
-        "last_sequence": told.last_sequence,
-        "covered_sequence": told.covered_sequence,
-        "disk_bytes": told.disk_bytes,
-        "log_bytes": told.log_bytes,
-        "index_memory_bytes": told.index_memory_bytes,
-        "live_recall": told.live_recall if told.HasField("live_recall") else None,
-        "live_recall_samples": told.live_recall_samples,
-        "indexes": [render_index(index) for index in told.indexes],
+        "shard_states": [render_shard(shard) for shard in described.shards],
     }
 
 

@@ -12,7 +12,7 @@ from hanax.gateway.cache.cache import Cache, Rate
 from hanax.gateway.cache.frequent import MAX_REQUESTS
 from hanax.gateway.cache.warming import Warming
 from hanax.gateway.rest import schemas
-from hanax.gateway.rest.answers import answer
+from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.openapi import ERRORS
 
 
@@ -25,7 +25,7 @@ def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
 
         In Redis, entries and bytes are those of the whole server.
         """
-        found = await cache.stats()
+        found = await cache.stats(call_of(request))
         store = found.store
         return answer(
             request,
@@ -50,7 +50,7 @@ def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
 
         503 unavailable while the store is away.
         """
-        done = await warming.warm(limit)
+        done = await warming.warm(call_of(request), limit)
         return answer(request, {"asked": done.asked, "failed": done.failed})
 
     @router.delete("", response_model=schemas.Envelope[schemas.CacheCleared])
@@ -59,7 +59,7 @@ def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
 
         503 unavailable while the store is away.
         """
-        return answer(request, {"entries": await cache.clear()})
+        return answer(request, {"entries": await cache.clear(call_of(request))})
 
     return router
 

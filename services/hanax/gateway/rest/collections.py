@@ -14,7 +14,9 @@ from hanax.gateway.requests import parse_change
 from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, render_described, render_listed
 from hanax.gateway.rest.bodies import read_json, read_request
+from hanax.gateway.rest.etags import revision_to_match, tagged
 from hanax.gateway.rest.openapi import ERRORS, json_body
+from hanax.gateway.rest.pages import MAX_PAGE, Cursor, Limit, cut_by_key, page_to
 
 _NEW: Final = {
     "for_texts": {
@@ -63,15 +65,19 @@ def collection_routes(collections: Collections) -> APIRouter:
         return answer(request, render_described(described), 201)
 
     @router.get("", response_model=schemas.Envelope[schemas.CollectionList])
-    async def list_collections(request: Request) -> Response:
-        """All collections by name."""
+    async def list_collections(request: Request, limit: Limit = MAX_PAGE, cursor: Cursor = None) -> Response:
+        """Collections by name."""
         listed = await collections.list(call_of(request))
-        return answer(request, {"collections": [render_listed(one) for one in listed]})
+        page, following = cut_by_key(listed, lambda one: one.spec.name, limit, cursor)
+        after = page_to(request, following)
+        shown = {"collections": [render_listed(one) for one in page], "next_cursor": after.cursor}
+        return tagged(request, shown, headers=after.headers)
 
     @router.get("/{name}", response_model=schemas.Envelope[schemas.CollectionDescription])
     async def describe_collection(request: Request, name: str) -> Response:
         """Points, how they are indexed, and what each shard says. 404 collection_not_found."""
-        return answer(request, render_described(await collections.describe(call_of(request), name)))
+        described = await collections.describe(call_of(request), name)
+        return tagged(request, render_described(described), described.listed.revision)
 
     @router.patch(
         "/{name}",
@@ -84,10 +90,12 @@ def collection_routes(collections: Collections) -> APIRouter:
         Each is replaced whole: payload_indexes is the new mapping, and null is the default of
         quantisation and target_recall. Answered once every shard goes by it. Segments are rebuilt in the
         background: their old indexes serve until then, and `index_totals.settled` says when all indexes
-        of vectors are built. 404 collection_not_found.
+        of vectors are built. 404 collection_not_found, 412 revision_conflict with If-Match.
         """
         change = parse_change(await read_json(request))
-        return answer(request, render_described(await collections.update(call_of(request), name, change)))
+        expected = revision_to_match(request)
+        described = await collections.update(call_of(request), name, change, expected)
+        return tagged(request, render_described(described), described.listed.revision)
 
     @router.delete("/{name}", response_model=schemas.Envelope[schemas.CollectionDeleted])
     async def delete_collection(
@@ -99,9 +107,11 @@ def collection_routes(collections: Collections) -> APIRouter:
     ) -> Response:
         """Delete a collection and all its points.
 
-        404 collection_not_found; 409 collection_has_aliases, unless they are to be deleted with it.
+        404 collection_not_found; 409 collection_has_aliases, unless they are to be deleted with it; 412
+        revision_conflict with If-Match.
         """
-        deleted = await collections.delete(call_of(request), name, aliases == "delete")
+        expected = revision_to_match(request)
+        deleted = await collections.delete(call_of(request), name, aliases == "delete", expected)
         return answer(request, {"name": deleted, "deleted": True})
 
     return router

@@ -10,25 +10,24 @@ from starlette.responses import Response
 
 from hanax.core.limits import MAX_DOCUMENT_CHUNKS
 from hanax.gateway.libraries.ids import parse_id
+from hanax.gateway.libraries.pages import cut_page, read_cursor
 from hanax.gateway.libraries.requests import ChunkPatch, DocumentPatch, MoreChunks, NewDocument
 from hanax.gateway.libraries.room import LibraryRoom
 from hanax.gateway.rest import library_schemas as schemas
 from hanax.gateway.rest.answers import call_of
 from hanax.gateway.rest.bodies import read_request
-from hanax.gateway.rest.libraries import LIBRARY_ERRORS, Cursor, Limit, Room
+from hanax.gateway.rest.etags import tagged_bare
+from hanax.gateway.rest.libraries import LIBRARY_ERRORS, Room
 from hanax.gateway.rest.library_answers import (
-    bare,
-    read_cursor,
     read_revision,
     render_document,
     render_passage,
     render_written,
     revised,
-    write_cursor,
 )
 from hanax.gateway.rest.openapi import json_body
+from hanax.gateway.rest.pages import Cursor, Limit, page_to, read_number, write_key
 from hanax.metadata.libraries.rows import shown_id
-from hanax.metadata.pages import Place
 
 _CHUNK: Final = {"text": "Checksums are computed with CRC-32C.", "metadata": {"source_page": 3}}
 
@@ -68,17 +67,18 @@ def document_routes(opened: LibraryRoom | None) -> APIRouter:
     ) -> Response:
         """The newest first. 404 library_not_found."""
         id = parse_id(library_id, "library_id")
-        found = await room().documents.page(id, limit + 1, read_cursor(cursor, id))
-        page = found[:limit]
-        more = len(found) > limit
-        following = write_cursor(Place(page[-1].created_at_us, page[-1].id), id) if more else None
-        return bare({"documents": [render_document(one) for one in page], "next_cursor": following})
+        found = await room().documents.page(call_of(request), id, limit + 1, read_cursor(cursor, id))
+        page, following = cut_page(found, limit, id)
+        after = page_to(request, following)
+        shown = {"documents": [render_document(one) for one in page], "next_cursor": after.cursor}
+        return tagged_bare(request, shown, headers=after.headers)
 
     @router.get("/documents/{document_id}", response_model=schemas.DocumentInfo)
     async def get_document(request: Request, document_id: str) -> Response:
         """404 document_not_found."""
-        document = await room().documents.get(parse_id(document_id, "document_id"))
-        return revised(render_document(document), document.revision)
+        id = parse_id(document_id, "document_id")
+        document = await room().documents.get(call_of(request), id)
+        return tagged_bare(request, render_document(document), str(document.revision))
 
     @router.patch(
         "/documents/{document_id}",
@@ -112,20 +112,25 @@ def document_routes(opened: LibraryRoom | None) -> APIRouter:
         document_id: str,
         offset: Offset = 0,
         limit: ChunkLimit = 100,
+        cursor: Cursor = None,
         include_embeddings: Embeddings = False,
     ) -> Response:
         """Chunks by position, all of one revision of the document. 404 document_not_found."""
         id = parse_id(document_id, "document_id")
+        offset = offset if cursor is None else read_number(cursor)
         document, passages = await room().documents.passages(
             call_of(request), id, offset, limit, include_embeddings
         )
         after = offset + len(passages)
+        more = passages and after < document.chunks
+        following = page_to(request, write_key(str(after)) if more else None)
         told = {
             "document": render_document(document),
             "chunks": [render_passage(one, include_embeddings) for one in passages],
-            "next_offset": after if after < document.chunks else None,
+            "next_cursor": following.cursor,
+            "next_offset": after if more else None,
         }
-        return revised(told, document.revision)
+        return tagged_bare(request, told, str(document.revision), following.headers)
 
     @router.post(
         "/documents/{document_id}/chunks",
@@ -152,7 +157,8 @@ def chunk_routes(opened: LibraryRoom | None) -> APIRouter:
         """404 chunk_not_found."""
         id = parse_id(chunk_id, "chunk_id")
         passage = await room().passages.get(call_of(request), id, include_embedding)
-        return revised(render_passage(passage, include_embedding), passage.chunk.revision)
+        told = render_passage(passage, include_embedding)
+        return tagged_bare(request, told, str(passage.chunk.revision))
 
     @router.patch(
         "/chunks/{chunk_id}",

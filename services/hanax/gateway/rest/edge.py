@@ -21,9 +21,12 @@ from hanax.gateway.cache.control import read_cache_control
 from hanax.gateway.calls import Call
 from hanax.gateway.exchange_headers import request_id_of, server_timing
 from hanax.gateway.failure_log import log_defect, log_failure
+from hanax.gateway.graphql.errors import PATH as GRAPHQL_PATH
+from hanax.gateway.guard.audit import REFUSAL_STATUSES
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.places import Places
 from hanax.gateway.rest.answers import refuse
+from hanax.gateway.rest.entrance import Entrance
 from hanax.gateway.rest.library_errors import LIBRARY_PATHS
 from hanax.gateway.rest.presence import Presence
 
@@ -31,15 +34,22 @@ from hanax.gateway.rest.presence import Presence
 MAX_BODIES_BYTES: Final = 16 * MAX_BODY_BYTES
 
 # What costs work; health and metrics are answered however much there is, and so is what tells of models.
-_GUARDED: Final = ("/api/", "/external/", "/v1/", *LIBRARY_PATHS)
+_GUARDED: Final = ("/api/", "/external/", "/v1/", GRAPHQL_PATH, *LIBRARY_PATHS)
 _FREE: Final = "/external/status"
 
 # Where files come in; what surrounds one in its form is small.
 _UPLOADED_TO: Final = "/api/v1/jobs"
 _FORM_BYTES: Final = 1024 * 1024
 
+# Where points come in as a stream, which is stored as it arrives: a hundred million of 768 dimensions.
+_STREAMED_TO: Final = "/api/v1/vectors/insert"
+_STREAM_BYTES: Final = 1024**4
+
 # As nginx counts a client that closed the connection before its answer.
 _CLIENT_GONE: Final = 499
+
+# How a client learns which credentials are taken (RFC 9110, 11.6.1).
+_UNAUTHENTICATED: Final = 401
 
 _BODILESS: Final = frozenset({"GET", "HEAD"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -55,6 +65,8 @@ class BodyLimits:
         kind = headers.get(b"content-type", b"").lower()
         if scope["path"] == _UPLOADED_TO and kind.startswith(b"multipart/form-data"):
             return BodyLimit(self.upload_bytes + _FORM_BYTES, held=False)
+        if scope["path"] == _STREAMED_TO and kind.startswith(b"application/x-ndjson"):
+            return BodyLimit(_STREAM_BYTES, held=False)
         return BodyLimit(MAX_BODY_BYTES, held=True)
 
 
@@ -81,12 +93,14 @@ class Edge:
         clock: Callable[[], float],
         places: Places,
         limits: BodyLimits,
+        entrance: Entrance,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._clock = clock
         self._places = places
         self._limits = limits
+        self._entrance = entrance
         self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,6 +114,8 @@ class Edge:
         limit = self._limits.of(scope, headers)
         exchange = _Exchange(self, call, limit, receive, send)
         try:
+            if self._entrance.guarded:
+                await self._entrance.enter(scope, headers, call)
             limit.check(_declared_length(headers))
             if scope["path"].startswith(_GUARDED) and scope["path"] != _FREE:
                 await self._guarded(scope, exchange)
@@ -113,6 +129,8 @@ class Edge:
         finally:
             if limit.held:
                 self._bodies_bytes -= exchange.body_bytes
+            if exchange.status in REFUSAL_STATUSES:
+                self._metrics.refused(REFUSAL_STATUSES[exchange.status], call, scope["path"])
             self._metrics.answered(_method_of(scope), exchange.status, call.elapsed_s())
 
     async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
@@ -140,7 +158,7 @@ class Edge:
     async def _refuse(self, exchange: _Exchange, scope: Scope, error: HanaxError) -> None:
         if exchange.status:
             return  # the answer has begun; the server closes the connection
-        response = refuse(exchange.call, error, scope["path"], {})
+        response = refuse(scope, error, {})
         await response(scope, exchange.receive, exchange.send)
 
 
@@ -179,6 +197,11 @@ class _Exchange:
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             headers["X-Request-ID"] = self.call.request_id
             headers["Server-Timing"] = server_timing(self.call)
+            if self.call.rate is not None:
+                for name, value in self.call.rate.headers():
+                    headers[name] = value
+            if self.status == _UNAUTHENTICATED:
+                headers["WWW-Authenticate"] = "Bearer"
             if self.call.cached_age_s is not None:
                 headers["X-Cache"] = "HIT"
                 headers["Age"] = str(int(self.call.cached_age_s))
@@ -195,7 +218,7 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
 
 
 def _actor(scope: Scope) -> str:
-    """Who asks: an address, as nobody has a name here."""
+    """From where somebody asks: an address, which has no name."""
     client = scope.get("client")
     return "anonymous" if client is None else f"address {client[0]}"
 

@@ -18,6 +18,7 @@ from hanax.gateway.renderings import render_embedded
 from hanax.gateway.rest import model_schemas, schemas
 from hanax.gateway.rest.answers import answer, call_of, render_instant
 from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.etags import tagged
 from hanax.gateway.rest.job_rendering import LATER, accepted
 from hanax.gateway.rest.openapi import ERRORS, json_body
 
@@ -68,7 +69,7 @@ def external_routes(generation: Generation, models: Models) -> APIRouter:
     @router.get("/status", response_model=schemas.Envelope[model_schemas.ModelStatuses])
     async def status(request: Request) -> Response:
         """Every model with its endpoints, as the gateway that answers knows them."""
-        return answer(request, {"models": [_render_status(one) for one in model_statuses(models)]})
+        return tagged(request, {"models": [render_status(one) for one in model_statuses(models)]})
 
     return router
 
@@ -77,7 +78,7 @@ def _answer(request: Request, made: Embedded | Queued) -> Response:
     return accepted(request, made) if isinstance(made, Queued) else answer(request, render_embedded(made))
 
 
-def _render_status(status: ModelStatus) -> dict[str, Any]:
+def render_status(status: ModelStatus) -> dict[str, Any]:
     route = status.route
     return {
         "model": route.name,

@@ -29,7 +29,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 async def _on_named(request: Request, error: Exception) -> Response:
     assert isinstance(error, HanaxError)
-    return _answer(request, error, {})
+    return answer_error(request, error, {})
 
 
 async def _on_validation(request: Request, error: Exception) -> Response:
@@ -39,7 +39,7 @@ async def _on_validation(request: Request, error: Exception) -> Response:
         {"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()
     ]
     message = f"{faults[0]['field']}: {faults[0]['message']}"
-    return _answer(request, InvalidArgument(message, errors=faults), {})
+    return answer_error(request, InvalidArgument(message, errors=faults), {})
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -48,18 +48,19 @@ async def _on_http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     path = request.url.path
     if error.status_code == 404:
-        return _answer(request, NotFound(f"there is nothing at {path[:200]}; see /docs"), headers)
+        return answer_error(request, NotFound(f"there is nothing at {path[:200]}; see /docs"), headers)
     if error.status_code == 405:
         allowed = headers.get("Allow") or headers.get("allow") or "another method"
         message = f"{request.method} is not for {path[:200]}; expected {allowed}"
-        return _answer(request, MethodNotAllowed(message), headers)
-    return _answer(request, _OTHER.get(error.status_code, Internal)(str(error.detail)), headers)
+        return answer_error(request, MethodNotAllowed(message), headers)
+    return answer_error(request, _OTHER.get(error.status_code, Internal)(str(error.detail)), headers)
 
 
 _OTHER: Final[dict[int, type[HanaxError]]] = {400: InvalidArgument, 422: InvalidArgument}
 
 
-def _answer(request: Request, error: HanaxError, headers: dict[str, str]) -> Response:
+def answer_error(request: Request, error: HanaxError, headers: dict[str, str]) -> Response:
+    """The answer for `error`, which the log is told of."""
     call = call_of(request)
     log_failure(error, call.request_id, request.url.path)
-    return refuse(call, error, request.url.path, headers)
+    return refuse(request.scope, error, headers)

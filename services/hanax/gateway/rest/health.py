@@ -6,12 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
+import hanax
 from hanax.core.errors import DatabaseUnavailable, Unavailable
-from hanax.gateway.metrics import Metrics
+from hanax.gateway.exposition import OWN_PATH, Exposition
+from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.readiness import OK, Readiness
 from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, refuse
@@ -20,14 +22,14 @@ from hanax.metadata.database import DatabaseHealth
 from hanax.metadata.health import HealthLook
 
 
-def health_routes(readiness: Readiness, metrics: Metrics, database: HealthLook | None) -> APIRouter:
+def health_routes(readiness: Readiness, exposition: Exposition, database: HealthLook | None) -> APIRouter:
     """database: None where none is configured."""
     router = APIRouter(tags=["health"], responses=ERRORS)
 
     @router.get("/health", response_model=schemas.Envelope[schemas.Health])
     async def health(request: Request) -> Response:
         """The process is up."""
-        return answer(request, {"status": "ok"})
+        return answer(request, {"status": "ok", "version": hanax.__version__})
 
     @router.get("/health/database", response_model=schemas.Envelope[schemas.DatabaseHealth])
     async def database_health(request: Request) -> Response:
@@ -41,7 +43,7 @@ def health_routes(readiness: Readiness, metrics: Metrics, database: HealthLook |
         if health.error is None:
             return answer(request, {"status": "ok", **_render_database(health)})
         error = DatabaseUnavailable(health.error, **_render_database(health))
-        return refuse(call_of(request), error, request.url.path, {})
+        return refuse(request.scope, error, {})
 
     @router.get("/ready", response_model=schemas.Envelope[schemas.Ready])
     async def ready(request: Request) -> Response:
@@ -54,12 +56,17 @@ def health_routes(readiness: Readiness, metrics: Metrics, database: HealthLook |
             waiting += [f"{kind} {name} {state}" for name, state in parts.items() if state != OK]
         error = Unavailable("not ready: " + "; ".join(waiting), **asdict(report))
         # Not raised: probes of a gateway that is starting would fill the log.
-        return refuse(call_of(request), error, request.url.path, {})
+        return refuse(request.scope, error, {})
 
-    @router.get("/metrics", response_class=Response)
-    async def scrape() -> Response:
-        """Prometheus text."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def scrape(request: Request) -> Response:
+        """Prometheus text. Needs a key that may read every collection, unless HANAX_OPEN_METRICS is set."""
+        call_of(request).caller.require_all(Scope.READ, "metrics")
+        return Response(await exposition.all(), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get(OWN_PATH, include_in_schema=False)
+    async def scrape_worker() -> Response:
+        return Response(exposition.own(), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

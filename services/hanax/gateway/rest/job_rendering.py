@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -10,9 +11,10 @@ from starlette.responses import Response
 
 from hanax.core.errors import HanaxError
 from hanax.gateway.jobs.queueing import Queued
+from hanax.gateway.jobs.results import progress_of
 from hanax.gateway.rest import job_schemas, schemas
 from hanax.gateway.rest.answers import answer, render_instant
-from hanax.metadata.jobs.job import FailedItem, Job, JobState, QueueStatus
+from hanax.metadata.jobs.job import FailedItem, Job, QueueStatus
 
 _ROOT: Final = "/api/v1/jobs"
 
@@ -81,19 +83,7 @@ def render_queue(status: QueueStatus) -> dict[str, Any]:
 
 
 def _render_progress(job: Job) -> dict[str, Any]:
-    decided = job.done + job.failed
-    # Points that were added to a collection while it is read are counted as they are met.
-    total = None if job.total is None else max(job.total, decided)
-    runs = job.state is JobState.RUNNING
-    rate = job.rate if runs else 0.0
-    eta_s = (total - decided) / rate if total is not None and rate > 0 else None
-    return {
-        "total": total,
-        "done": job.done,
-        "failed": job.failed,
-        "rate": round(rate, 3) if runs else None,
-        "eta_s": None if eta_s is None else round(eta_s, 1),
-    }
+    return asdict(progress_of(job))
 
 
 def _render_result(job: Job) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from hanax.core.job_specs import JobKind
-from hanax.gateway.rest.schemas import Id
+from hanax.gateway.rest.schemas import Id, NextCursor
 from hanax.metadata.jobs.job import JobState
 
 
@@ -60,6 +60,7 @@ class Job(BaseModel):
 
 class JobList(BaseModel):
     jobs: list[Job]
+    next_cursor: NextCursor
 
 
 class ItemError(BaseModel):
@@ -77,7 +78,8 @@ class FailedItem(BaseModel):
 
 class FailedItems(BaseModel):
     items: list[FailedItem]
-    next_after: Annotated[int | None, Field(description="null on the last page")]
+    next_cursor: NextCursor
+    next_after: Annotated[int | None, Field(description="number of the last item; null on the last page")]
 
 
 class Tasks(BaseModel):

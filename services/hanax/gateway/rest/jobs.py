@@ -11,14 +11,17 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from hanax.core.errors import HanaxError, NotFound, WrongJobState
+from hanax.core.errors import HanaxError
 from hanax.core.job_specs import SPEC_BY_KIND, ResultFormat
+from hanax.gateway.jobs.desk import JobDesk
 from hanax.gateway.jobs.following import Change, Followers
+from hanax.gateway.jobs.results import result_upload
 from hanax.gateway.jobs.store import JobStore
 from hanax.gateway.jobs.submissions import Submissions, parse_spec
 from hanax.gateway.rest import job_schemas, schemas
 from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.bodies import decode_json, read_json
+from hanax.gateway.rest.etags import tagged
 from hanax.gateway.rest.job_rendering import (
     accepted,
     render_error,
@@ -28,7 +31,8 @@ from hanax.gateway.rest.job_rendering import (
 )
 from hanax.gateway.rest.multipart import JobForm
 from hanax.gateway.rest.openapi import ERRORS, any_of, form_body
-from hanax.metadata.jobs.job import Job, JobState
+from hanax.gateway.rest.pages import Cursor, Limit, page_to, read_key, read_number, write_key
+from hanax.metadata.jobs.job import JobState
 
 State = Annotated[
     Literal["queued", "running", "paused", "succeeded", "partial", "failed", "cancelled"] | None,
@@ -43,11 +47,11 @@ _MEDIA_TYPES: Final = {
 }
 
 
-def job_routes(store: JobStore, submissions: Submissions, followers: Followers) -> APIRouter:
+def job_routes(store: JobStore, desk: JobDesk, submissions: Submissions, followers: Followers) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=ERRORS)
     _add_submitting(router, submissions)
-    _add_looking(router, store, followers)
-    _add_changing(router, store)
+    _add_looking(router, store, desk, followers)
+    _add_changing(router, desk)
     return router
 
 
@@ -89,47 +93,62 @@ def _add_submitting(router: APIRouter, submissions: Submissions) -> None:
             form = JobForm(request)
             spec = parse_spec(decode_json(await form.job()))
             name, data = await form.file()
-            return accepted(request, await submissions.submit_upload(spec, name, data))
-        return accepted(request, await submissions.submit(await read_json(request)))
+            return accepted(request, await submissions.submit_upload(call_of(request), spec, name, data))
+        return accepted(request, await submissions.submit(call_of(request), await read_json(request)))
 
 
-def _add_looking(router: APIRouter, store: JobStore, followers: Followers) -> None:
+def _add_looking(router: APIRouter, store: JobStore, desk: JobDesk, followers: Followers) -> None:
     @router.get("/jobs", response_model=schemas.Envelope[job_schemas.JobList])
     async def list_jobs(
         request: Request,
         state: State = None,
-        limit: Annotated[int, Query(ge=1, le=1_000, description="jobs at most")] = 100,
+        limit: Limit = 100,
+        cursor: Cursor = None,
         before: Annotated[str | None, Query(description="a job's id: those that are older")] = None,
     ) -> Response:
         """The newest jobs first."""
-        found = await store.jobs.list(limit, None if state is None else JobState(state), before)
-        return answer(request, {"jobs": [render_job(job) for job in found]})
+        last = before if cursor is None else read_key(cursor)
+        wanted = None if state is None else JobState(state)
+        # One more tells whether there is a next page.
+        found = await desk.list(call_of(request), limit + 1, wanted, last)
+        page = found[:limit]
+        after = page_to(request, write_key(page[-1].id) if len(found) > limit else None)
+        shown = {"jobs": [render_job(job) for job in page], "next_cursor": after.cursor}
+        return tagged(request, shown, headers=after.headers)
 
     @router.get("/queue", response_model=schemas.Envelope[job_schemas.Queue])
     async def queue(request: Request) -> Response:
         """How many jobs there are in each state, and how much waits."""
-        return answer(request, render_queue(await store.jobs.queue()))
+        return answer(request, render_queue(await desk.queue(call_of(request))))
 
     @router.get("/jobs/{job_id}", response_model=schemas.Envelope[job_schemas.Job])
     async def get_job(request: Request, job_id: str) -> Response:
         """One job. 404 job_not_found."""
-        return answer(request, render_job(await store.jobs.get(job_id)))
+        return tagged(request, render_job(await desk.get(call_of(request), job_id)))
 
     @router.get("/jobs/{job_id}/items", response_model=schemas.Envelope[job_schemas.FailedItems])
     async def items(
         request: Request,
         job_id: str,
         status: Annotated[Literal["failed"], Query(description="those that failed, the only ones kept")],
-        after: Annotated[int, Query(ge=-1, description="next_after of the page before; -1: the first")] = -1,
-        limit: Annotated[int, Query(ge=1, le=1_000, description="items at most")] = 100,
+        after: Annotated[
+            int, Query(ge=-1, le=2**31, description="next_after of the page before; -1: the first")
+        ] = -1,
+        limit: Limit = 100,
+        cursor: Cursor = None,
     ) -> Response:
         """Items that failed, in their order, each with its reason."""
-        found = await store.jobs.failed_items(job_id, after, limit)
+        last = after if cursor is None else read_number(cursor)
+        found = await desk.failed_items(call_of(request), job_id, last, limit + 1)
+        page = found[:limit]
+        more = page[-1].number if len(found) > limit else None
+        following = page_to(request, None if more is None else write_key(str(more)))
         shown = {
-            "items": [render_item(item) for item in found],
-            "next_after": found[-1].number if len(found) == limit else None,
+            "items": [render_item(item) for item in page],
+            "next_cursor": following.cursor,
+            "next_after": more,
         }
-        return answer(request, shown)
+        return answer(request, shown, headers=following.headers)
 
     @router.get("/jobs/{job_id}/events", response_class=StreamingResponse)
     async def events(request: Request, job_id: str) -> Response:
@@ -137,7 +156,7 @@ def _add_looking(router: APIRouter, store: JobStore, followers: Followers) -> No
 
         The data of an event are the job. With Last-Event-ID, what that one told is not told again.
         """
-        job = await store.jobs.get(job_id)
+        job = await desk.get(call_of(request), job_id)
         followers.check_room()
         last = request.headers.get("last-event-id", "")
         seen = int(last) if last.isascii() and last.isdigit() and len(last) < 20 else -1
@@ -151,8 +170,8 @@ def _add_looking(router: APIRouter, store: JobStore, followers: Followers) -> No
 
         404 not_found: it has none; 409 wrong_job_state: not yet.
         """
-        job = await store.jobs.get(job_id)
-        upload_id = _result_of(job)
+        job = await desk.get(call_of(request), job_id)
+        upload_id = result_upload(job)
         size = await store.uploads.size(upload_id)
         format_ = str(job.spec.get("result_format", ResultFormat.JSONL.value))
         headers = {
@@ -163,16 +182,16 @@ def _add_looking(router: APIRouter, store: JobStore, followers: Followers) -> No
         return StreamingResponse(data, 200, headers, _MEDIA_TYPES[format_])
 
 
-def _add_changing(router: APIRouter, store: JobStore) -> None:
+def _add_changing(router: APIRouter, desk: JobDesk) -> None:
     @router.post("/jobs/{job_id}/pause", response_model=schemas.Envelope[job_schemas.Job])
     async def pause(request: Request, job_id: str) -> Response:
         """Begin nothing new of a job that is queued or runs. 409 wrong_job_state."""
-        return answer(request, render_job(await store.jobs.pause(job_id)))
+        return answer(request, render_job(await desk.pause(call_of(request), job_id)))
 
     @router.post("/jobs/{job_id}/resume", response_model=schemas.Envelope[job_schemas.Job])
     async def resume(request: Request, job_id: str) -> Response:
         """Queue a job that is paused. 409 wrong_job_state."""
-        return answer(request, render_job(await store.jobs.resume(job_id)))
+        return answer(request, render_job(await desk.resume(call_of(request), job_id)))
 
     @router.post("/jobs/{job_id}/retry", response_model=schemas.Envelope[job_schemas.Job])
     async def retry(request: Request, job_id: str) -> Response:
@@ -180,31 +199,23 @@ def _add_changing(router: APIRouter, store: JobStore) -> None:
 
         409 wrong_job_state.
         """
-        return answer(request, render_job(await store.jobs.retry(job_id)))
+        return answer(request, render_job(await desk.retry(call_of(request), job_id)))
 
     @router.delete("/jobs/{job_id}", response_model=schemas.Envelope[job_schemas.Job])
-    async def cancel_job(request: Request, job_id: str) -> Response:
-        """Cancel a job that has not ended; forget one that has, and its result. 404 job_not_found.
+    async def cancel_job(
+        request: Request,
+        job_id: str,
+        forget: Annotated[
+            bool, Query(description="of a job that has ended: remove it and its files")
+        ] = False,
+    ) -> Response:
+        """Cancel a job that has not ended; with `forget`, remove one that has. 404 job_not_found.
 
-        What a cancelled job has stored already stays.
+        What a cancelled job has stored already stays, and so does the job: to cancel it once more changes
+        nothing. 409 wrong_job_state: it ended otherwise, or is to be forgotten before it has ended.
         """
-        before = await store.jobs.get(job_id)
-        job = await store.jobs.cancel(job_id)
-        # What still belongs to the job stays. Should this fail, they are swept.
-        for upload_id in (before.upload_id, before.result_upload_id):
-            if upload_id is not None:
-                await store.uploads.delete(upload_id)
+        job = await (desk.forget if forget else desk.cancel)(call_of(request), job_id)
         return answer(request, render_job(job))
-
-
-def _result_of(job: Job) -> str:
-    if job.result_upload_id is not None:
-        return job.result_upload_id
-    if not job.state.ended:
-        raise WrongJobState(
-            f"the job is {job.state}: its result is not there yet", job=job.id, state=job.state
-        )
-    raise NotFound(f"the job {job.id} has no result file", job=job.id)
 
 
 async def _events(request: Request, changes: AsyncIterator[Change]) -> AsyncIterator[bytes]:

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.core.errors import DatabaseNotConfigured
 from hanax.gateway.libraries.ids import parse_id
+from hanax.gateway.libraries.pages import cut_page, read_cursor
 from hanax.gateway.libraries.query_requests import QueryRequest
 from hanax.gateway.libraries.requests import IndexRequest, LibraryPatch, NewLibrary
-from hanax.gateway.libraries.room import LibraryRoom
+from hanax.gateway.libraries.room import LibraryRoom, opened_room
 from hanax.gateway.rest import library_schemas as schemas
 from hanax.gateway.rest.answers import call_of
 from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.etags import tagged_bare
 from hanax.gateway.rest.library_answers import (
     bare,
-    read_cursor,
     read_revision,
     render_answer,
     render_index,
     render_library,
     revised,
-    write_cursor,
 )
 from hanax.gateway.rest.openapi import json_body
+from hanax.gateway.rest.pages import Cursor, Limit, page_to
 from hanax.metadata.libraries.rows import shown_id
-from hanax.metadata.pages import Place
 
 LIBRARY_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {"model": schemas.LibraryErrorBody, "description": "The request is refused; see error.code"},
     "5XX": {"model": schemas.LibraryErrorBody, "description": "The request failed; 503 is worth a retry"},
     422: {"model": schemas.LibraryErrorBody, "description": "A field is wrong; see error.details"},
 }
-
-Limit = Annotated[int, Query(ge=1, le=1_000, description="entries at most")]
-Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
 
 _FILTER: Final = {"field": "document.metadata.year", "operator": "gte", "value": 2020}
 
@@ -50,11 +46,7 @@ class Room:
 
     def __call__(self) -> LibraryRoom:
         """Raises DatabaseNotConfigured."""
-        if self._room is None:
-            raise DatabaseNotConfigured(
-                "libraries need the metadata database: set HANAX_DATABASE_URL, and start again"
-            )
-        return self._room
+        return opened_room(self._room)
 
 
 def library_routes(opened: LibraryRoom | None) -> APIRouter:
@@ -84,18 +76,18 @@ def library_routes(opened: LibraryRoom | None) -> APIRouter:
     @router.get("", response_model=schemas.LibraryPage)
     async def list_libraries(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
         """The newest first."""
-        found = await room().libraries.page(limit + 1, read_cursor(cursor))
-        page = found[:limit]
-        more = len(found) > limit
-        following = write_cursor(Place(page[-1].created_at_us, page[-1].id)) if more else None
-        return bare({"libraries": [render_library(one) for one in page], "next_cursor": following})
+        found = await room().libraries.page(call_of(request), limit + 1, read_cursor(cursor))
+        page, following = cut_page(found, limit)
+        after = page_to(request, following)
+        shown = {"libraries": [render_library(one) for one in page], "next_cursor": after.cursor}
+        return tagged_bare(request, shown, headers=after.headers)
 
     @router.get("/{library_id}", response_model=schemas.LibraryDescription)
     async def get_library(request: Request, library_id: str) -> Response:
         """404 library_not_found."""
-        found = await room().libraries.get(parse_id(library_id, "library_id"))
+        found = await room().libraries.get(call_of(request), parse_id(library_id, "library_id"))
         told = {**render_library(found.library), "document_count": found.documents}
-        return revised(told, found.library.revision)
+        return tagged_bare(request, told, str(found.library.revision))
 
     @router.patch(
         "/{library_id}",
@@ -106,13 +98,14 @@ def library_routes(opened: LibraryRoom | None) -> APIRouter:
         """Change its name or metadata. 412 revision_conflict with If-Match; 409 library_exists."""
         id = parse_id(library_id, "library_id")
         asked = await read_request(request, LibraryPatch)
-        library = await room().libraries.change(id, asked, read_revision(request))
+        library = await room().libraries.change(call_of(request), id, asked, read_revision(request))
         return revised(render_library(library), library.revision)
 
     @router.delete("/{library_id}", status_code=204)
     async def delete_library(request: Request, library_id: str) -> Response:
         """Delete a library and all its documents. 404 library_not_found, 412 revision_conflict."""
-        await room().libraries.delete(parse_id(library_id, "library_id"), read_revision(request))
+        id = parse_id(library_id, "library_id")
+        await room().libraries.delete(call_of(request), id, read_revision(request))
         return Response(status_code=204)
 
     @router.post(

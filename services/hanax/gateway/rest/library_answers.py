@@ -1,30 +1,26 @@
-"""How libraries, documents and chunks are shown; revisions in headers, and cursors.
+"""How libraries, documents and chunks are shown, and revisions in headers.
 
 These routes answer what was asked for as it is, without an envelope.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.core.errors import InvalidArgument, InvalidCursor
+from hanax.core.errors import InvalidArgument
 from hanax.gateway.libraries.documents import Passage, Written
 from hanax.gateway.libraries.indexes import IndexStatus
 from hanax.gateway.libraries.queries import Answer, Result
 from hanax.gateway.rest.answers import render_instant
+from hanax.gateway.rest.etags import revision_to_match
 from hanax.metadata.libraries.rows import Chunk, Document, Library, shown_id
-from hanax.metadata.pages import Place
 
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
-_REVISION: Final = re.compile(r'\s*(?:"([0-9]{1,10})"|([0-9]{1,10})|(\*))\s*')
-_CURSOR: Final = re.compile(r"([0-9]{1,19})\.([0-9a-f]{32})\.([0-9a-f]{0,32})")
+_MAX_DIGITS: Final = 10
 
 
 def bare(data: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -39,35 +35,12 @@ def revised(data: dict[str, Any], revision: int, status: int = 200, place: str =
 
 def read_revision(request: Request) -> int | None:
     """What If-Match names; None: any. Raises InvalidArgument."""
-    given = request.headers.get("if-match")
+    given = revision_to_match(request)
     if given is None:
         return None
-    found = _REVISION.fullmatch(given)
-    if found is None:
+    if not given.isdecimal() or len(given) > _MAX_DIGITS:
         raise InvalidArgument(f'If-Match: expected one revision, such as "3", or *, got {given[:60]!r}')
-    digits = found[1] or found[2]
-    return None if digits is None else int(digits)
-
-
-def write_cursor(place: Place, within: str = "") -> str:
-    """within: the library whose documents are listed."""
-    return (
-        base64.urlsafe_b64encode(f"{place.created_at_us}.{place.id}.{within}".encode()).decode().rstrip("=")
-    )
-
-
-def read_cursor(cursor: str | None, within: str = "") -> Place | None:
-    """Raises InvalidCursor for what `write_cursor` did not make for this list."""
-    if cursor is None:
-        return None
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError):
-        text = ""
-    found = _CURSOR.fullmatch(text)
-    if found is None or found[3] != within or int(found[1]) >= 2**63:
-        raise InvalidCursor("cursor: expected next_cursor of the page before, of the same list")
-    return Place(int(found[1]), found[2])
+    return int(given)
 
 
 def render_library(library: Library) -> dict[str, Any]:

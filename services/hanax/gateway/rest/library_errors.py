@@ -13,12 +13,12 @@ LIBRARY_PATHS: Final = (*_ROOTS, *(f"/api/v1{root}" for root in _ROOTS))
 
 
 def library_error(error: HanaxError, path: str) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "type": type(error).__name__,
-        "message": error.message,
-        "path": path,
-        "code": error.code,
+    return {
+        "error": {
+            "type": type(error).__name__,
+            "message": error.message,
+            "path": path,
+            "code": error.code,
+            "details": error.details,
+        }
     }
-    if error.details:
-        described["details"] = error.details
-    return {"error": described}

@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from hanax.gateway.rest.schemas import Provenance
+from hanax.gateway.rest.schemas import NextCursor, Provenance
 
 Revision = Annotated[int, Field(description="grows with every change; the ETag, which If-Match takes")]
-NextCursor = Annotated[str | None, Field(description="null on the last page")]
 
 
 class LibraryError(BaseModel):
@@ -19,9 +18,9 @@ class LibraryError(BaseModel):
     path: Annotated[str, Field(description="that was asked for")]
     code: Annotated[str, Field(description="stable; match on this", examples=["document_not_found"])]
     details: Annotated[
-        dict[str, Any] | None,
+        dict[str, Any],
         Field(description="for programs; `errors` has every wrong field", examples=[{"errors": []}]),
-    ] = None
+    ]
 
 
 class LibraryErrorBody(BaseModel):
@@ -114,7 +113,8 @@ class ChunkPage(BaseModel):
 
     document: DocumentInfo
     chunks: list[Chunk]
-    next_offset: Annotated[int | None, Field(description="null on the last page")]
+    next_cursor: NextCursor
+    next_offset: Annotated[int | None, Field(description="position of the next one; null on the last page")]
 
 
 class ResultDocument(BaseModel):

@@ -23,6 +23,7 @@ from hanax.gateway.models.registry import Model, Models
 from hanax.gateway.models.wanted import Wanted
 from hanax.gateway.rest.answers import call_of
 from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.etags import tagged_bare
 from hanax.gateway.rest.openapi import json_body
 from hanax.gateway.texts import parse_texts
 from hanax.gateway.vectors import float32_le
@@ -117,12 +118,13 @@ def openai_routes(generation: Generation, models: Models) -> APIRouter:
     @router.get("/models", response_model=OpenAIModels)
     async def list_models(request: Request) -> Response:
         """The models that can be named."""
-        return _json({"object": "list", "data": [_render_model(model) for model in models.all()]})
+        shown = {"object": "list", "data": [_render_model(model) for model in models.all()]}
+        return tagged_bare(request, shown)
 
     @router.get("/models/{name}", response_model=OpenAIModel)
     async def get_model(request: Request, name: str) -> Response:
         """One of them."""
-        return _json(_render_model(models.get(name)))
+        return tagged_bare(request, _render_model(models.get(name)))
 
     return router
 

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from hanax.gateway.rest.openapi_exchange import describe_exchange
 from hanax.gateway.rest.schemas import ErrorEnvelope
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
@@ -62,6 +63,7 @@ def install_openapi(app: FastAPI, bodies: list[type[BaseModel]]) -> None:
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             for name, schema in shared["$defs"].items():
                 schemas.setdefault(name, schema)
+            describe_exchange(made)
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -11,15 +11,13 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.core.errors import FailedPrecondition, InvalidCursor
+from hanax.core.errors import InvalidCursor
+from hanax.gateway.history import History
 from hanax.gateway.rest import schemas
-from hanax.gateway.rest.answers import answer, render_instant
+from hanax.gateway.rest.answers import answer, call_of, render_instant
 from hanax.gateway.rest.openapi import ERRORS
-from hanax.metadata.database import Database
-from hanax.metadata.opening import configured
-from hanax.metadata.operations.log import OperationLog
+from hanax.gateway.rest.pages import Cursor, Limit, page_to
 from hanax.metadata.operations.operation import Noted, Place, Wanted
-from hanax.metadata.operations.store import OperationStore
 
 
 class Operation(BaseModel):
@@ -52,8 +50,7 @@ class Operations(BaseModel):
     waiting: int
 
 
-def operation_routes(database: Database | None, log: OperationLog | None) -> APIRouter:
-    """log: None where operations are not noted."""
+def operation_routes(history: History) -> APIRouter:
     router = APIRouter(prefix="/api/v1/operations", tags=["operations"], responses=ERRORS)
 
     @router.get("", response_model=schemas.Envelope[Operations])
@@ -62,29 +59,26 @@ def operation_routes(database: Database | None, log: OperationLog | None) -> API
         collection: Annotated[str | None, Query(max_length=255, description="on this one alone")] = None,
         operation: Annotated[str | None, Query(max_length=64, examples=["insert"])] = None,
         outcome: Annotated[str | None, Query(max_length=64, examples=["ok"])] = None,
-        limit: Annotated[int, Query(ge=1, le=1_000, description="operations at most")] = 100,
-        cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of a page")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
     ) -> Response:
         """Operations on vectors and collections, newest first; noted about a second after they end.
 
         409 database_not_configured without a metadata database, 503 while it is away.
         """
-        store = OperationStore(configured(database))
-        if log is None:
-            raise FailedPrecondition("operations are not noted here (HANAX_OPERATION_LOG_KEEP_S is 0)")
         after = None if cursor is None else _decode(cursor)
+        wanted = Wanted(collection, operation, outcome)
         # One more tells whether there is a next page.
-        found = await store.page(Wanted(collection, operation, outcome), limit + 1, after)
+        found, log = await history.page(call_of(request), wanted, limit + 1, after)
         page = found[:limit]
-        return answer(
-            request,
-            {
-                "operations": [_render(noted) for noted in page],
-                "next_cursor": _encode(page[-1]) if len(found) > limit else None,
-                "dropped": log.dropped,
-                "waiting": log.waiting,
-            },
-        )
+        after_it = page_to(request, _encode(page[-1]) if len(found) > limit else None)
+        shown = {
+            "operations": [_render(noted) for noted in page],
+            "next_cursor": after_it.cursor,
+            "dropped": log.dropped,
+            "waiting": log.waiting,
+        }
+        return answer(request, shown, headers=after_it.headers)
 
     return router
 

@@ -12,6 +12,7 @@ from hanax.core.specs import CollectionSpec
 Data = TypeVar("Data")
 
 Id = int | str
+NextCursor = Annotated[str | None, Field(description="null on the last page")]
 
 
 class Envelope(BaseModel, Generic[Data]):
@@ -66,6 +67,7 @@ class Collection(CollectionSpec):
 
 class CollectionList(BaseModel):
     collections: list[Collection]
+    next_cursor: NextCursor
 
 
 class SegmentIndex(BaseModel):
@@ -168,7 +170,8 @@ class Alias(BaseModel):
 
 
 class AliasList(BaseModel):
-    aliases: Annotated[list[Alias], Field(description="all that there are, by alias")]
+    aliases: Annotated[list[Alias], Field(description="by alias")]
+    next_cursor: NextCursor
 
 
 class AliasDeleted(BaseModel):
@@ -208,6 +211,9 @@ class Hit(BaseModel):
     vector: list[float] | None = None
     created_at: datetime
     updated_at: datetime
+    expires_at: Annotated[
+        datetime | None, Field(description="from when on it is no more; left out where it stays")
+    ] = None
     version: Annotated[int | None, Field(description="grows with every write of the point")] = None
 
 
@@ -270,6 +276,9 @@ class Vector(BaseModel):
     model: Annotated[str | None, Field(description="the collection's embedding model")]
     created_at: datetime
     updated_at: datetime
+    expires_at: Annotated[
+        datetime | None, Field(description="from when on it is no more; left out where it stays")
+    ] = None
     version: Annotated[int | None, Field(description="grows with every write of the point")] = None
 
 
@@ -332,6 +341,7 @@ class CacheCleared(BaseModel):
 
 class Health(BaseModel):
     status: Literal["ok"]
+    version: Annotated[str, Field(examples=["0.1.0"])]
 
 
 class DatabaseHealth(BaseModel):

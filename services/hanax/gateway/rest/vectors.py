@@ -18,6 +18,7 @@ from hanax.core.errors import InvalidId
 from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.versions import MAX_VERSION
 from hanax.gateway.change_requests import MetadataRequest
+from hanax.gateway.insert_streams import InsertStreams
 from hanax.gateway.jobs.queueing import Queued
 from hanax.gateway.metadata_changes import MetadataChanges, OnePoint
 from hanax.gateway.points import Points
@@ -35,7 +36,10 @@ from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, render_record
 from hanax.gateway.rest.bodies import read_json, read_request
 from hanax.gateway.rest.job_rendering import LATER, accepted
+from hanax.gateway.rest.lines import sends_lines, wants_lines
 from hanax.gateway.rest.openapi import ERRORS, json_body
+from hanax.gateway.rest.streams import insert_lines, scroll_lines
+from hanax.gateway.scroll_streams import ScrollStreams
 
 _FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
 _METADATA_SCHEMA: Final = {"type": "object", "additionalProperties": True}
@@ -66,7 +70,7 @@ def read_path_id(segment: str, id_type: str | None) -> PointId:
     return decode_id(encode_id(value))
 
 
-def read_routes(queries: Queries) -> APIRouter:
+def read_routes(queries: Queries, scrolls: ScrollStreams) -> APIRouter:
     router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], responses=ERRORS)
 
     @router.post(
@@ -94,8 +98,11 @@ def read_routes(queries: Queries) -> APIRouter:
     async def scroll(request: Request) -> Response:
         """A page of all points, in an order that writes do not disturb, or by a metadata field.
 
-        Go on with next_cursor.
+        Go on with next_cursor. With `Accept: application/x-ndjson` all points are answered, a line each, or
+        as many as limit says; the last line is `{"done": ...}` or `{"error": ..., "next_cursor": ...}`.
         """
+        if wants_lines(request.headers):
+            return await scroll_lines(request, scrolls)
         asked = await read_request(request, ScrollRequest)
         page = await queries.scroll(call_of(request), asked)
         records = [render_record(one, asked.collection, page.model) for one in page.records]
@@ -125,7 +132,7 @@ def read_routes(queries: Queries) -> APIRouter:
     return router
 
 
-def write_routes(points: Points, changes: MetadataChanges) -> APIRouter:
+def write_routes(points: Points, changes: MetadataChanges, streams: InsertStreams) -> APIRouter:
     router = APIRouter(prefix="/api/v1/vectors", tags=["vectors"], responses=ERRORS)
 
     @router.post(
@@ -159,7 +166,14 @@ def write_routes(points: Points, changes: MetadataChanges) -> APIRouter:
         all: 503 partial_write names the points of shards that failed, 409 version_conflict those of shards
         where a point has another version than its if_version. 202 where the collection's model queues their
         texts: the job then stores all points.
+
+        With `Content-Type: application/x-ndjson` the body is a line for each point, of any length; collection
+        and the fields of StreamRequest are in its first line, or in the query. Points are stored batch by
+        batch; a line says what is durable, `{"lines": [1, 500], "inserted": 500, ...}`, with the errors of
+        lines that are wrong; the last one is `{"done": ...}` or `{"error": ...}`.
         """
+        if sends_lines(request.headers):
+            return await insert_lines(request, streams)
         asked = await read_request(request, InsertRequest)
         done = await points.insert(call_of(request), asked)
         if isinstance(done, Queued):

@@ -56,6 +56,7 @@ async def end_as_counted(
     else:
         state = JobState.FAILED
         values["error"] = error_values(await _why_all(connection, job))
+        values["result"] = values["result_upload_id"] = None
     await end_job(connection, job["id"], state, now_us, values)
     return state
 

@@ -17,7 +17,11 @@ from hanax.metadata.jobs.task import TaskKind
 
 
 async def end_locked_task(
-    connection: AsyncConnection, job: RowMapping, task: RowMapping, given: Mapping[str, Any], now_us: int
+    connection: AsyncConnection,
+    job: RowMapping,
+    task: Mapping[str, Any],
+    given: Mapping[str, Any],
+    now_us: int,
 ) -> JobState:
     """given: result and result_upload_id, of a finish."""
     ended = {"ended": True, "owner": None, "losses": 0}
@@ -45,7 +49,7 @@ async def add_finish(connection: AsyncConnection, job_id: str) -> None:
     await connection.execute(insert(JOB_TASKS).values(row))
 
 
-async def _total(connection: AsyncConnection, job: RowMapping, task: RowMapping) -> int | None:
+async def _total(connection: AsyncConnection, job: RowMapping, task: Mapping[str, Any]) -> int | None:
     """The job's total with the end of the task; None: as it was, or not known yet."""
     if task["kind"] == TaskKind.DIVIDE:
         # Run tasks may have ended with fewer items than they were made for, or more.

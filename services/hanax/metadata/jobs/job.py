@@ -31,7 +31,11 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+        return self not in WAITING
+
+
+WAITING: Final = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+ENDED: Final = tuple(state for state in JobState if state.ended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import AlreadyExists, Overloaded, WrongJobState
 from hanax.core.job_specs import JobKind
 from hanax.metadata.database import Database
-from hanax.metadata.jobs.claiming import is_free
 from hanax.metadata.jobs.endings import end_job, task_values
-from hanax.metadata.jobs.job import FailedItem, Job, JobOrder, JobState, QueueStatus
-from hanax.metadata.jobs.locks import job_not_found, lock_job, order_by_locks
+from hanax.metadata.jobs.job import ENDED, WAITING, FailedItem, Job, JobOrder, JobState, QueueStatus
+from hanax.metadata.jobs.locks import job_not_found, lock_job
 from hanax.metadata.jobs.retrying import retry_items
 from hanax.metadata.jobs.rows import item_of, job_of
 from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_TASKS, JOBS
@@ -29,7 +28,33 @@ _RETRY_AFTER_S: Final = 60
 # Ended jobs that one sweep forgets: a transaction of some ten milliseconds.
 _SWEPT_AT_ONCE: Final = 100
 
-_WAITING: Final = (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+# Built once: to build a statement takes as long as the database does.
+_ONE: Final = select(JOBS).where(JOBS.c.id == bindparam("job"))
+_INSERT_JOB: Final = insert(JOBS).returning(*JOBS.c)
+_INSERT_TASK: Final = insert(JOB_TASKS)
+_COUNT_WAITING: Final = select(func.count()).select_from(JOBS).where(JOBS.c.state.in_(WAITING))
+# From an index alone.
+_COUNT_STATES: Final = select(
+    JOBS.c.state, func.count().label("jobs"), func.min(JOBS.c.created_at_us).label("oldest_us")
+).group_by(JOBS.c.state)
+# A job's row says how many of its tasks have not ended; when none is left there is its finish. Who works on
+# them is asked of jobs that run alone: there are few.
+_COUNT_TASKS: Final = select(
+    select(func.coalesce(func.sum(case((JOBS.c.tasks_open == 0, 1), else_=JOBS.c.tasks_open)), 0))
+    .where(JOBS.c.state.in_((JobState.QUEUED, JobState.RUNNING)))
+    .scalar_subquery()
+    .label("unended"),
+    select(func.count())
+    .select_from(JOB_TASKS)
+    .join(JOBS, JOBS.c.id == JOB_TASKS.c.job_id)
+    .where(
+        JOBS.c.state == JobState.RUNNING,
+        JOB_TASKS.c.ended.is_(False),
+        JOB_TASKS.c.free_at_us > bindparam("now_us"),
+    )
+    .scalar_subquery()
+    .label("leased"),
+)
 
 
 class Jobs:
@@ -64,18 +89,16 @@ class Jobs:
         divide = task_values(job_id, TaskKind.DIVIDE, 0, first=0, count=0, position={})
 
         async def work(connection: AsyncConnection) -> Job:
-            await order_by_locks(connection)
-            waiting = select(func.count()).select_from(JOBS).where(JOBS.c.state.in_(_WAITING))
-            count = (await connection.execute(waiting)).scalar_one()
+            count = (await connection.execute(_COUNT_WAITING)).scalar_one()
             if count >= MAX_WAITING_JOBS:
                 raise Overloaded(f"{count} jobs wait or run already", retry_after_s=_RETRY_AFTER_S)
             if order.kind is JobKind.REEMBED:
                 await _check_target(connection, order.spec["target"])
-            await connection.execute(insert(JOBS).values(values))
-            await connection.execute(insert(JOB_TASKS).values(divide))
-            return job_of(await _row(connection, job_id))
+            row = (await connection.execute(_INSERT_JOB, values)).mappings().one()
+            await connection.execute(_INSERT_TASK, divide)
+            return job_of(row)
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def get(self, job_id: str) -> Job:
         return await self._database.read(lambda connection: _job(connection, job_id))
@@ -105,18 +128,32 @@ class Jobs:
         return await self._move(job_id, JobState.QUEUED, (JobState.PAUSED,), "resume")
 
     async def cancel(self, job_id: str) -> Job:
-        """End a job that has not ended, forget one that has; as it was left. What it has stored stays."""
+        """End a job that has not ended. What it has stored stays, and the job.
+
+        One that is cancelled is told as it is: a request that is sent again changes nothing. Raises
+        WrongJobState for one that ended otherwise.
+        """
 
         async def work(connection: AsyncConnection) -> Job:
-            await order_by_locks(connection)
             job = await lock_job(connection, job_id)
-            if JobState(job["state"]).ended:
-                await connection.execute(delete(JOBS).where(JOBS.c.id == job_id))
+            if job["state"] == JobState.CANCELLED:
                 return job_of(job)
+            _check_state(job, WAITING, "cancel")
             await end_job(connection, job_id, JobState.CANCELLED, self._now_us())
             return job_of(await _row(connection, job_id))
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
+
+    async def forget(self, job_id: str) -> Job:
+        """Remove a job that has ended; as it was left. What it has stored stays. Raises WrongJobState."""
+
+        async def work(connection: AsyncConnection) -> Job:
+            job = await lock_job(connection, job_id)
+            _check_state(job, ENDED, "forget")
+            await connection.execute(delete(JOBS).where(JOBS.c.id == job_id))
+            return job_of(job)
+
+        return await self._database.run_by_locks(work)
 
     async def retry(self, job_id: str) -> Job:
         """Queue a partial or failed job again: its failed items, and what it had not come to.
@@ -125,7 +162,6 @@ class Jobs:
         """
 
         async def work(connection: AsyncConnection) -> Job:
-            await order_by_locks(connection)
             job = await lock_job(connection, job_id)
             _check_state(job, (JobState.PARTIAL, JobState.FAILED), "retry")
             now_us = self._now_us()
@@ -142,7 +178,7 @@ class Jobs:
             await connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(changed))
             return job_of(await _row(connection, job_id))
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def failed_items(self, job_id: str, after: int, limit: int) -> Sequence[FailedItem]:
         """By number, with those past number `after`; -1: from the first on."""
@@ -163,21 +199,14 @@ class Jobs:
         now_us = self._now_us()
 
         async def work(connection: AsyncConnection) -> QueueStatus:
-            counts = await connection.execute(select(JOBS.c.state, func.count()).group_by(JOBS.c.state))
-            found = {state: int(count) for state, count in counts.all()}
-            oldest = select(func.min(JOBS.c.created_at_us)).where(JOBS.c.state == JobState.QUEUED)
-            since_us = (await connection.execute(oldest)).scalar_one()
-            tasks = select(func.count()).select_from(JOB_TASKS).join(JOBS, JOBS.c.id == JOB_TASKS.c.job_id)
-            open_ = tasks.where(
-                JOBS.c.state.in_((JobState.QUEUED, JobState.RUNNING)), JOB_TASKS.c.ended.is_(False)
-            )
-            waiting: int = (await connection.execute(open_.where(is_free(now_us)))).scalar_one()
-            every: int = (await connection.execute(open_)).scalar_one()
+            found = {row.state: row for row in await connection.execute(_COUNT_STATES)}
+            tasks = (await connection.execute(_COUNT_TASKS, {"now_us": now_us})).one()
+            queued = found.get(JobState.QUEUED)
             return QueueStatus(
-                jobs={state: found.get(state, 0) for state in JobState},
-                waiting=waiting,
-                running=every - waiting,
-                oldest_wait_s=0.0 if since_us is None else max(0.0, (now_us - since_us) / 1e6),
+                jobs={state: found[state].jobs if state in found else 0 for state in JobState},
+                waiting=max(0, tasks.unended - tasks.leased),
+                running=tasks.leased,
+                oldest_wait_s=0.0 if queued is None else max(0.0, (now_us - queued.oldest_us) / 1e6),
             )
 
         return await self._database.read(work)
@@ -187,7 +216,6 @@ class Jobs:
         before_us = self._now_us() - round(keep_s * 1e6)
 
         async def work(connection: AsyncConnection) -> int:
-            await order_by_locks(connection)
             old = select(JOBS.c.id).where(JOBS.c.ended_at_us <= before_us).order_by(JOBS.c.ended_at_us)
             query = old.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)
             ids = (await connection.scalars(query)).all()
@@ -195,17 +223,16 @@ class Jobs:
                 await connection.execute(delete(JOBS).where(JOBS.c.id.in_(ids)))
             return len(ids)
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def _move(self, job_id: str, to: JobState, states: tuple[JobState, ...], action: str) -> Job:
         async def work(connection: AsyncConnection) -> Job:
-            await order_by_locks(connection)
             _check_state(await lock_job(connection, job_id), states, action)
             values = {"state": to, "rate": 0.0, "updated_at_us": self._now_us()}
             await connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(values))
             return job_of(await _row(connection, job_id))
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
 
 def _check_state(job: RowMapping, states: tuple[JobState, ...], action: str) -> None:
@@ -223,18 +250,17 @@ async def _job(connection: AsyncConnection, job_id: str) -> Job:
 
 
 async def _row(connection: AsyncConnection, job_id: str) -> RowMapping:
-    row: Any = (await connection.execute(select(JOBS).where(JOBS.c.id == job_id))).mappings().one_or_none()
+    row = (await connection.execute(_ONE, {"job": job_id})).mappings().one_or_none()
     if row is None:
         raise job_not_found(job_id)
-    found: RowMapping = row
-    return found
+    return row
 
 
 async def _check_target(connection: AsyncConnection, target: str) -> None:
     """Raises AlreadyExists where a job that has not ended makes this collection."""
     same = select(JOBS.c.id).where(
         JOBS.c.kind == JobKind.REEMBED,
-        JOBS.c.state.in_(_WAITING),
+        JOBS.c.state.in_(WAITING),
         JOBS.c.spec["target"].as_string() == target,
     )
     if (found := (await connection.execute(same.limit(1))).scalar_one_or_none()) is not None:

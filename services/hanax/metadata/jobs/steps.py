@@ -48,7 +48,7 @@ async def keep_failed(connection: AsyncConnection, job_id: str, failed: Sequence
     await connection.execute(insert(items), [item_values(job_id, item) for item in failed])
 
 
-async def keep_part(connection: AsyncConnection, task: RowMapping, part: Part, now_us: int) -> None:
+async def keep_part(connection: AsyncConnection, task: Mapping[str, Any], part: Part, now_us: int) -> None:
     parts = JOB_PARTS
     values = {"bytes": part.bytes}
     changed = await connection.execute(

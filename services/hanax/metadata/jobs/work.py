@@ -7,9 +7,9 @@ nothing, when another has claimed the task since, or the job has ended (cancelle
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import HanaxError, Internal
@@ -18,11 +18,19 @@ from hanax.metadata.jobs import claiming
 from hanax.metadata.jobs.endings import fail, task_values
 from hanax.metadata.jobs.finishing import end_locked_task
 from hanax.metadata.jobs.job import FailedItem, JobState
-from hanax.metadata.jobs.locks import lock_claim, order_by_locks
+from hanax.metadata.jobs.locks import lock_claim
 from hanax.metadata.jobs.rows import claim_of, item_of, job_of
 from hanax.metadata.jobs.steps import counted, keep_failed, keep_part, why_to_stop
 from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_PARTS, JOB_TASKS, JOBS
 from hanax.metadata.jobs.task import Claim, FoundPart, NewTask, Part, Step, TaskKind
+
+# Built once: to build a statement takes as long as the database does. Parameters say which columns are set.
+_CLAIMED: Final = update(JOB_TASKS).where(
+    JOB_TASKS.c.id == bindparam("claimed_id"),
+    JOB_TASKS.c.fence == bindparam("claimed_fence"),
+    JOB_TASKS.c.owner == bindparam("claimed_owner"),
+)
+_COUNTED: Final = update(JOBS).where(JOBS.c.id == bindparam("job"))
 
 
 class Work:
@@ -43,7 +51,6 @@ class Work:
         """
 
         async def work(connection: AsyncConnection) -> Claim | None:
-            await order_by_locks(connection)
             now_us = self._now_us()
             await claiming.start_jobs(connection, jobs_at_once, now_us)
             found = await claiming.free_task(connection, now_us, task_id)
@@ -55,18 +62,17 @@ class Work:
             query = select(JOBS).where(JOBS.c.id == taken["job_id"])
             return claim_of(job_of((await connection.execute(query)).mappings().one()), taken)
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def renew(self, claim: Claim, lease_s: float) -> JobState:
         """Hold the lease for that long from now. PAUSED: end soon, with release."""
 
         async def work(connection: AsyncConnection) -> JobState:
-            await order_by_locks(connection)
             job, _ = await lock_claim(connection, claim)
             await self._change(connection, claim, self._lease(lease_s))
             return JobState(job["state"])
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def advance(
         self, claim: Claim, lease_s: float, step: Step, failed: Sequence[FailedItem] = ()
@@ -80,7 +86,6 @@ class Work:
         """
 
         async def work(connection: AsyncConnection) -> JobState:
-            await order_by_locks(connection)
             job, task = await lock_claim(connection, claim)
             now_us = self._now_us()
             moved = step.done + len(failed)
@@ -99,14 +104,13 @@ class Work:
             await keep_failed(connection, job["id"], failed)
             if step.part is not None:
                 await keep_part(connection, task, step.part, now_us)
-            values = counted(job, step, failed, now_us)
-            await connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(values))
+            await connection.execute(_COUNTED, {"job": job["id"], **counted(job, step, failed, now_us)})
             if (error := why_to_stop(job, failed)) is not None:
                 await fail(connection, job["id"], error, now_us)
                 return JobState.FAILED
             return JobState(job["state"])
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def add_tasks(
         self, claim: Claim, tasks: Sequence[NewTask], items: int, cursor: Mapping[str, Any] | None = None
@@ -118,7 +122,6 @@ class Work:
         """
 
         async def work(connection: AsyncConnection) -> JobState:
-            await order_by_locks(connection)
             job, task = await lock_claim(connection, claim)
             before = items - sum(new.count for new in tasks)
             if task["watermark"] == items and tasks:
@@ -147,7 +150,7 @@ class Work:
             await connection.execute(update(JOBS).where(JOBS.c.id == job["id"]).values(values))
             return JobState(job["state"])
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def end_task(
         self,
@@ -163,12 +166,11 @@ class Work:
         """
 
         async def work(connection: AsyncConnection) -> JobState:
-            await order_by_locks(connection)
             job, task = await lock_claim(connection, claim)
             given = {"result": dict(result or {}), "result_upload_id": result_upload_id}
             return await end_locked_task(connection, job, task, given, self._now_us())
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def fail_job(self, claim: Claim, error: HanaxError) -> None:
         """End the job as failed: what can't be mended by waiting, such as a collection that is gone.
@@ -177,11 +179,10 @@ class Work:
         """
 
         async def work(connection: AsyncConnection) -> None:
-            await order_by_locks(connection)
             job, _ = await lock_claim(connection, claim)
             await fail(connection, job["id"], error, self._now_us())
 
-        await self._database.run(work)
+        await self._database.run_by_locks(work)
 
     async def release(self, claim: Claim, again_after_s: float = 0.0) -> None:
         """Give the lease back; what was recorded stays. again_after_s: nobody claims it before.
@@ -190,12 +191,11 @@ class Work:
         """
 
         async def work(connection: AsyncConnection) -> None:
-            await order_by_locks(connection)
             free_at_us = self._now_us() + round(again_after_s * 1e6)
             values = {"owner": None, "free_at_us": free_at_us, "announced_at_us": 0}
             await self._change(connection, claim, values)
 
-        await self._database.run(work)
+        await self._database.run_by_locks(work)
 
     async def retried(self, claim: Claim, after: int, limit: int) -> list[FailedItem]:
         """The items of a task that a retry made, by number, with those past number `after`; -1: all.
@@ -231,21 +231,19 @@ class Work:
         """Ids of tasks that wait to be claimed, in their order, each again only after so many seconds."""
 
         async def work(connection: AsyncConnection) -> list[str]:
-            await order_by_locks(connection)
             now_us = self._now_us()
             await claiming.start_jobs(connection, jobs_at_once, now_us)
             return await claiming.unannounced(connection, limit, now_us, now_us - round(again_after_s * 1e6))
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     def _lease(self, lease_s: float) -> dict[str, Any]:
         return {"free_at_us": self._now_us() + round(lease_s * 1e6)}
 
     async def _change(self, connection: AsyncConnection, claim: Claim, values: Mapping[str, Any]) -> None:
         """Of the task, as long as it is the claim's."""
-        tasks = JOB_TASKS
-        mine = (tasks.c.id == claim.task.id, tasks.c.fence == claim.fence, tasks.c.owner == claim.owner)
-        await connection.execute(update(tasks).where(*mine).values(dict(values)))
+        mine = {"claimed_id": claim.task.id, "claimed_fence": claim.fence, "claimed_owner": claim.owner}
+        await connection.execute(_CLAIMED, {**mine, **values})
 
 
 async def _next_number(connection: AsyncConnection, job_id: str) -> int:

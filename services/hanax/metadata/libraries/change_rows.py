@@ -3,8 +3,8 @@
 A change begins by holding its document, so that there is one at a time. Its points have ids of its own and
 are no chunks yet. The transaction of `commit` makes them the document's chunks, and names those that are
 chunks no longer. What is left then is to remove points: the stale ones of a committed change, the new ones
-of a change that was undone. A lease says until when somebody is at it; who comes later undoes a change that
-still writes, and removes points where they were left.
+of a change that was undone. A lease says until when somebody is at it, and is renewed by who is; who comes
+later undoes a change that still writes, and removes points where they were left.
 
 A change that was undone is kept for a while, and its points are removed once more then: whoever was held up
 in the middle of it may have written some after all.
@@ -12,15 +12,14 @@ in the middle of it may have written some after all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hanax.core.errors import ChunkExists, DocumentBusy, DocumentExists
+from hanax.core.errors import DocumentBusy, DocumentExists
 from hanax.metadata.database import Database
 from hanax.metadata.libraries.document_rows import (
     chunk_from,
@@ -35,10 +34,13 @@ from hanax.metadata.libraries.rows import (
     Leases,
     Library,
     Splice,
-    clock_part,
     shown_id,
 )
-from hanax.metadata.libraries.tables import CHANGES, CHUNKS, CLOCKS, DOCUMENTS
+from hanax.metadata.libraries.splicing import hollow, replace_chunks, tick
+from hanax.metadata.libraries.tables import CHANGES, CHUNKS
+
+# Most changes end sooner, and who is left by a gateway that is gone is free after a few of these.
+_BUSY_FOR_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class ChangeRows:
                     points=points,
                     stale_points=[],
                     stale_changes=[],
-                    lease_until_at_us=self._in(self._leases.work_s),
+                    lease_until_at_us=self._in(self._leases.held_s),
                 )
             )
             chunks = await _read_chunks(connection, intent)
@@ -123,11 +125,11 @@ class ChangeRows:
             if not await self._is_writing(connection, change.id):
                 return None
             await ready_library(connection, change.library_id)
-            stamp = await _tick(connection, change, splice)
+            stamp = await tick(connection, change, splice)
             stamped = replace(splice, chunks=[replace(chunk, stamp=stamp) for chunk in splice.chunks])
-            old = await _replace_chunks(connection, change.document_id, stamped, document)
+            old = await replace_chunks(connection, change.document_id, stamped, document)
             stale_points = sorted({row.point_id for row in old} - {row.point_id for row in splice.chunks})
-            stale_changes = await _hollow(connection, change.document_id, old)
+            stale_changes = await hollow(connection, change.document_id, old)
             await connection.execute(
                 update(CHANGES)
                 .where(CHANGES.c.id == change.id)
@@ -150,6 +152,23 @@ class ChangeRows:
             )
 
         return await self._database.run(work)
+
+    async def renew(self, change_id: str) -> None:
+        """Hold the document on. One that was undone, or has ended, is as it was."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(
+                update(CHANGES)
+                .where(CHANGES.c.id == change_id, CHANGES.c.state == "writing")
+                .values(lease_until_at_us=self._in(self._leases.held_s))
+            )
+
+        await self._database.run(work)
+
+    @property
+    def renew_each_s(self) -> float:
+        """How often a change is to be renewed: three of these in a row may fail."""
+        return self._leases.held_s / 4
 
     async def undo(self, change_id: str) -> Change | None:
         """Give up a change that still writes: as it is now, or None where it has ended. Its points are
@@ -205,12 +224,11 @@ class ChangeRows:
         row = rows.one_or_none()
         if row is None:
             return []
-        left_us = row.lease_until_at_us - self._now_us()
-        if left_us >= 0:
+        if row.lease_until_at_us >= self._now_us():
             raise DocumentBusy(
                 f"document {shown_id(document_id)} is being changed by another request",
                 document=shown_id(document_id),
-                retry_after_s=max(1.0, round(left_us / 1e6, 1)),
+                retry_after_s=_BUSY_FOR_S,
             )
         change = change_from(row)
         await self._lease(connection, change)
@@ -231,19 +249,6 @@ class ChangeRows:
     async def _is_writing(self, connection: AsyncConnection, change_id: str) -> bool:
         state = select(CHANGES.c.state).where(CHANGES.c.id == change_id)
         return (await connection.execute(state)).scalar_one_or_none() == "writing"
-
-
-async def _tick(connection: AsyncConnection, change: Change, splice: Splice) -> int:
-    """Move the library's clock on; the commits in the document's part of it."""
-    moves = bool(splice.removed and splice.chunks)
-    found = await connection.execute(
-        update(CLOCKS)
-        .where(CLOCKS.c.library_id == change.library_id, CLOCKS.c.part == clock_part(change.document_id))
-        .values(commits=CLOCKS.c.commits + 1, moves=CLOCKS.c.moves + int(moves))
-        .returning(CLOCKS.c.commits)
-    )
-    commits: int = found.scalar_one()
-    return commits
 
 
 def _check_document(intent: Intent, document: Document | None) -> None:
@@ -267,63 +272,6 @@ async def _read_chunks(connection: AsyncConnection, intent: Intent) -> list[Chun
     if intent.reads is not None:
         query = query.where(CHUNKS.c.id.in_(intent.reads))
     return [chunk_from(row) for row in await connection.execute(query.order_by(CHUNKS.c.position))]
-
-
-async def _replace_chunks(
-    connection: AsyncConnection, document_id: str, splice: Splice, document: Document | None
-) -> list[Chunk]:
-    """Write the document and its chunks; the chunks that were in their places."""
-    within = (
-        CHUNKS.c.document_id == document_id,
-        CHUNKS.c.position >= splice.start,
-        CHUNKS.c.position < splice.start + splice.removed,
-    )
-    old = [chunk_from(row) for row in await connection.execute(select(CHUNKS).where(*within))]
-    await connection.execute(delete(CHUNKS).where(*within))
-    if document is None:
-        await connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.id == document_id))
-        return old
-    await _check_chunk_ids(connection, splice)
-    await _write_document(connection, document)
-    if moved := len(splice.chunks) - splice.removed:
-        await connection.execute(
-            update(CHUNKS)
-            .where(CHUNKS.c.document_id == document_id, CHUNKS.c.position >= splice.start + splice.removed)
-            .values(position=CHUNKS.c.position + moved)
-        )
-    if splice.chunks:
-        rows = [{name: getattr(row, name) for name in Chunk.__dataclass_fields__} for row in splice.chunks]
-        await connection.execute(insert(CHUNKS), rows)
-    return old
-
-
-async def _check_chunk_ids(connection: AsyncConnection, splice: Splice) -> None:
-    ids = [chunk.id for chunk in splice.chunks]
-    taken = select(func.min(CHUNKS.c.id)).where(CHUNKS.c.id.in_(ids))
-    if ids and (other := (await connection.execute(taken)).scalar_one()) is not None:
-        raise ChunkExists(f"there is a chunk {shown_id(other)} already, elsewhere", chunk=shown_id(other))
-
-
-async def _write_document(connection: AsyncConnection, document: Document) -> None:
-    row = {name: getattr(document, name) for name in Document.__dataclass_fields__}
-    row["metadata"] = json.dumps(document.metadata)
-    row["chunking"] = None if document.chunking is None else json.dumps(document.chunking)
-    changed = await connection.execute(update(DOCUMENTS).where(DOCUMENTS.c.id == document.id).values(row))
-    if changed.rowcount == 0:
-        await connection.execute(insert(DOCUMENTS).values(row))
-
-
-async def _hollow(connection: AsyncConnection, document_id: str, old: Sequence[Chunk]) -> list[str]:
-    """The changes of `old` chunks of which none is left."""
-    wrote = {chunk.change_id for chunk in old}
-    if not wrote:
-        return []
-    kept = await connection.execute(
-        select(CHUNKS.c.change_id)
-        .where(CHUNKS.c.document_id == document_id, CHUNKS.c.change_id.in_(wrote))
-        .distinct()
-    )
-    return sorted(wrote - set(kept.scalars()))
 
 
 def change_from(row: Row[Any]) -> Change:

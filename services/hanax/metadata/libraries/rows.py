@@ -13,12 +13,14 @@ ChangeState = Literal["writing", "committed", "undone"]
 
 @dataclass(frozen=True, slots=True)
 class Leases:
-    """In seconds. work_s: in which one part of a change, or of a library's making, is done by whoever is at
-    it, or by nobody. kept_s: after which what was undone is looked at once more.
+    """In seconds. work_s: in which the clean-up behind a change, or a part of a library's making, is done by
+    whoever is at it, or by nobody. kept_s: after which what was undone is looked at once more. held_s: for
+    how long a change holds its document without a word from whoever is at it.
     """
 
     work_s: float
     kept_s: float = 600.0
+    held_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What Alembic runs for `hanax.metadata.upgrading`: on its connection, inside its transaction."""
+"""What Alembic runs for `hanax.metadata.migrating`: on its connection, inside its transaction."""
 
 from __future__ import annotations
 

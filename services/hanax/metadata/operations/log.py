@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -28,8 +28,10 @@ _LONGEST_PAUSE_S: Final = 10.0
 # Small enough that turning it into parameters holds up the event loop for a millisecond or two.
 _BATCH: Final = 256
 
-# Old lines go in parts: a transaction that removes many at once would hold up others.
+# Old lines go in parts: a transaction that removes many at once would hold up others. Where some are left
+# the next look comes soon, so that a gateway removes more than it can note.
 _FORGET_EACH_S: Final = 60.0
+_FORGET_MORE_S: Final = 1.0
 _FORGET_BATCH: Final = 1_000
 _FORGET_PARTS: Final = 100
 
@@ -38,9 +40,12 @@ _CLOSE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """keep_s: how long lines are kept. queue: lines that may wait. instance: this process's name."""
+    """keep_s, lines: how long lines are kept, and how many at most, whoever noted them. queue: lines that may
+    wait. instance: this process's name.
+    """
 
     keep_s: float
+    lines: int
     queue: int
     instance: str
 
@@ -135,21 +140,25 @@ class OperationLog:
                 return
 
     async def _forget(self) -> None:
+        pause_s = _FORGET_EACH_S
         while True:
             # Gateways that started together need not come together.
-            await asyncio.sleep(_FORGET_EACH_S * random.uniform(0.5, 1.5))
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+            pause_s = _FORGET_EACH_S
             with suppress(HanaxError):
-                await self.forget()
+                if await self.forget() >= _FORGET_PARTS * _FORGET_BATCH:
+                    pause_s = _FORGET_MORE_S
 
     async def forget(self) -> int:
-        """Remove lines that are older than is kept; how many, at most a hundred parts of them."""
+        """Remove lines that are older than is kept, and the oldest of too many; how many.
+
+        At most a hundred parts of each.
+        """
         before_us = self._now_us() - round(self._options.keep_s * 1e6)
-        removed = 0
-        for _ in range(_FORGET_PARTS):
-            gone = await self._store.forget(before_us, _FORGET_BATCH)
-            removed += gone
-            if gone < _FORGET_BATCH:
-                break
+        removed = await _in_parts(lambda: self._store.forget(before_us, _FORGET_BATCH))
+        last = await self._store.newest() - self._options.lines
+        if last > 0:
+            removed += await _in_parts(lambda: self._store.forget_up_to(last, _FORGET_BATCH))
         return removed
 
     def _drop(self, lines: int) -> None:
@@ -160,3 +169,13 @@ class OperationLog:
         return Operation(
             self._now_us(), 0, DROPPED, "", self._options.instance, "resource_exhausted", lines, ""
         )
+
+
+async def _in_parts(forget: Callable[[], Awaitable[int]]) -> int:
+    removed = 0
+    for _ in range(_FORGET_PARTS):
+        gone = await forget()
+        removed += gone
+        if gone < _FORGET_BATCH:
+            break
+    return removed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, insert, select, tuple_
+from sqlalchemy import Select, delete, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.metadata.database import Database
@@ -81,8 +81,25 @@ class OperationStore:
 
     async def forget(self, before_us: int, limit: int) -> int:
         """Remove the oldest lines from before an instant, `limit` at most; how many there were."""
-        oldest = select(_C.id).where(_C.at_us < before_us).order_by(_C.at_us, _C.id).limit(limit)
+        return await self._remove(
+            select(_C.id).where(_C.at_us < before_us).order_by(_C.at_us, _C.id).limit(limit)
+        )
 
+    async def forget_up_to(self, last: int, limit: int) -> int:
+        """Remove the oldest lines up to the one with this id, `limit` at most; how many there were."""
+        return await self._remove(select(_C.id).where(_C.id <= last).order_by(_C.id).limit(limit))
+
+    async def newest(self) -> int:
+        """The id of the newest line; 0: there is none. With those below it there are no more lines than that,
+        as ids are numbered one by one.
+        """
+
+        async def work(connection: AsyncConnection) -> int:
+            return (await connection.execute(select(func.max(_C.id)))).scalar_one() or 0
+
+        return await self._database.read(work)
+
+    async def _remove(self, oldest: Select[tuple[int]]) -> int:
         async def work(connection: AsyncConnection) -> int:
             gone = await connection.execute(delete(OPERATION_LOG).where(_C.id.in_(oldest)))
             return gone.rowcount

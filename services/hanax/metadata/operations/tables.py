@@ -1,4 +1,4 @@
-"""Tables of the operation log, and of the keys that will say who asks."""
+"""The table of the operation log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table
 
-from hanax.metadata.tables import ID, INSTANT, JSON_VALUE, TABLES
+from hanax.metadata.tables import INSTANT, TABLES
 
 # Ids ascend with time, as no two gateways share one; they are the order of pages.
 OPERATION_LOG: Final = Table(
@@ -28,18 +28,4 @@ OPERATION_LOG: Final = Table(
     Index(None, "collection", "at_us", "id"),
     Index(None, "operation", "at_us", "id"),
     Index(None, "outcome", "at_us", "id"),
-)
-
-# Keys are kept as a hash: who reads the database cannot ask in another's name.
-API_KEYS: Final = Table(
-    "api_keys",
-    TABLES,
-    Column("id", ID, primary_key=True),
-    Column("name", String(255), nullable=False),
-    Column("hash", String(128), nullable=False, unique=True),
-    Column("rights", JSON_VALUE, nullable=False),
-    Column("created_at_us", INSTANT, nullable=False),
-    Column("expires_at_us", INSTANT),
-    Column("revoked_at_us", INSTANT),
-    Column("last_used_at_us", INSTANT),
 )

@@ -80,8 +80,8 @@ class JobStack:
     def forget_all(self) -> None:
         """Cancel what has not ended, and forget all."""
         for job in self.jobs():
-            for _ in range(2):
-                self.stack.client.delete(f"{JOBS}/{job['job_id']}")
+            for forget in (False, True):
+                self.stack.client.delete(f"{JOBS}/{job['job_id']}", params={"forget": forget})
 
 
 @pytest.fixture(scope="session")

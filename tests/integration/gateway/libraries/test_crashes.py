@@ -7,6 +7,7 @@ point is left that is no chunk, and the document can be changed again.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -25,6 +26,8 @@ from hanax.gateway.libraries.requests import (
     NewLibrary,
 )
 from hanax.gateway.requests import parse_request
+from hanax.metadata.libraries.change_rows import ChangeRows
+from hanax.metadata.libraries.rows import Leases
 from tests.integration.gateway.libraries.world import World, chunks_of, dying, mortal, running_world
 
 OLD = ["one", "two", "three", "four", "five"]
@@ -115,7 +118,7 @@ async def _mended(world: World, library_id: str) -> None:
 
 async def _registered(world: World, library_id: str) -> set[str]:
     ids: set[str] = set()
-    for document in await world.room().documents.page(library_id, 100, None):
+    for document in await world.room().documents.page(world.call(), library_id, 100, None):
         _, passages = await world.room().documents.passages(world.call(), document.id, 0, 500, False)
         ids |= {one.chunk.point_id for one in passages}
     return ids
@@ -186,12 +189,43 @@ async def test_a_change_of_a_live_gateway_is_not_undone_by_another(world: World)
     assert world.stored(library_id) == points
     with pytest.raises(DocumentBusy) as refused:
         await _retitle(world, library_id, document_id)
-    assert refused.value.details["retry_after_s"] >= 1
+    assert refused.value.details["retry_after_s"] == 1
     # Who comes after the lease need not wait for the sweep.
-    world.pass_time(_LATER_S)
+    world.pass_time(Leases(0.0).held_s + 1.0)
     await _retitle(world, library_id, document_id)
     assert await _seen(world, library_id, document_id) == _state(OLD, "new")
     await _mended(world, library_id)
+
+
+async def test_a_change_that_takes_long_holds_its_document(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes several leases to write its points, and is renewed meanwhile."""
+    library_id = await world.library()
+    document_id = await world.document(library_id, OLD)
+    write, renew = ChunkPoints.write, ChangeRows.renew
+    renewed: asyncio.Queue[int] = asyncio.Queue()
+
+    async def noted(self: ChangeRows, change_id: str) -> None:
+        began_us = world.now_us()
+        await renew(self, change_id)
+        renewed.put_nowait(began_us)
+
+    async def late(self: ChunkPoints, *args: Any) -> None:
+        for _ in range(3):
+            world.pass_time(0.8 * Leases(0.0).held_s)
+            since_us = world.now_us()
+            while await renewed.get() < since_us:
+                pass
+        assert not await world.room(1).leftovers.sweep()
+        await write(self, *args)
+
+    monkeypatch.setattr(ChangeRows, "renew_each_s", 0.01)
+    monkeypatch.setattr(ChangeRows, "renew", noted)
+    monkeypatch.setattr(ChunkPoints, "write", late)
+    async with asyncio.timeout(60):
+        await _replace(world, library_id, document_id)
+    assert await _seen(world, library_id, document_id) == _state(["new one", "new two", "new three"], "new")
 
 
 async def test_a_gateway_that_was_held_up_does_not_commit_what_was_undone(
@@ -228,15 +262,15 @@ async def test_a_library_that_is_killed_anywhere_is_there_or_not(world: World) -
 
         killed = await dying(steps, create)
         await _mended_libraries(world)
-        names = [library.name for library in await world.room().libraries.page(100, None)]
+        names = [library.name for library in await world.room().libraries.page(world.call(), 100, None)]
         declared = [one.spec.name for one in await world.gateways[0].collections.list(world.call())]
         assert len(declared) == len(names)
         if not killed:
             break
         if name not in names:
             await create()
-        for library in await world.room().libraries.page(100, None):
-            await world.room().libraries.delete(library.id, None)
+        for library in await world.room().libraries.page(world.call(), 100, None):
+            await world.room().libraries.delete(world.call(), library.id, None)
         await _mended_libraries(world)
         assert await world.gateways[0].collections.list(world.call()) == []
         steps += 1

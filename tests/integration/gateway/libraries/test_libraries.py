@@ -201,7 +201,10 @@ def test_every_type_of_index_answers(api: Api, type: str) -> None:
 )
 def test_a_library_that_cannot_be_is_refused(api: Api, body: Any, status: int, code: str) -> None:
     before = api.ask("GET", "/api/v1/libraries?limit=1")["libraries"]
-    assert api.refused("POST", "/api/v1/libraries", body, status)["code"] == code
+    told = api.refused("POST", "/api/v1/libraries", body, status)
+    assert told["code"] == code
+    # Of a collection that nobody named nothing is said.
+    assert "library-" not in told["message"]
     assert api.ask("GET", "/api/v1/libraries?limit=1")["libraries"] == before
 
 
@@ -224,6 +227,7 @@ CHUNK = {"text": "fine", "embedding": V}
         ({"chunks": [{"embedding": V}]}, "invalid_text", "chunks[0].text"),
         ({"chunks": [{**CHUNK, "metadata": {"source_page": -1}}]}, "invalid_metadata", "source_page"),
         ({"chunks": [{**CHUNK, "metadata": {"language": 7}}]}, "invalid_metadata", "language"),
+        ({"chunks": [{**CHUNK, "metadata": {"language": "not a lang"}}]}, "invalid_metadata", "'not a lang'"),
         ({"chunks": [{**CHUNK, "metadata": "x"}]}, "invalid_metadata", "chunks[0].metadata"),
         ({"chunks": [{**CHUNK, "vector": V}]}, "invalid_argument", "chunks[0]: unknown key"),
         ({"chunks": [{**CHUNK, "id": "7"}]}, "invalid_id", "chunks[0].id"),
@@ -288,7 +292,7 @@ def test_malformed_requests_are_named(api: Api) -> None:
     # Null is not what is left out.
     for nothing in ({"name": None}, {"metadata": None}):
         assert "got null" in api.refused("PATCH", path, nothing, 422)["message"]
-    assert api.refused("PATCH", path, {"name": "x"}, 422, if_match='W/"1"')["code"] == "invalid_argument"
+    assert api.refused("PATCH", path, {"name": "x"}, 422, if_match="W/1")["code"] == "invalid_argument"
     assert api.refused("PUT", path, {}, 405)["code"] == "method_not_allowed"
 
 

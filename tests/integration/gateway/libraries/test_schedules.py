@@ -149,7 +149,7 @@ async def test_two_changes_of_one_document_do_not_lose_one_another(world: World)
     assert all(map(waits_long_enough, outcomes)), outcomes
     assert outcomes.count(True) == 1
     outcomes = await asyncio.gather(*(patch(number, None) for number in range(6)), return_exceptions=True)
-    document = await world.room().documents.get(id)
+    document = await world.room().documents.get(world.call(), id)
     made = outcomes.count(True)
     assert document.revision == 2 + made
     assert {f"k{number}" for number, one in enumerate(outcomes) if one is True} <= set(document.metadata)

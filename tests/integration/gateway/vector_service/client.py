@@ -23,12 +23,18 @@ TIMEOUT_S = 60.0
 
 
 @contextmanager
-def connected(stack: Stack) -> Iterator[VectorServiceStub]:
+def channel_to(stack: Stack) -> Iterator[grpc.Channel]:
     options = (
         ("grpc.max_send_message_length", 2 * MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     )
     with grpc.insecure_channel(stack.gateway.grpc_address, options=options) as channel:
+        yield channel
+
+
+@contextmanager
+def connected(stack: Stack) -> Iterator[VectorServiceStub]:
+    with channel_to(stack) as channel:
         yield VectorServiceStub(channel)
 
 
@@ -36,6 +42,26 @@ def vectors_of(rows: Sequence[Sequence[float]]) -> pb.Vectors:
     with np.errstate(over="ignore"):
         matrix = np.asarray(rows, dtype="<f4")
     return pb.Vectors(dimension=matrix.shape[1], float32_le=matrix.tobytes()) if len(matrix) else pb.Vectors()
+
+
+def vector_of(numbers: Sequence[float]) -> pb.Vector:
+    return pb.Vector(float32_le=np.asarray(numbers, dtype="<f4").tobytes())
+
+
+def rows_of(columns: pb.PointColumns) -> list[dict[str, Any]]:
+    """Each point as REST shows it, but for its times and its collection."""
+    matrix = np.frombuffer(columns.vectors.float32_le, "<f4").reshape(len(columns.ids), -1)
+    rows: list[dict[str, Any]] = []
+    for row, id_ in enumerate(columns.ids):
+        told: dict[str, Any] = {"id": decode_id(id_)}
+        if columns.metadata:
+            told["metadata"] = json.loads(columns.metadata[row])
+        if columns.HasField("vectors"):
+            told["embedding"] = matrix[row].tolist()
+        if columns.versions:
+            told["version"] = columns.versions[row]
+        rows.append(told)
+    return rows
 
 
 def insertion(collection: str, points: Sequence[Mapping[str, Any]], **more: Any) -> pb.InsertVectorsRequest:

@@ -45,6 +45,23 @@ def test_points_come_back_as_they_were_sent(either: Stack, service: VectorServic
     assert [point["embedding"] for point in over_rest["vectors"]] == ROWS
 
 
+def test_vectors_may_come_as_numbers(either: Stack, service: VectorServiceStub) -> None:
+    either.create("grpc-numbers", metric="dot")
+    numbers = pb.Vectors(dimension=3, values=[number for row in ROWS for number in row])
+    told = service.InsertVectors(
+        pb.InsertVectorsRequest(collection="grpc-numbers", vectors=numbers), timeout=TIMEOUT_S
+    )
+    request = pb.ScrollVectorsRequest(collection="grpc-numbers", fields=EVERYTHING)
+    found = read_all(service, request)
+    assert [found[decode_id(id_)][1] for id_ in told.ids] == ROWS
+    numbers.float32_le = bytes(36)
+    with refused() as errors:
+        service.InsertVectors(
+            pb.InsertVectorsRequest(collection="grpc-numbers", vectors=numbers), timeout=TIMEOUT_S
+        )
+    assert errors[0].message == "vectors: expected float32_le or values, got both"
+
+
 def test_ids_are_made_where_there_are_none(either: Stack, service: VectorServiceStub) -> None:
     either.create("grpc-ids")
     told = service.InsertVectors(insertion("grpc-ids", [{"vector": row} for row in ROWS]), timeout=TIMEOUT_S)

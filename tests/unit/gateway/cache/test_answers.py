@@ -10,6 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hanax.core.errors import Unavailable
+from hanax.core.limits import SLOTS
+from hanax.core.routing import CollectionRoute, ShardRoute
+from hanax.core.specs import CollectionSpec
 from hanax.gateway.cache.answers import AnswerCache, Asked, Keeping
 from hanax.gateway.cache.codecs import Codec
 from hanax.gateway.cache.control import CacheControl
@@ -24,6 +27,12 @@ from hanax.gateway.requests import CountRequest
 TEXT: Final[Codec[str]] = Codec(lambda text, blobs: text, lambda data, blobs: str(data))
 NOW_US: Final = 1_800_000_000_000_000
 UID: Final = "uid-1"
+ROUTE: Final = CollectionRoute(
+    uid=UID,
+    spec=CollectionSpec(name="docs", dimension=3),
+    shards=(ShardRoute(shard=0, first_slot=0, last_slot=SLOTS - 1, replicas=("shard-0",)),),
+)
+ASKED: Final = Asked("search", ROUTE, CountRequest(collection="docs"), b"", Keeping(TEXT, "searches", 10.0))
 
 
 class Place:
@@ -66,10 +75,7 @@ class Place:
                 await ended
             return found
 
-        asked = Asked(
-            "search", UID, b"digest", CountRequest(collection="docs"), Keeping(TEXT, "searches", 10.0)
-        )
-        return await self.cache.answer(self.call, asked, ask)
+        return await self.cache.answer(self.call, ASKED, ask)
 
 
 async def test_an_answer_is_given_again_with_its_age_until_its_time_is_over() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 
 from hanax.gateway.cache.frequent import MAX_REQUEST_BYTES, MAX_REQUESTS, PLACES, Frequent
-from hanax.gateway.requests import CountRequest, SearchRequest
+from hanax.gateway.requests import CountRequest, SearchRequest, parse_request
 
 
 def request(number: int) -> CountRequest:
@@ -52,3 +52,16 @@ def test_a_request_that_is_too_large_is_not_written_down() -> None:
     (one,) = frequent.most(1_000)
     assert orjson.loads(one.body) == {"collection": "docs", "text": "x", "limit": 3}
     assert (one.operation, one.count) == ("search", 9)
+
+
+def test_vectors_that_came_packed_are_written_down_as_numbers() -> None:
+    """So that asking again is asking the same."""
+    frequent = Frequent()
+    numbers = np.random.default_rng(3).standard_normal(5).astype("<f4")
+    packed = parse_request(SearchRequest, {"collection": "docs", "vector": numbers.tobytes(), "limit": 3})
+    for _ in range(3):
+        frequent.count(b"packed", "search", packed)
+    (one,) = frequent.most(1)
+    told = orjson.loads(one.body)
+    assert np.array_equal(np.array(told.pop("vector"), np.float32), numbers)
+    assert told == {"collection": "docs", "limit": 3}

@@ -22,95 +22,25 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from citadel.vector.v1 import collections_pb2 as citadel_dot_vector_dot_v1_dot_collections__pb2
+from citadel.vector.v1 import columns_pb2 as citadel_dot_vector_dot_v1_dot_columns__pb2
+from citadel.vector.v1 import embeddings_pb2 as citadel_dot_vector_dot_v1_dot_embeddings__pb2
+from citadel.vector.v1 import points_pb2 as citadel_dot_vector_dot_v1_dot_points__pb2
+from citadel.vector.v1 import searches_pb2 as citadel_dot_vector_dot_v1_dot_searches__pb2
 
+from citadel.vector.v1.collections_pb2 import *
+from citadel.vector.v1.columns_pb2 import *
+from citadel.vector.v1.embeddings_pb2 import *
+from citadel.vector.v1.points_pb2 import *
+from citadel.vector.v1.searches_pb2 import *
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63itadel/vector/v1/vector.proto\x12\x11\x63itadel.vector.v1\"0\n\x07Vectors\x12\x11\n\tdimension\x18\x01 \x01(\r\x12\x12\n\nfloat32_le\x18\x02 \x01(\x0c\"B\n\x0bPointFields\x12\x10\n\x08metadata\x18\x01 \x01(\x08\x12\x0f\n\x07vectors\x18\x02 \x01(\x08\x12\x10\n\x08versions\x18\x03 \x01(\x08\"\xc5\x01\n\x0cPointColumns\x12\x0b\n\x03ids\x18\x01 \x03(\x0c\x12\x10\n\x08metadata\x18\x02 \x03(\x0c\x12\x12\n\nprovenance\x18\x03 \x03(\x0c\x12+\n\x07vectors\x18\x04 \x01(\x0b\x32\x1a.citadel.vector.v1.Vectors\x12\x15\n\rcreated_at_us\x18\x05 \x03(\x03\x12\x15\n\rupdated_at_us\x18\x06 \x03(\x03\x12\x15\n\rexpires_at_us\x18\x07 \x03(\x03\x12\x10\n\x08versions\x18\x08 \x03(\x04\"\xfc\x01\n\x18GenerateEmbeddingRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\r\n\x05texts\x18\x03 \x03(\t\x12/\n\x07purpose\x18\x04 \x01(\x0e\x32\x1e.citadel.vector.v1.TextPurpose\x12\x33\n\nlong_texts\x18\x05 \x01(\x0e\x32\x1f.citadel.vector.v1.LongTextRule\x12\x12\n\ndimensions\x18\x06 \x01(\r\x12\x16\n\tnormalize\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x0e\n\x06urgent\x18\x08 \x01(\x08\x42\x0c\n\n_normalize\"\xb6\x01\n\x19GenerateEmbeddingResponse\x12+\n\x07vectors\x18\x01 \x01(\x0b\x32\x1a.citadel.vector.v1.Vectors\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x0e\n\x06tokens\x18\x04 \x03(\r\x12\x14\n\x0ctotal_tokens\x18\x05 \x01(\x04\x12\x11\n\ttruncated\x18\x06 \x03(\r\x12\r\n\x05split\x18\x07 \x03(\r\"\xbb\x02\n\x14InsertVectorsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\t\x12+\n\x04mode\x18\x03 \x01(\x0e\x32\x1d.citadel.vector.v1.InsertMode\x12\x0b\n\x03ids\x18\x04 \x03(\x0c\x12+\n\x07vectors\x18\x05 \x01(\x0b\x32\x1a.citadel.vector.v1.Vectors\x12\r\n\x05texts\x18\x06 \x03(\t\x12\x10\n\x08metadata\x18\x07 \x03(\x0c\x12\x13\n\x0bif_versions\x18\x08 \x03(\x12\x12\x15\n\rexpires_at_us\x18\t \x03(\x03\x12\x33\n\nlong_texts\x18\n \x01(\x0e\x32\x1f.citadel.vector.v1.LongTextRule\x12\x0e\n\x06urgent\x18\x0b \x01(\x08\"\x8c\x01\n\x15InsertVectorsResponse\x12\x10\n\x08inserted\x18\x01 \x01(\r\x12\x0f\n\x07updated\x18\x02 \x01(\r\x12\x0b\n\x03ids\x18\x03 \x03(\x0c\x12\x10\n\x08versions\x18\x04 \x03(\x04\x12\x0f\n\x07skipped\x18\x05 \x03(\r\x12\x11\n\ttruncated\x18\x06 \x03(\r\x12\r\n\x05split\x18\x07 \x03(\r\"\xb9\x01\n\x14ScrollVectorsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x16\n\x0e\x63ollection_uid\x18\x02 \x01(\t\x12\x13\n\x0b\x66ilter_json\x18\x03 \x01(\x0c\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\r\n\x05limit\x18\x05 \x01(\x04\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\t\x12.\n\x06\x66ields\x18\x07 \x01(\x0b\x32\x1e.citadel.vector.v1.PointFields\"]\n\x15ScrollVectorsResponse\x12/\n\x06points\x18\x01 \x01(\x0b\x32\x1f.citadel.vector.v1.PointColumns\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x0b\n\tAutoIndex\"\x0b\n\tFlatIndex\"y\n\tHnswIndex\x12\x0e\n\x01m\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1c\n\x0f\x65\x66_construction\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x16\n\tef_search\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x04\n\x02_mB\x12\n\x10_ef_constructionB\x0c\n\n_ef_search\"H\n\x08IvfIndex\x12\x12\n\x05lists\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x13\n\x06nprobe\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_listsB\t\n\x07_nprobe\"x\n\x08LshIndex\x12\x17\n\nnum_tables\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x16\n\thash_size\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06probes\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\r\n\x0b_num_tablesB\x0c\n\n_hash_sizeB\t\n\x07_probes\"3\n\x0bKdTreeIndex\x12\x16\n\tleaf_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x0c\n\n_leaf_size\"\xa4\x02\n\x05Index\x12,\n\x04\x61uto\x18\x01 \x01(\x0b\x32\x1c.citadel.vector.v1.AutoIndexH\x00\x12,\n\x04\x66lat\x18\x02 \x01(\x0b\x32\x1c.citadel.vector.v1.FlatIndexH\x00\x12,\n\x04hnsw\x18\x03 \x01(\x0b\x32\x1c.citadel.vector.v1.HnswIndexH\x00\x12*\n\x03ivf\x18\x04 \x01(\x0b\x32\x1b.citadel.vector.v1.IvfIndexH\x00\x12*\n\x03lsh\x18\x05 \x01(\x0b\x32\x1b.citadel.vector.v1.LshIndexH\x00\x12\x31\n\x07kd_tree\x18\x06 \x01(\x0b\x32\x1e.citadel.vector.v1.KdTreeIndexH\x00\x42\x06\n\x04type\"\x10\n\x0eNoQuantisation\"\x14\n\x12ScalarQuantisation\"\x81\x01\n\x13ProductQuantisation\x12\x11\n\x04\x62its\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0epart_dimension\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x13\n\x06refine\x18\x03 \x01(\x08H\x02\x88\x01\x01\x42\x07\n\x05_bitsB\x11\n\x0f_part_dimensionB\t\n\x07_refine\"\x14\n\x12\x42inaryQuantisation\"\xf4\x01\n\x0cQuantisation\x12\x31\n\x04none\x18\x01 \x01(\x0b\x32!.citadel.vector.v1.NoQuantisationH\x00\x12\x35\n\x04int8\x18\x02 \x01(\x0b\x32%.citadel.vector.v1.ScalarQuantisationH\x00\x12\x39\n\x07product\x18\x03 \x01(\x0b\x32&.citadel.vector.v1.ProductQuantisationH\x00\x12\x37\n\x06\x62inary\x18\x04 \x01(\x0b\x32%.citadel.vector.v1.BinaryQuantisationH\x00\x42\x06\n\x04type\"\xd0\x03\n\x0e\x43ollectionSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12)\n\x06metric\x18\x03 \x01(\x0e\x32\x19.citadel.vector.v1.Metric\x12\x0e\n\x06shards\x18\x04 \x01(\r\x12\x17\n\x0f\x65mbedding_model\x18\x05 \x01(\t\x12\'\n\x05index\x18\x06 \x01(\x0b\x32\x18.citadel.vector.v1.Index\x12\x35\n\x0cquantisation\x18\x07 \x01(\x0b\x32\x1f.citadel.vector.v1.Quantisation\x12\x1a\n\rtarget_recall\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12N\n\x0fpayload_indexes\x18\t \x03(\x0b\x32\x35.citadel.vector.v1.CollectionSpec.PayloadIndexesEntry\x12\x13\n\x0bttl_seconds\x18\n \x01(\x04\x1aV\n\x13PayloadIndexesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0e\x32\x1f.citadel.vector.v1.PayloadIndex:\x02\x38\x01\x42\x10\n\x0e_target_recall\"\xc5\x01\n\nCollection\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12/\n\x04spec\x18\x02 \x01(\x0b\x32!.citadel.vector.v1.CollectionSpec\x12\x15\n\rcreated_at_us\x18\x03 \x01(\x03\x12\x31\n\x05state\x18\x04 \x01(\x0e\x32\".citadel.vector.v1.CollectionState\x12\x0f\n\x07\x61liases\x18\x05 \x03(\t\x12\x13\n\x06points\x18\x06 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_points\"J\n\x17\x43reateCollectionRequest\x12/\n\x04spec\x18\x01 \x01(\x0b\x32!.citadel.vector.v1.CollectionSpec\"M\n\x18\x43reateCollectionResponse\x12\x31\n\ncollection\x18\x01 \x01(\x0b\x32\x1d.citadel.vector.v1.Collection\"$\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"J\n\x15GetCollectionResponse\x12\x31\n\ncollection\x18\x01 \x01(\x0b\x32\x1d.citadel.vector.v1.Collection\"0\n\x0b\x41liasChange\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\"G\n\x14\x43hangeAliasesRequest\x12/\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1e.citadel.vector.v1.AliasChange\"\xaf\x01\n\x15\x43hangeAliasesResponse\x12\\\n\x13\x63ollection_by_alias\x18\x01 \x03(\x0b\x32?.citadel.vector.v1.ChangeAliasesResponse.CollectionByAliasEntry\x1a\x38\n\x16\x43ollectionByAliasEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*^\n\x0bTextPurpose\x12\x1c\n\x18TEXT_PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n\x12TEXT_PURPOSE_QUERY\x10\x01\x12\x19\n\x15TEXT_PURPOSE_DOCUMENT\x10\x02*\x80\x01\n\x0cLongTextRule\x12\x1e\n\x1aLONG_TEXT_RULE_UNSPECIFIED\x10\x00\x12\x1b\n\x17LONG_TEXT_RULE_TRUNCATE\x10\x01\x12\x19\n\x15LONG_TEXT_RULE_REFUSE\x10\x02\x12\x18\n\x14LONG_TEXT_RULE_SPLIT\x10\x03*q\n\nInsertMode\x12\x1b\n\x17INSERT_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12INSERT_MODE_UPSERT\x10\x01\x12\x16\n\x12INSERT_MODE_INSERT\x10\x02\x12\x16\n\x12INSERT_MODE_UPDATE\x10\x03*o\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\x0e\n\nMETRIC_DOT\x10\x02\x12\x14\n\x10METRIC_EUCLIDEAN\x10\x03\x12\x14\n\x10METRIC_MANHATTAN\x10\x04*\xf7\x01\n\x0cPayloadIndex\x12\x1d\n\x19PAYLOAD_INDEX_UNSPECIFIED\x10\x00\x12\x19\n\x15PAYLOAD_INDEX_KEYWORD\x10\x01\x12\x19\n\x15PAYLOAD_INDEX_INTEGER\x10\x02\x12\x17\n\x13PAYLOAD_INDEX_FLOAT\x10\x03\x12\x16\n\x12PAYLOAD_INDEX_BOOL\x10\x04\x12\x1a\n\x16PAYLOAD_INDEX_DATETIME\x10\x05\x12\x16\n\x12PAYLOAD_INDEX_TEXT\x10\x06\x12\x15\n\x11PAYLOAD_INDEX_GEO\x10\x07\x12\x16\n\x12PAYLOAD_INDEX_NONE\x10\x08*\xac\x01\n\x0f\x43ollectionState\x12 \n\x1c\x43OLLECTION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43OLLECTION_STATE_READY\x10\x01\x12\x1d\n\x19\x43OLLECTION_STATE_DEGRADED\x10\x02\x12\x1c\n\x18\x43OLLECTION_STATE_PENDING\x10\x03\x12\x1e\n\x1a\x43OLLECTION_STATE_SUSPENDED\x10\x04\x32\xfe\x04\n\rVectorService\x12n\n\x11GenerateEmbedding\x12+.citadel.vector.v1.GenerateEmbeddingRequest\x1a,.citadel.vector.v1.GenerateEmbeddingResponse\x12\x62\n\rInsertVectors\x12\'.citadel.vector.v1.InsertVectorsRequest\x1a(.citadel.vector.v1.InsertVectorsResponse\x12\x64\n\rScrollVectors\x12\'.citadel.vector.v1.ScrollVectorsRequest\x1a(.citadel.vector.v1.ScrollVectorsResponse0\x01\x12k\n\x10\x43reateCollection\x12*.citadel.vector.v1.CreateCollectionRequest\x1a+.citadel.vector.v1.CreateCollectionResponse\x12\x62\n\rGetCollection\x12\'.citadel.vector.v1.GetCollectionRequest\x1a(.citadel.vector.v1.GetCollectionResponse\x12\x62\n\rChangeAliases\x12\'.citadel.vector.v1.ChangeAliasesRequest\x1a(.citadel.vector.v1.ChangeAliasesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63itadel/vector/v1/vector.proto\x12\x11\x63itadel.vector.v1\x1a#citadel/vector/v1/collections.proto\x1a\x1f\x63itadel/vector/v1/columns.proto\x1a\"citadel/vector/v1/embeddings.proto\x1a\x1e\x63itadel/vector/v1/points.proto\x1a citadel/vector/v1/searches.proto2\x94\x14\n\rVectorService\x12n\n\x11GenerateEmbedding\x12+.citadel.vector.v1.GenerateEmbeddingRequest\x1a,.citadel.vector.v1.GenerateEmbeddingResponse\x12\x62\n\rInsertVectors\x12\'.citadel.vector.v1.InsertVectorsRequest\x1a(.citadel.vector.v1.InsertVectorsResponse\x12\x66\n\rStreamVectors\x12\'.citadel.vector.v1.StreamVectorsRequest\x1a(.citadel.vector.v1.StreamVectorsResponse(\x01\x30\x01\x12\x64\n\rScrollVectors\x12\'.citadel.vector.v1.ScrollVectorsRequest\x1a(.citadel.vector.v1.ScrollVectorsResponse0\x01\x12V\n\tGetVector\x12#.citadel.vector.v1.GetVectorRequest\x1a$.citadel.vector.v1.GetVectorResponse\x12Y\n\nGetVectors\x12$.citadel.vector.v1.GetVectorsRequest\x1a%.citadel.vector.v1.GetVectorsResponse\x12_\n\x0c\x43ountVectors\x12&.citadel.vector.v1.CountVectorsRequest\x1a\'.citadel.vector.v1.CountVectorsResponse\x12_\n\x0c\x44\x65leteVector\x12&.citadel.vector.v1.DeleteVectorRequest\x1a\'.citadel.vector.v1.DeleteVectorResponse\x12\x62\n\rDeleteVectors\x12\'.citadel.vector.v1.DeleteVectorsRequest\x1a(.citadel.vector.v1.DeleteVectorsResponse\x12w\n\x14UpdateVectorMetadata\x12..citadel.vector.v1.UpdateVectorMetadataRequest\x1a/.citadel.vector.v1.UpdateVectorMetadataResponse\x12z\n\x15UpdateVectorsMetadata\x12/.citadel.vector.v1.UpdateVectorsMetadataRequest\x1a\x30.citadel.vector.v1.UpdateVectorsMetadataResponse\x12Z\n\rSearchVectors\x12\'.citadel.vector.v1.SearchVectorsRequest\x1a .citadel.vector.v1.SearchResults\x12q\n\x12SearchVectorsBatch\x12,.citadel.vector.v1.SearchVectorsBatchRequest\x1a-.citadel.vector.v1.SearchVectorsBatchResponse\x12q\n\x12SearchVectorGroups\x12,.citadel.vector.v1.SearchVectorGroupsRequest\x1a-.citadel.vector.v1.SearchVectorGroupsResponse\x12`\n\x10RecommendVectors\x12*.citadel.vector.v1.RecommendVectorsRequest\x1a .citadel.vector.v1.SearchResults\x12\\\n\x0b\x46\x61\x63\x65tValues\x12%.citadel.vector.v1.FacetValuesRequest\x1a&.citadel.vector.v1.FacetValuesResponse\x12\x65\n\x0e\x44istinctValues\x12(.citadel.vector.v1.DistinctValuesRequest\x1a).citadel.vector.v1.DistinctValuesResponse\x12k\n\x10\x43reateCollection\x12*.citadel.vector.v1.CreateCollectionRequest\x1a+.citadel.vector.v1.CreateCollectionResponse\x12\x62\n\rGetCollection\x12\'.citadel.vector.v1.GetCollectionRequest\x1a(.citadel.vector.v1.GetCollectionResponse\x12h\n\x0fListCollections\x12).citadel.vector.v1.ListCollectionsRequest\x1a*.citadel.vector.v1.ListCollectionsResponse\x12k\n\x10UpdateCollection\x12*.citadel.vector.v1.UpdateCollectionRequest\x1a+.citadel.vector.v1.UpdateCollectionResponse\x12k\n\x10\x44\x65leteCollection\x12*.citadel.vector.v1.DeleteCollectionRequest\x1a+.citadel.vector.v1.DeleteCollectionResponse\x12\x62\n\rChangeAliases\x12\'.citadel.vector.v1.ChangeAliasesRequest\x1a(.citadel.vector.v1.ChangeAliasesResponse\x12\\\n\x0bListAliases\x12%.citadel.vector.v1.ListAliasesRequest\x1a&.citadel.vector.v1.ListAliasesResponse\x12S\n\x08GetAlias\x12\".citadel.vector.v1.GetAliasRequest\x1a#.citadel.vector.v1.GetAliasResponseP\x00P\x01P\x02P\x03P\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'citadel.vector.v1.vector_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLLECTIONSPEC_PAYLOADINDEXESENTRY']._loaded_options = None
-  _globals['_COLLECTIONSPEC_PAYLOADINDEXESENTRY']._serialized_options = b'8\001'
-  _globals['_CHANGEALIASESRESPONSE_COLLECTIONBYALIASENTRY']._loaded_options = None
-  _globals['_CHANGEALIASESRESPONSE_COLLECTIONBYALIASENTRY']._serialized_options = b'8\001'
-  _globals['_TEXTPURPOSE']._serialized_start=3926
-  _globals['_TEXTPURPOSE']._serialized_end=4020
-  _globals['_LONGTEXTRULE']._serialized_start=4023
-  _globals['_LONGTEXTRULE']._serialized_end=4151
-  _globals['_INSERTMODE']._serialized_start=4153
-  _globals['_INSERTMODE']._serialized_end=4266
-  _globals['_METRIC']._serialized_start=4268
-  _globals['_METRIC']._serialized_end=4379
-  _globals['_PAYLOADINDEX']._serialized_start=4382
-  _globals['_PAYLOADINDEX']._serialized_end=4629
-  _globals['_COLLECTIONSTATE']._serialized_start=4632
-  _globals['_COLLECTIONSTATE']._serialized_end=4804
-  _globals['_VECTORS']._serialized_start=53
-  _globals['_VECTORS']._serialized_end=101
-  _globals['_POINTFIELDS']._serialized_start=103
-  _globals['_POINTFIELDS']._serialized_end=169
-  _globals['_POINTCOLUMNS']._serialized_start=172
-  _globals['_POINTCOLUMNS']._serialized_end=369
-  _globals['_GENERATEEMBEDDINGREQUEST']._serialized_start=372
-  _globals['_GENERATEEMBEDDINGREQUEST']._serialized_end=624
-  _globals['_GENERATEEMBEDDINGRESPONSE']._serialized_start=627
-  _globals['_GENERATEEMBEDDINGRESPONSE']._serialized_end=809
-  _globals['_INSERTVECTORSREQUEST']._serialized_start=812
-  _globals['_INSERTVECTORSREQUEST']._serialized_end=1127
-  _globals['_INSERTVECTORSRESPONSE']._serialized_start=1130
-  _globals['_INSERTVECTORSRESPONSE']._serialized_end=1270
-  _globals['_SCROLLVECTORSREQUEST']._serialized_start=1273
-  _globals['_SCROLLVECTORSREQUEST']._serialized_end=1458
-  _globals['_SCROLLVECTORSRESPONSE']._serialized_start=1460
-  _globals['_SCROLLVECTORSRESPONSE']._serialized_end=1553
-  _globals['_AUTOINDEX']._serialized_start=1555
-  _globals['_AUTOINDEX']._serialized_end=1566
-  _globals['_FLATINDEX']._serialized_start=1568
-  _globals['_FLATINDEX']._serialized_end=1579
-  _globals['_HNSWINDEX']._serialized_start=1581
-  _globals['_HNSWINDEX']._serialized_end=1702
-  _globals['_IVFINDEX']._serialized_start=1704
-  _globals['_IVFINDEX']._serialized_end=1776
-  _globals['_LSHINDEX']._serialized_start=1778
-  _globals['_LSHINDEX']._serialized_end=1898
-  _globals['_KDTREEINDEX']._serialized_start=1900
-  _globals['_KDTREEINDEX']._serialized_end=1951
-  _globals['_INDEX']._serialized_start=1954
-  _globals['_INDEX']._serialized_end=2246
-  _globals['_NOQUANTISATION']._serialized_start=2248
-  _globals['_NOQUANTISATION']._serialized_end=2264
-  _globals['_SCALARQUANTISATION']._serialized_start=2266
-  _globals['_SCALARQUANTISATION']._serialized_end=2286
-  _globals['_PRODUCTQUANTISATION']._serialized_start=2289
-  _globals['_PRODUCTQUANTISATION']._serialized_end=2418
-  _globals['_BINARYQUANTISATION']._serialized_start=2420
-  _globals['_BINARYQUANTISATION']._serialized_end=2440
-  _globals['_QUANTISATION']._serialized_start=2443
-  _globals['_QUANTISATION']._serialized_end=2687
-  _globals['_COLLECTIONSPEC']._serialized_start=2690
-  _globals['_COLLECTIONSPEC']._serialized_end=3154
-  _globals['_COLLECTIONSPEC_PAYLOADINDEXESENTRY']._serialized_start=3050
-  _globals['_COLLECTIONSPEC_PAYLOADINDEXESENTRY']._serialized_end=3136
-  _globals['_COLLECTION']._serialized_start=3157
-  _globals['_COLLECTION']._serialized_end=3354
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=3356
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=3430
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=3432
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=3509
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=3511
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=3547
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=3549
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=3623
-  _globals['_ALIASCHANGE']._serialized_start=3625
-  _globals['_ALIASCHANGE']._serialized_end=3673
-  _globals['_CHANGEALIASESREQUEST']._serialized_start=3675
-  _globals['_CHANGEALIASESREQUEST']._serialized_end=3746
-  _globals['_CHANGEALIASESRESPONSE']._serialized_start=3749
-  _globals['_CHANGEALIASESRESPONSE']._serialized_end=3924
-  _globals['_CHANGEALIASESRESPONSE_COLLECTIONBYALIASENTRY']._serialized_start=3868
-  _globals['_CHANGEALIASESRESPONSE_COLLECTIONBYALIASENTRY']._serialized_end=3924
-  _globals['_VECTORSERVICE']._serialized_start=4807
-  _globals['_VECTORSERVICE']._serialized_end=5445
+  _globals['_VECTORSERVICE']._serialized_start=226
+  _globals['_VECTORSERVICE']._serialized_end=2806
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,10 @@
 import grpc
 import warnings
 
-from citadel.vector.v1 import vector_pb2 as citadel_dot_vector_dot_v1_dot_vector__pb2
+from citadel.vector.v1 import collections_pb2 as citadel_dot_vector_dot_v1_dot_collections__pb2
+from citadel.vector.v1 import embeddings_pb2 as citadel_dot_vector_dot_v1_dot_embeddings__pb2
+from citadel.vector.v1 import points_pb2 as citadel_dot_vector_dot_v1_dot_points__pb2
+from citadel.vector.v1 import searches_pb2 as citadel_dot_vector_dot_v1_dot_searches__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -36,33 +39,128 @@ class VectorServiceStub:
         """
         self.GenerateEmbedding = channel.unary_unary(
                 '/citadel.vector.v1.VectorService/GenerateEmbedding',
-                request_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GenerateEmbeddingRequest.SerializeToString,
-                response_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GenerateEmbeddingResponse.FromString,
+                request_serializer=citadel_dot_vector_dot_v1_dot_embeddings__pb2.GenerateEmbeddingRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_embeddings__pb2.GenerateEmbeddingResponse.FromString,
                 _registered_method=True)
         self.InsertVectors = channel.unary_unary(
                 '/citadel.vector.v1.VectorService/InsertVectors',
-                request_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.InsertVectorsRequest.SerializeToString,
-                response_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.InsertVectorsResponse.FromString,
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.InsertVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.InsertVectorsResponse.FromString,
+                _registered_method=True)
+        self.StreamVectors = channel.stream_stream(
+                '/citadel.vector.v1.VectorService/StreamVectors',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.StreamVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.StreamVectorsResponse.FromString,
                 _registered_method=True)
         self.ScrollVectors = channel.unary_stream(
                 '/citadel.vector.v1.VectorService/ScrollVectors',
-                request_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ScrollVectorsRequest.SerializeToString,
-                response_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ScrollVectorsResponse.FromString,
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.ScrollVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.ScrollVectorsResponse.FromString,
+                _registered_method=True)
+        self.GetVector = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/GetVector',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorResponse.FromString,
+                _registered_method=True)
+        self.GetVectors = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/GetVectors',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorsResponse.FromString,
+                _registered_method=True)
+        self.CountVectors = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/CountVectors',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.CountVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.CountVectorsResponse.FromString,
+                _registered_method=True)
+        self.DeleteVector = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/DeleteVector',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorResponse.FromString,
+                _registered_method=True)
+        self.DeleteVectors = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/DeleteVectors',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorsResponse.FromString,
+                _registered_method=True)
+        self.UpdateVectorMetadata = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/UpdateVectorMetadata',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorMetadataRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorMetadataResponse.FromString,
+                _registered_method=True)
+        self.UpdateVectorsMetadata = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/UpdateVectorsMetadata',
+                request_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorsMetadataRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorsMetadataResponse.FromString,
+                _registered_method=True)
+        self.SearchVectors = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/SearchVectors',
+                request_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchResults.FromString,
+                _registered_method=True)
+        self.SearchVectorsBatch = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/SearchVectorsBatch',
+                request_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsBatchRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsBatchResponse.FromString,
+                _registered_method=True)
+        self.SearchVectorGroups = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/SearchVectorGroups',
+                request_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorGroupsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorGroupsResponse.FromString,
+                _registered_method=True)
+        self.RecommendVectors = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/RecommendVectors',
+                request_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.RecommendVectorsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchResults.FromString,
+                _registered_method=True)
+        self.FacetValues = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/FacetValues',
+                request_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.FacetValuesRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.FacetValuesResponse.FromString,
+                _registered_method=True)
+        self.DistinctValues = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/DistinctValues',
+                request_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.DistinctValuesRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.DistinctValuesResponse.FromString,
                 _registered_method=True)
         self.CreateCollection = channel.unary_unary(
                 '/citadel.vector.v1.VectorService/CreateCollection',
-                request_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.CreateCollectionRequest.SerializeToString,
-                response_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.CreateCollectionResponse.FromString,
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.CreateCollectionRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.CreateCollectionResponse.FromString,
                 _registered_method=True)
         self.GetCollection = channel.unary_unary(
                 '/citadel.vector.v1.VectorService/GetCollection',
-                request_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GetCollectionRequest.SerializeToString,
-                response_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GetCollectionResponse.FromString,
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetCollectionRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetCollectionResponse.FromString,
+                _registered_method=True)
+        self.ListCollections = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/ListCollections',
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListCollectionsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListCollectionsResponse.FromString,
+                _registered_method=True)
+        self.UpdateCollection = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/UpdateCollection',
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.UpdateCollectionRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.UpdateCollectionResponse.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/DeleteCollection',
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.DeleteCollectionResponse.FromString,
                 _registered_method=True)
         self.ChangeAliases = channel.unary_unary(
                 '/citadel.vector.v1.VectorService/ChangeAliases',
-                request_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ChangeAliasesRequest.SerializeToString,
-                response_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ChangeAliasesResponse.FromString,
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ChangeAliasesRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ChangeAliasesResponse.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/ListAliases',
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
+        self.GetAlias = channel.unary_unary(
+                '/citadel.vector.v1.VectorService/GetAlias',
+                request_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetAliasRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetAliasResponse.FromString,
                 _registered_method=True)
 
 
@@ -84,10 +182,105 @@ class VectorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamVectors(self, request_iterator, context):
+        """The same, message after message, each answered once it is durable or refused: the next one is taken
+        then, so that a client that sends faster is held up. A refused message does not end the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ScrollVectors(self, request, context):
         """All points, or all that match a filter, page by page, in an order that writes do not disturb: a point
         that is there from the first page to the last is read once.
         """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVector(self, request, context):
+        """One point with all that there is of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetVectors(self, request, context):
+        """Points by their ids; those that are missing are named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountVectors(self, request, context):
+        """How many points there are, or how many match.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVector(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVectors(self, request, context):
+        """By id, where unknown ones are no error, or all that match a filter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVectorMetadata(self, request, context):
+        """Metadata of one point.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVectorsMetadata(self, request, context):
+        """Metadata and lives of points, by id or of all that match a filter. By filter, points are changed part
+        after part: what was changed before a failure stays, and the same call goes on from there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchVectors(self, request, context):
+        """The nearest points to a vector, a text or a point, best first. All shards answer, or none does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchVectorsBatch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchVectorGroups(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendVectors(self, request, context):
+        """Points like some examples and unlike others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FacetValues(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DistinctValues(self, request, context):
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -100,7 +293,27 @@ class VectorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCollection(self, request, context):
-        """By its name or an alias.
+        """By its name or an alias, with what its shards tell.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCollections(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCollection(self, request, context):
+        """How it is searched; answered once every shard goes by it. Segments are rebuilt in the background.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """With all its points.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,38 +326,145 @@ class VectorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAliases(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAlias(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VectorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'GenerateEmbedding': grpc.unary_unary_rpc_method_handler(
                     servicer.GenerateEmbedding,
-                    request_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GenerateEmbeddingRequest.FromString,
-                    response_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GenerateEmbeddingResponse.SerializeToString,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_embeddings__pb2.GenerateEmbeddingRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_embeddings__pb2.GenerateEmbeddingResponse.SerializeToString,
             ),
             'InsertVectors': grpc.unary_unary_rpc_method_handler(
                     servicer.InsertVectors,
-                    request_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.InsertVectorsRequest.FromString,
-                    response_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.InsertVectorsResponse.SerializeToString,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.InsertVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.InsertVectorsResponse.SerializeToString,
+            ),
+            'StreamVectors': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamVectors,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.StreamVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.StreamVectorsResponse.SerializeToString,
             ),
             'ScrollVectors': grpc.unary_stream_rpc_method_handler(
                     servicer.ScrollVectors,
-                    request_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ScrollVectorsRequest.FromString,
-                    response_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ScrollVectorsResponse.SerializeToString,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.ScrollVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.ScrollVectorsResponse.SerializeToString,
+            ),
+            'GetVector': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVector,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorResponse.SerializeToString,
+            ),
+            'GetVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVectors,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorsResponse.SerializeToString,
+            ),
+            'CountVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountVectors,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.CountVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.CountVectorsResponse.SerializeToString,
+            ),
+            'DeleteVector': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVector,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorResponse.SerializeToString,
+            ),
+            'DeleteVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVectors,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorsResponse.SerializeToString,
+            ),
+            'UpdateVectorMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVectorMetadata,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorMetadataRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorMetadataResponse.SerializeToString,
+            ),
+            'UpdateVectorsMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVectorsMetadata,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorsMetadataRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorsMetadataResponse.SerializeToString,
+            ),
+            'SearchVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchVectors,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchResults.SerializeToString,
+            ),
+            'SearchVectorsBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchVectorsBatch,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsBatchRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsBatchResponse.SerializeToString,
+            ),
+            'SearchVectorGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchVectorGroups,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorGroupsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorGroupsResponse.SerializeToString,
+            ),
+            'RecommendVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendVectors,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.RecommendVectorsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.SearchResults.SerializeToString,
+            ),
+            'FacetValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.FacetValues,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.FacetValuesRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.FacetValuesResponse.SerializeToString,
+            ),
+            'DistinctValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.DistinctValues,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_searches__pb2.DistinctValuesRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_searches__pb2.DistinctValuesResponse.SerializeToString,
             ),
             'CreateCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCollection,
-                    request_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.CreateCollectionRequest.FromString,
-                    response_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.CreateCollectionResponse.SerializeToString,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.CreateCollectionRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.CreateCollectionResponse.SerializeToString,
             ),
             'GetCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCollection,
-                    request_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GetCollectionRequest.FromString,
-                    response_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.GetCollectionResponse.SerializeToString,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetCollectionRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetCollectionResponse.SerializeToString,
+            ),
+            'ListCollections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCollections,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListCollectionsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListCollectionsResponse.SerializeToString,
+            ),
+            'UpdateCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCollection,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.UpdateCollectionRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.UpdateCollectionResponse.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.DeleteCollectionResponse.SerializeToString,
             ),
             'ChangeAliases': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangeAliases,
-                    request_deserializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ChangeAliasesRequest.FromString,
-                    response_serializer=citadel_dot_vector_dot_v1_dot_vector__pb2.ChangeAliasesResponse.SerializeToString,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ChangeAliasesRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ChangeAliasesResponse.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListAliasesRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.ListAliasesResponse.SerializeToString,
+            ),
+            'GetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAlias,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetAliasRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_collections__pb2.GetAliasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -172,8 +492,8 @@ class VectorService:
             request,
             target,
             '/citadel.vector.v1.VectorService/GenerateEmbedding',
-            citadel_dot_vector_dot_v1_dot_vector__pb2.GenerateEmbeddingRequest.SerializeToString,
-            citadel_dot_vector_dot_v1_dot_vector__pb2.GenerateEmbeddingResponse.FromString,
+            citadel_dot_vector_dot_v1_dot_embeddings__pb2.GenerateEmbeddingRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_embeddings__pb2.GenerateEmbeddingResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -199,8 +519,35 @@ class VectorService:
             request,
             target,
             '/citadel.vector.v1.VectorService/InsertVectors',
-            citadel_dot_vector_dot_v1_dot_vector__pb2.InsertVectorsRequest.SerializeToString,
-            citadel_dot_vector_dot_v1_dot_vector__pb2.InsertVectorsResponse.FromString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.InsertVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.InsertVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamVectors(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/citadel.vector.v1.VectorService/StreamVectors',
+            citadel_dot_vector_dot_v1_dot_points__pb2.StreamVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.StreamVectorsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -226,8 +573,359 @@ class VectorService:
             request,
             target,
             '/citadel.vector.v1.VectorService/ScrollVectors',
-            citadel_dot_vector_dot_v1_dot_vector__pb2.ScrollVectorsRequest.SerializeToString,
-            citadel_dot_vector_dot_v1_dot_vector__pb2.ScrollVectorsResponse.FromString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.ScrollVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.ScrollVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVector(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/GetVector',
+            citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/GetVectors',
+            citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.GetVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/CountVectors',
+            citadel_dot_vector_dot_v1_dot_points__pb2.CountVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.CountVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVector(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/DeleteVector',
+            citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/DeleteVectors',
+            citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.DeleteVectorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVectorMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/UpdateVectorMetadata',
+            citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorMetadataRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVectorsMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/UpdateVectorsMetadata',
+            citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorsMetadataRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_points__pb2.UpdateVectorsMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/SearchVectors',
+            citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_searches__pb2.SearchResults.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchVectorsBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/SearchVectorsBatch',
+            citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsBatchRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorsBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchVectorGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/SearchVectorGroups',
+            citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorGroupsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_searches__pb2.SearchVectorGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/RecommendVectors',
+            citadel_dot_vector_dot_v1_dot_searches__pb2.RecommendVectorsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_searches__pb2.SearchResults.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FacetValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/FacetValues',
+            citadel_dot_vector_dot_v1_dot_searches__pb2.FacetValuesRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_searches__pb2.FacetValuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DistinctValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/DistinctValues',
+            citadel_dot_vector_dot_v1_dot_searches__pb2.DistinctValuesRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_searches__pb2.DistinctValuesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -253,8 +951,8 @@ class VectorService:
             request,
             target,
             '/citadel.vector.v1.VectorService/CreateCollection',
-            citadel_dot_vector_dot_v1_dot_vector__pb2.CreateCollectionRequest.SerializeToString,
-            citadel_dot_vector_dot_v1_dot_vector__pb2.CreateCollectionResponse.FromString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.CreateCollectionRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.CreateCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -280,8 +978,89 @@ class VectorService:
             request,
             target,
             '/citadel.vector.v1.VectorService/GetCollection',
-            citadel_dot_vector_dot_v1_dot_vector__pb2.GetCollectionRequest.SerializeToString,
-            citadel_dot_vector_dot_v1_dot_vector__pb2.GetCollectionResponse.FromString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.GetCollectionRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.GetCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCollections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/ListCollections',
+            citadel_dot_vector_dot_v1_dot_collections__pb2.ListCollectionsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/UpdateCollection',
+            citadel_dot_vector_dot_v1_dot_collections__pb2.UpdateCollectionRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.UpdateCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/DeleteCollection',
+            citadel_dot_vector_dot_v1_dot_collections__pb2.DeleteCollectionRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.DeleteCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -307,8 +1086,62 @@ class VectorService:
             request,
             target,
             '/citadel.vector.v1.VectorService/ChangeAliases',
-            citadel_dot_vector_dot_v1_dot_vector__pb2.ChangeAliasesRequest.SerializeToString,
-            citadel_dot_vector_dot_v1_dot_vector__pb2.ChangeAliasesResponse.FromString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.ChangeAliasesRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.ChangeAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/ListAliases',
+            citadel_dot_vector_dot_v1_dot_collections__pb2.ListAliasesRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.VectorService/GetAlias',
+            citadel_dot_vector_dot_v1_dot_collections__pb2.GetAliasRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_collections__pb2.GetAliasResponse.FromString,
             options,
             channel_credentials,
             insecure,

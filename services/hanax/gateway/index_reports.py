@@ -1,4 +1,4 @@
-"""How a collection's vectors and metadata are indexed, as its shards tell it: segment by segment, and in sum.
+"""What the shards of a collection tell of themselves and their indexes, one by one and in sum.
 
 Sums are None while a shard does not answer: part of a sum would pass for the whole.
 """
@@ -12,8 +12,33 @@ from typing import Any
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import HanaxError
 from hanax.core.limits import MAX_FIELDS_TOLD
+from hanax.gateway.collections import ShardState
 
 Answers = Sequence[pb.DescribeResponse | HanaxError]
+
+
+def render_shard(shard: ShardState) -> dict[str, Any]:
+    shown: dict[str, Any] = {"shard": shard.shard, "node": shard.node}
+    told = shard.answer
+    if isinstance(told, HanaxError):
+        return {**shown, "state": "unavailable", "reason": told.message}
+    return {
+        **shown,
+        "state": "read_only" if told.read_only_reason else "ready",
+        "reason": told.read_only_reason or None,
+        "points": told.points,
+        "deleted_rows": told.deleted_rows,
+        "segments": told.segments,
+        "growing_rows": told.growing_rows,
+        "last_sequence": told.last_sequence,
+        "covered_sequence": told.covered_sequence,
+        "disk_bytes": told.disk_bytes,
+        "log_bytes": told.log_bytes,
+        "index_memory_bytes": told.index_memory_bytes,
+        "live_recall": told.live_recall if told.HasField("live_recall") else None,
+        "live_recall_samples": told.live_recall_samples,
+        "indexes": [render_index(index) for index in told.indexes],
+    }
 
 
 def render_index(index: pb.SegmentIndex) -> dict[str, Any]:

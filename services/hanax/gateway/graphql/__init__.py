@@ -1,0 +1,1 @@
+"""The GraphQL door: the schema, and how a document is read, weighed and run."""

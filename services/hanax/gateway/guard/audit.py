@@ -1,0 +1,62 @@
+"""The audit log: who changed what, and who was refused what, one line each in the process's log.
+
+Reads that succeed are not in it; the operation log of the metadata database has them. Lines hold names and
+counts, never keys, vectors or metadata.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from hanax.core.errors import PermissionDenied, RateLimited, Unauthenticated
+from hanax.metadata.operations.operation import Operation
+
+log = structlog.get_logger("audit")
+
+# Operations of `gateway.metrics` that only read.
+_READS: Final = frozenset(
+    {
+        "search",
+        "search_batch",
+        "search_groups",
+        "recommend",
+        "get",
+        "scroll",
+        "count",
+        "facet",
+        "distinct",
+        "embed",
+        "list_collections",
+        "describe_collection",
+        "list_aliases",
+        "get_alias",
+        "list_keys",
+        "get_key",
+    }
+)
+# Also of reads, and of what is of no operation; noted once, where the request ends.
+REFUSALS: Final = frozenset(kind.code for kind in (Unauthenticated, PermissionDenied, RateLimited))
+# What they are over HTTP, where other things may be called so too: too many requests of all callers together.
+REFUSAL_STATUSES: Final = {401: Unauthenticated.code, 403: PermissionDenied.code, 429: RateLimited.code}
+
+
+def audit_operation(operation: Operation) -> None:
+    """Of one that has ended."""
+    if operation.operation in _READS or operation.outcome in REFUSALS:
+        return
+    log.info(
+        "audit",
+        operation=operation.operation,
+        collection=operation.collection or None,
+        actor=operation.actor,
+        outcome=operation.outcome,
+        items=operation.items,
+        request_id=operation.request_id,
+    )
+
+
+def audit_refusal(code: str, actor: str, path: str, request_id: str) -> None:
+    """Of a request that was refused. path: over HTTP; or the method, over gRPC."""
+    log.warning("audit", path=path[:200], actor=actor, outcome=code, request_id=request_id)

@@ -1,0 +1,140 @@
+"""The retrieval of a library's query: the nearest chunks, of one moment.
+
+What a search finds is checked against the registry: a point that is no chunk now, because a change of its
+document is under way or has just ended, is left out, and the search is made again without such points. So
+an answer has chunks that all were there at one moment, and k of them where k match. Shards are not searched
+at one moment: where a change was committed meanwhile, the library's clock tells, and they are searched again.
+Where that never ends, the query is refused as Unavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from hanax.core.errors import Unavailable
+from hanax.core.library_names import collection_of
+from hanax.gateway.calls import Call
+from hanax.gateway.hits import Hit
+from hanax.gateway.libraries.contents import CHANGE
+from hanax.gateway.libraries.ids import point_of
+from hanax.gateway.libraries.query_requests import QueryRequest
+from hanax.gateway.requests import SearchRequest, encode_filter
+from hanax.gateway.searches import Searches
+from hanax.gateway.vectors import Matrix
+from hanax.metadata.libraries.query_rows import QueryRows
+from hanax.metadata.libraries.rows import Chunk, Clock, Library, shown_id
+
+# Searches of one retrieval. The second knows all changes under way: only those that end meanwhile make
+# a third.
+_MOST_ROUNDS: Final = 10
+
+# Points that are left out by name, beside those that changes under way name.
+_MOST_NAMED: Final = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """wanted: chunks to retrieve. clock: the library's, before anything is searched; None where a search sees
+    all points at one moment, because they are on one shard.
+    """
+
+    library: Library
+    request: QueryRequest
+    wanted: int
+    needs_vectors: bool
+    clock: Clock | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    hit: Hit
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """Of one search: points by their change, and by their ids."""
+
+    changes: set[str]
+    points: set[str]
+
+
+class Retrieval:
+    def __init__(self, rows: QueryRows, searches: Searches) -> None:
+        self._rows = rows
+        self._searches = searches
+
+    async def nearest(self, call: Call, sought: Sought, vector: Matrix) -> list[Found]:
+        """Chunks by falling score. vector: float32[1, dimension]."""
+        clock = sought.clock
+        # What will never be a chunk again is left out of all that follow, other points of the next alone.
+        gone: set[str] = set()
+        gone_points: set[str] = set()
+        under_way: list[str] = []
+        for _ in range(_MOST_ROUNDS):
+            hits = await self._search(call, sought, vector, _LeftOut({*gone, *under_way}, gone_points))
+            ids = [point_of(hit.record.id) for hit in hits]
+            checked = await self._rows.check(sought.library.id, ids)
+            current = checked.current
+            stale = [hit for hit, id in zip(hits, ids, strict=True) if id not in current]
+            if not stale and _is_of_one_moment(clock, checked.clock, current.values()):
+                return [Found(hit, current[id]) for hit, id in zip(hits, ids, strict=True)]
+            clock = checked.clock
+            under_way = checked.left_out.under_way
+            gone.update(checked.left_out.gone)
+            gone_points.update(checked.left_out.gone_points)
+            gone_points.update(point_of(hit.record.id) for hit in stale if _change(hit) not in under_way)
+        raise Unavailable(f"library {sought.library.name!r} changes all the time; ask again")
+
+    async def _search(self, call: Call, sought: Sought, vector: Matrix, left_out: _LeftOut) -> list[Hit]:
+        request = sought.request
+        points = [shown_id(id) for id in sorted(left_out.points)[:_MOST_NAMED]]
+        asked = SearchRequest(
+            collection=collection_of(sought.library.id),
+            vector=vector[0].tolist(),
+            limit=sought.wanted,
+            score_threshold=request.min_score,
+            filter=_without(request.filter, sorted(left_out.changes)[:_MOST_NAMED], points),
+            include_vectors=sought.needs_vectors,
+            exact=request.exact,
+        )
+        return (await self._searches.search(call, asked)).hits
+
+
+def check_filter(condition: Any) -> None:
+    """Also with what a later round may add, so that it is not refused then. Raises InvalidFilter."""
+    encode_filter(condition)
+    encode_filter(_without(condition, [""], [shown_id("0" * 32)]))
+
+
+def _is_of_one_moment(before: Clock | None, after: Clock, found: Iterable[Chunk]) -> bool:
+    """Whether shards that were not searched at one moment answer as if they had been.
+
+    A change that was committed meanwhile may have been seen in part (then something of it was found), or
+    its old points not any more and its new ones not yet (then it moved some).
+    """
+    return before is None or (before.moves == after.moves and not any(map(before.is_behind, found)))
+
+
+def _change(hit: Hit) -> str:
+    """The change that wrote a point."""
+    change: str = orjson.loads(hit.record.metadata or b"{}").get(CHANGE, "")
+    return change
+
+
+def _without(condition: Any, changes: Sequence[str], points: Sequence[str]) -> Any:
+    """The filter, that leaves out points of these changes and with these ids."""
+    parts: list[Any] = []
+    if changes:
+        parts.append({"field": CHANGE, "operator": "not_in", "value": list(changes)})
+    if points:
+        parts.append({"not": {"has_id": list(points)}})
+    if not parts:
+        return condition
+    if condition is not None:
+        parts.append({"and": condition} if isinstance(condition, list) else condition)
+    return {"and": parts}

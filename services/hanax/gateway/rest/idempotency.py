@@ -1,0 +1,189 @@
+"""The header Idempotency-Key: a request that changes something is carried out once, however often it comes.
+
+Inside the edge, which knows who asks. A request without the header, or that only reads, passes by. Kept is
+an answer that would be the same again: of success, or a refusal that the request itself deserves. After any
+other one (not allowed, too much at once, something is away) the request may come again with its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hanax.core.errors import Cancelled, DeadlineExceeded, InvalidArgument
+from hanax.gateway.calls import Call
+from hanax.gateway.idempotency.keys import Claim, KeptAnswer, Keys
+from hanax.gateway.rest.bodies import BODY_TIMEOUT_S
+
+# Answers to what changes something are smaller: the longest name 2,000 ids.
+MAX_ANSWER_BYTES: Final = 1024 * 1024
+
+# Questions that are posted, by the end of their paths.
+POSTED_READS: Final = frozenset(
+    {"search", "batch", "groups", "recommend", "facet", "distinct", "get", "scroll", "count", "query"}
+)
+_CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_STREAMS: Final = (b"application/x-ndjson", b"application/jsonl", b"multipart/")
+_TOLD_AS_THEY_COME: Final = (b"text/event-stream", b"application/x-ndjson")
+_KEY: Final = re.compile(rb'\s*(?:"([\x21\x23-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255}))\s*')
+# What another try may be answered differently.
+_NOT_FINAL: Final = frozenset({401, 403, 408, 409, 425, 429, 499})
+_KEPT_HEADERS: Final = frozenset({b"content-type", b"etag", b"location", b"link", b"vary"})
+
+
+class IdempotentRequests:
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in _CHANGING:
+            await self._app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"idempotency-key"), None)
+        if given is None or _reads(scope):
+            await self._app(scope, receive, send)
+            return
+        await self._once(given, scope, receive, send)
+
+    async def _once(self, given: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises InvalidArgument, IdempotencyKeyReused or IdempotencyKeyInFlight."""
+        call: Call = scope["state"]["call"]
+        key = _read_key(given)
+        headers = dict(scope["headers"])
+        kind = headers.get(b"content-type", b"").lower()
+        if kind.startswith(_STREAMS):
+            raise InvalidArgument("Idempotency-Key: not for streams and files, whose body is not kept")
+        body = await _read(receive)
+        asked = (
+            scope["method"].encode(),
+            scope["path"].encode(),
+            scope["query_string"],
+            kind,
+            headers.get(b"if-match", b""),
+            body,
+        )
+        found = await self._keys.begin(
+            call.caller.name.encode() + b"\0" + key,
+            b"".join(len(part).to_bytes(8, "big") + part for part in asked),
+        )
+        if isinstance(found, KeptAnswer):
+            await _send(found, send)
+            return
+        # What has begun is brought to an end, so that its answer is there for who asks again.
+        call.must_end = True
+        answer = _Answer(found, send)
+        try:
+            await self._app(scope, _Replayed(body, receive).receive, answer.send)
+        finally:
+            if not answer.is_settled:
+                await asyncio.shield(found.release())
+
+
+def _reads(scope: Scope) -> bool:
+    return scope["method"] == "POST" and scope["path"].rpartition("/")[2] in POSTED_READS
+
+
+class _Replayed:
+    """A body that was read already."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def receive(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+class _Answer:
+    """Held back until it is kept: who has read it may ask again at once."""
+
+    def __init__(self, claim: Claim, send: Send) -> None:
+        self.is_settled = False
+        self._claim = claim
+        self._send = send
+        self._held: list[Message] = []
+        self._bytes = 0
+
+    async def send(self, message: Message) -> None:
+        if self.is_settled:
+            await self._send(message)
+            return
+        self._held.append(message)
+        self._bytes += len(message.get("body", b""))
+        ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if ended or self._bytes > MAX_ANSWER_BYTES or _begins_stream(message):
+            await self._settle()
+            for held in self._held:
+                await self._send(held)
+            self._held.clear()
+
+    async def _settle(self) -> None:
+        self.is_settled = True
+        start = self._held[0]
+        status: int = start["status"]
+        is_whole = self._bytes <= MAX_ANSWER_BYTES and not _begins_stream(start)
+        if status >= 500 or status in _NOT_FINAL or not is_whole or _holds_secret(start):
+            await self._claim.release()
+            return
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in start.get("headers", ())
+            if name in _KEPT_HEADERS
+        ]
+        body = b"".join(message.get("body", b"") for message in self._held[1:])
+        await self._claim.keep(KeptAnswer(status, headers, body))
+
+
+def _holds_secret(start: Message) -> bool:
+    """An answer that nobody may keep: the request is carried out again."""
+    return (b"cache-control", b"no-store") in start.get("headers", ())
+
+
+def _begins_stream(message: Message) -> bool:
+    """An answer that is read while it is made is not held back, and not kept."""
+    return any(
+        name == b"content-type" and value.startswith(_TOLD_AS_THEY_COME)
+        for name, value in message.get("headers", ())
+    )
+
+
+async def _send(kept: KeptAnswer, send: Send) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.headers]
+    headers.append((b"idempotent-replayed", b"true"))
+    if kept.status != 204:
+        headers.append((b"content-length", str(len(kept.body)).encode()))
+    await send({"type": "http.response.start", "status": kept.status, "headers": headers})
+    await send({"type": "http.response.body", "body": kept.body, "more_body": False})
+
+
+def _read_key(given: bytes) -> bytes:
+    """Raises InvalidArgument."""
+    found = _KEY.fullmatch(given)
+    if found is None:
+        raise InvalidArgument(
+            "Idempotency-Key: expected 1 to 255 visible ASCII characters, in quotes or without"
+        )
+    return found[1] or found[2]
+
+
+async def _read(receive: Receive) -> bytes:
+    """The whole body, which the edge bounds. Raises DeadlineExceeded or Cancelled."""
+    parts: list[bytes] = []
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Cancelled("the client went away before its body had arrived")
+                parts.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+    except TimeoutError:
+        raise DeadlineExceeded(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None

@@ -1,0 +1,132 @@
+"""gRPC has what REST has: a table of routes and methods, with the reasons for exceptions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from citadel.vector.v1 import jobs_pb2, libraries_pb2, models_pb2, vector_pb2
+from hanax.gateway.grpc.words import WORDS
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "grpc.md").read_text()
+
+FILES: tuple[Any, ...] = (jobs_pb2, libraries_pb2, models_pb2, vector_pb2)
+PUBLIC = [
+    file.DESCRIPTOR.services_by_name[name] for file in FILES for name in file.DESCRIPTOR.services_by_name
+]
+METHODS = {method.name for service in PUBLIC for method in service.methods}
+
+OPENAI = "made for OpenAI's clients, which speak HTTP"
+OPERATING = "for those who run the platform, whose tools speak HTTP"
+HEALTH = "grpc.health.v1 has it"
+
+METHOD_BY_ROUTE = {
+    "POST /api/v1/embeddings/generate": "GenerateEmbedding",
+    "POST /external/{model}/embed": "GenerateEmbedding",
+    "GET /external/status": "ListModelStatuses",
+    "POST /api/v1/vectors/insert": "InsertVectors",
+    "POST /api/v1/vectors/scroll": "ScrollVectors",
+    "POST /api/v1/vectors/get": "GetVectors",
+    "GET /api/v1/vectors/{collection}/{id}": "GetVector",
+    "POST /api/v1/vectors/count": "CountVectors",
+    "POST /api/v1/vectors/delete": "DeleteVectors",
+    "DELETE /api/v1/vectors/{collection}/{id}": "DeleteVector",
+    "POST /api/v1/vectors/metadata": "UpdateVectorsMetadata",
+    "PATCH /api/v1/vectors/{collection}/{id}/metadata": "UpdateVectorMetadata",
+    "PUT /api/v1/vectors/{collection}/{id}/metadata": "UpdateVectorMetadata",
+    "POST /api/v1/vectors/search": "SearchVectors",
+    "POST /api/v1/vectors/search/batch": "SearchVectorsBatch",
+    "POST /api/v1/vectors/search/groups": "SearchVectorGroups",
+    "POST /api/v1/vectors/recommend": "RecommendVectors",
+    "POST /api/v1/vectors/facet": "FacetValues",
+    "POST /api/v1/vectors/distinct": "DistinctValues",
+    "POST /api/v1/collections": "CreateCollection",
+    "GET /api/v1/collections": "ListCollections",
+    "GET /api/v1/collections/{name}": "GetCollection",
+    "PATCH /api/v1/collections/{name}": "UpdateCollection",
+    "DELETE /api/v1/collections/{name}": "DeleteCollection",
+    "GET /api/v1/aliases": "ListAliases",
+    "GET /api/v1/aliases/{alias}": "GetAlias",
+    "POST /api/v1/aliases/switch": "ChangeAliases",
+    "PUT /api/v1/aliases/{alias}": "ChangeAliases",
+    "DELETE /api/v1/aliases/{alias}": "ChangeAliases",
+    "POST /api/v1/jobs": "SubmitJob",
+    "GET /api/v1/jobs": "ListJobs",
+    "GET /api/v1/jobs/{job_id}": "GetJob",
+    "GET /api/v1/jobs/{job_id}/items": "ListFailedItems",
+    "GET /api/v1/jobs/{job_id}/events": "WatchJob",
+    "GET /api/v1/jobs/{job_id}/result": "ReadResult",
+    "POST /api/v1/jobs/{job_id}/pause": "PauseJob",
+    "POST /api/v1/jobs/{job_id}/resume": "ResumeJob",
+    "POST /api/v1/jobs/{job_id}/retry": "RetryJob",
+    "DELETE /api/v1/jobs/{job_id}": "CancelJob",
+    "GET /api/v1/queue": "GetQueue",
+    "POST /api/v1/libraries": "CreateLibrary",
+    "GET /api/v1/libraries": "ListLibraries",
+    "GET /api/v1/libraries/{library_id}": "GetLibrary",
+    "PATCH /api/v1/libraries/{library_id}": "UpdateLibrary",
+    "DELETE /api/v1/libraries/{library_id}": "DeleteLibrary",
+    "POST /api/v1/libraries/{library_id}/index": "BuildIndex",
+    "GET /api/v1/libraries/{library_id}/index": "GetIndex",
+    "POST /api/v1/libraries/{library_id}/query": "QueryLibrary",
+    "POST /api/v1/libraries/{library_id}/documents": "CreateDocument",
+    "GET /api/v1/libraries/{library_id}/documents": "ListDocuments",
+    "GET /api/v1/documents/{document_id}": "GetDocument",
+    "PATCH /api/v1/documents/{document_id}": "UpdateDocument",
+    "DELETE /api/v1/documents/{document_id}": "DeleteDocument",
+    "GET /api/v1/documents/{document_id}/chunks": "ListChunks",
+    "POST /api/v1/documents/{document_id}/chunks": "AddChunks",
+    "GET /api/v1/chunks/{chunk_id}": "GetChunk",
+    "PATCH /api/v1/chunks/{chunk_id}": "UpdateChunk",
+    "DELETE /api/v1/chunks/{chunk_id}": "DeleteChunk",
+}
+REASON_BY_ROUTE = {
+    "POST /v1/embeddings": OPENAI,
+    "GET /v1/models": OPENAI,
+    "GET /v1/models/{name}": OPENAI,
+    "GET /health": HEALTH,
+    "GET /ready": HEALTH,
+    "GET /health/database": OPERATING,
+    "GET /metrics": OPERATING,
+    "GET /api/v1/operations": OPERATING,
+    "GET /cache/stats": OPERATING,
+    "POST /cache/warm": OPERATING,
+    "DELETE /cache": OPERATING,
+    "POST /api/v1/keys": OPERATING,
+    "GET /api/v1/keys": OPERATING,
+    "GET /api/v1/keys/{key_id}": OPERATING,
+    "DELETE /api/v1/keys/{key_id}": OPERATING,
+    "POST /api/v1/keys/{key_id}/rotate": OPERATING,
+}
+# Of a route that does several things: POST /jobs takes files, DELETE /jobs/{job_id} forgets.
+ALSO = {"UploadJob", "ForgetJob"}
+# What REST has in another form: NDJSON at its insert, and one of a list.
+BESIDE = {"StreamVectors", "GetModelStatus"}
+
+
+def test_every_route_has_its_method_or_a_reason() -> None:
+    document = json.loads((ROOT / "docs" / "reference" / "openapi.json").read_text())
+    routes = {f"{verb.upper()} {path}" for path, verbs in document["paths"].items() for verb in verbs}
+    assert routes == METHOD_BY_ROUTE.keys() | REASON_BY_ROUTE.keys()
+
+
+def test_every_method_has_its_route() -> None:
+    assert set(METHOD_BY_ROUTE.values()) | ALSO | BESIDE == METHODS
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_the_guide_tells_of_every_method(method: str) -> None:
+    assert f"| {method} |" in GUIDE
+
+
+def test_every_enumeration_of_requests_has_words() -> None:
+    """`readings` looks them up by their names."""
+    files = {file.DESCRIPTOR.name: file.DESCRIPTOR for file in FILES}
+    for file in list(files.values()):
+        files |= {inner.name: inner for inner in file.dependencies}
+    names = {name for file in files.values() for name in file.enum_types_by_name}
+    assert names == WORDS.keys()

@@ -1,0 +1,89 @@
+"""Jobs and libraries of others are not there; the batch-processor shows a key of the platform's own."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from tests.integration.gateway.guard.conftest import Guarded
+from tests.integration.gateway.processor import running_processor
+from tests.integration.waiting import wait_until
+
+JOBS = "/api/v1/jobs"
+LIBRARIES = "/api/v1/libraries"
+
+
+def bulk(collection: str) -> dict[str, Any]:
+    items = [{"id": number, "vector": [1, 0, 0]} for number in range(3)]
+    return {"kind": "bulk_insert", "collection": collection, "items": items}
+
+
+def test_a_job_runs_with_the_platforms_key(guarded_shards: Guarded) -> None:
+    guard = guarded_shards
+    name = guard.collection()
+    asking = guard.caller(guard.key("read", "write", on=name))
+    with running_processor(
+        guard.stack,
+        service_key_file=guard.stack.folder / "service",
+        jobs_dir=guard.stack.folder / "uploads",
+    ):
+        job_id = asking.data(asking.post(JOBS, bulk(name)))["job_id"]
+
+        def ended() -> bool:
+            return bool(asking.data(asking.client.get(f"{JOBS}/{job_id}"))["state"] == "succeeded")
+
+        wait_until("the job has ended", ended)
+    assert asking.data(asking.post("/api/v1/vectors/count", {"collection": name}))["count"] == 3
+
+
+def test_a_job_of_another_collection_is_not_there(guard: Guarded) -> None:
+    name = guard.collection()
+    own = guard.caller(guard.key("write", on=name))
+    other = guard.caller(guard.key("read", "write", on="other-*"))
+    job_id = own.data(own.post(JOBS, bulk(name)))["job_id"]
+    for asked in (job_id, "0" * 32):
+        for answer in (
+            other.client.get(f"{JOBS}/{asked}"),
+            other.client.get(f"{JOBS}/{asked}/items", params={"status": "failed"}),
+            other.client.get(f"{JOBS}/{asked}/events"),
+            other.post(f"{JOBS}/{asked}/pause", {}),
+            other.client.delete(f"{JOBS}/{asked}"),
+        ):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "job_not_found")
+    refused = other.post(JOBS, bulk(name))
+    assert refused.json()["error"]["code"] == "permission_denied"
+    # A reembed reads its collection, and makes others.
+    makes = {"kind": "reembed", "collection": name, "target": "made", "model": "hash-384"}
+    reading = guard.caller(guard.key("read", "write", on=name))
+    assert reading.post(JOBS, makes).json()["error"]["code"] == "permission_denied"
+    assert own.client.delete(f"{JOBS}/{job_id}").status_code == 200
+
+
+def test_a_library_is_its_collections(guard: Guarded) -> None:
+    """Whoever may use `library-<id>` may use the library; its documents are not there for others."""
+    made = guard.client.post(LIBRARIES, json={"name": uuid.uuid4().hex, "dimension": 3, "model": None})
+    assert made.status_code == 201, made.text
+    library = made.json()["id"]
+    on = f"library-{library.replace('-', '')}"
+    own = guard.caller(guard.key("read", "write", on=on))
+    other = guard.caller(guard.key("admin", on="library-0*"))
+    chunk = {"text": "a", "embedding": [1, 0, 0]}
+    body = {"title": "a", "chunks": [chunk]}
+    written = own.client.post(f"{LIBRARIES}/{library}/documents", json=body)
+    assert written.status_code == 201, written.text
+    document, (chunk_id,) = written.json()["id"], written.json()["chunk_ids"]
+    assert own.client.get(f"/api/v1/documents/{document}").status_code == 200
+    absent = uuid.uuid4()
+    for asked in (library, absent):
+        if not str(asked).startswith("0"):
+            assert other.client.get(f"{LIBRARIES}/{asked}").status_code == 403
+    for kind, found in (("documents", document), ("chunks", chunk_id)):
+        for asked in (found, absent):
+            assert other.client.get(f"/api/v1/{kind}/{asked}").status_code == 404
+            assert other.client.delete(f"/api/v1/{kind}/{asked}").status_code == 404
+    query = 'query { document(id: "%s") { id } }'
+    for asked in (document, absent):
+        told = other.client.post("/graphql", json={"query": query % asked}).json()
+        assert told["errors"][0]["extensions"]["code"] == "document_not_found"
+    assert own.client.delete(f"{LIBRARIES}/{library}").status_code == 403
+    assert guard.client.delete(f"{LIBRARIES}/{library}").status_code == 204
