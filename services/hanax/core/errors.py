@@ -21,11 +21,11 @@ HanaxError
 │   ├── InvalidCursor
 │   ├── InvalidText
 │   ├── TextTooLong
+│   ├── InvalidMigration
 │   ├── GraphqlSyntax
 │   ├── GraphqlInvalid
 │   ├── GraphqlTooCostly
 │   ├── UnsupportedMediaType
-│   ├── InvalidMigration
 │   └── InvalidUpload
 ├── NotFound
 │   ├── CollectionNotFound
@@ -36,8 +36,8 @@ HanaxError
 │   ├── LibraryNotFound
 │   ├── DocumentNotFound
 │   ├── ChunkNotFound
-│   ├── KeyNotFound
-│   └── PersistedQueryNotFound
+│   ├── PersistedQueryNotFound
+│   └── KeyNotFound
 ├── MethodNotAllowed
 ├── Unauthenticated           it is not known who asks
 ├── PermissionDenied          it is known, and is not for them

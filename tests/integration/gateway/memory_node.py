@@ -177,19 +177,23 @@ class MemoryNode(ShardServiceServicer):
 
     def Search(self, request: pb.SearchRequest, context: grpc.ServicerContext) -> pb.SearchResponse:
         with self._shard("Search", request.ref, context) as points:
-            query = np.frombuffer(request.queries_float32_le, "<f4")
-            assert len(query) == request.dimension
-            found = []
-            for encoded in _matching(points, request.filter_json):
-                distance = np.float32(_cosine_distance(points[encoded].vector, query))
-                if not request.HasField("max_distance") or distance <= request.max_distance:
-                    found.append((distance, encoded))
-            nearest = sorted(found)[: request.limit]
-            hits = pb.Hits(
-                distances=[float(distance) for distance, _ in nearest],
-                points=_columns(points, [encoded for _, encoded in nearest], request.projection),
-            )
-            return pb.SearchResponse(results=[hits], shard_seconds=1e-4)
+            queries = np.frombuffer(request.queries_float32_le, "<f4").reshape(-1, request.dimension)
+            results = [self._nearest(points, query, request) for query in queries]
+            return pb.SearchResponse(results=results, shard_seconds=1e-4)
+
+    def _nearest(
+        self, points: dict[bytes, StoredPoint], query: NDArray[np.float32], request: pb.SearchRequest
+    ) -> pb.Hits:
+        found = []
+        for encoded in _matching(points, request.filter_json):
+            distance = np.float32(_cosine_distance(points[encoded].vector, query))
+            if not request.HasField("max_distance") or distance <= request.max_distance:
+                found.append((distance, encoded))
+        nearest = sorted(found)[: request.limit]
+        return pb.Hits(
+            distances=[float(distance) for distance, _ in nearest],
+            points=_columns(points, [encoded for _, encoded in nearest], request.projection),
+        )
 
     def Get(self, request: pb.GetRequest, context: grpc.ServicerContext) -> pb.GetResponse:
         with self._shard("Get", request.ref, context) as points:

@@ -117,7 +117,8 @@ def copies(shared: Copies) -> Iterator[Copies]:
 
 
 def test_searches_are_shared_evenly(copies: Copies) -> None:
-    assert copies.search_many(300) == [200] * 300
+    # One after the other: those that come at once may go together.
+    assert [copies.search().status_code for _ in range(300)] == [200] * 300
     counts = copies.searches_by_node()
     assert sum(counts) == 600
     assert max(abs(count - 200) for count in counts) <= 10

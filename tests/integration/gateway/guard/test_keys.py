@@ -104,8 +104,11 @@ def test_a_rotated_key_has_two_secrets_for_a_while(guard: Guarded) -> None:
 def test_every_gateway_follows_what_another_one_changes(guard: Guarded) -> None:
     """A key that one gateway makes opens the other at once; one that it revokes is refused within seconds."""
     folder = guard.stack.folder
+    (folder / "other").mkdir()
     other = GatewayProcess(
-        folder,
+        folder / "other",
+        routing_file=folder / "routing.json",
+        catalog_dir=folder / "catalog",
         gateway_grpc_port="off",
         admin_key_file=folder / "admin",
         database_url=f"sqlite:///{folder}/metadata.db",

@@ -183,8 +183,13 @@ def test_changes_and_refusals_are_written_down(guard: Guarded) -> None:
     log = guard.stack.gateway.log.read_text()
     assert '"audit-5"' not in log
     assert made["key"] not in log
-    operations = guard.stack.data(guard.client.get("/api/v1/operations", params={"limit": 1000}))
-    assert orjson.dumps(operations).find(made["id"].encode()) > 0
+
+    def noted() -> bool:
+        """Operations are noted about a second after they end."""
+        operations = guard.stack.data(guard.client.get("/api/v1/operations", params={"limit": 1000}))
+        return made["id"].encode() in orjson.dumps(operations)
+
+    wait_until("the operation log names the key", noted)
 
 
 def test_only_services_are_believed_whom_they_work_for(guard: Guarded) -> None:

@@ -128,7 +128,7 @@ def test_reads(tenants: Tenants) -> None:
     one = tenants.ann.client.get(f"/api/v1/vectors/{tenants.name}/11")
     assert code(one) == "point_not_found"
     absent = tenants.ann.client.get(f"/api/v1/vectors/{tenants.name}/99")
-    assert absent.json()["error"]["message"] == one.json()["error"]["message"].replace("11", "99")
+    assert absent.json()["error"]["message"] == one.json()["error"]["message"].replace("id 11", "id 99")
     assert tenants.ann.data(tenants.ann.client.get(f"/api/v1/vectors/{tenants.name}/1"))["id"] == 1
     scrolled: list[dict[str, Any]] = []
     cursor = None

@@ -115,11 +115,13 @@ def test_a_running_job_and_one_behind_it_can_be_cancelled(outside: Outside) -> N
     assert ended(stack, job["job_id"])["state"] == "succeeded"
 
 
-def test_an_ended_job_is_forgotten_by_a_delete(outside: Outside) -> None:
+def test_an_ended_job_is_forgotten_when_that_is_asked(outside: Outside) -> None:
     stack = outside.stack
     job_id = accepted(stack, "/external/later/embed", {"text": texts_of(1)})["job_id"]
     ended(stack, job_id)
-    assert stack.data(stack.client.delete(f"{JOBS}/{job_id}"))["state"] == "succeeded"
+    assert stack.client.delete(f"{JOBS}/{job_id}").json()["error"]["code"] == "wrong_job_state"
+    forgotten = stack.client.delete(f"{JOBS}/{job_id}", params={"forget": True})
+    assert stack.data(forgotten)["state"] == "succeeded"
     for answer in (stack.client.get(f"{JOBS}/{job_id}"), stack.client.delete(f"{JOBS}/{job_id}")):
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "job_not_found")
 
