@@ -2,7 +2,8 @@
 
 A question to a shard costs as much as looking for what is near, and one with a dozen queries hardly more than
 one with a single query. So while some are under way, those that come wait and then go together. Nobody waits
-for others to come: whoever finds the way free goes at once, alone.
+for others to come: whoever finds the way free goes at once, alone. Nor does anybody wait for a question that
+hangs: after a tenth of a second it no longer keeps others back.
 
 Only queries may differ: filter, limit, what is answered and how hard the index tries are the same. Together
 they ask for no more points than one search may.
@@ -28,6 +29,7 @@ from hanax.gateway.vectors import Matrix, float32_le
 
 # Questions of one kind under way at once: a shard computes some while another is on its way.
 _AT_ONCE: Final = 2
+_KEEPS_BACK_S: Final = 0.1
 
 _Key = tuple[str, int, bytes]
 
@@ -73,6 +75,22 @@ class _Line:
         return taken
 
 
+class _Way:
+    """One question under way, which keeps others back until it ends or has taken too long."""
+
+    def __init__(self, left: Callable[[], None]) -> None:
+        self._left = left
+        self._patience = asyncio.get_running_loop().call_later(_KEEPS_BACK_S, self.leave)
+        self._is_left = False
+
+    def leave(self) -> None:
+        """The first time counts."""
+        if not self._is_left:
+            self._is_left = True
+            self._patience.cancel()
+            self._left()
+
+
 class JoinedSearches:
     """For one event loop. `clock` is in seconds, as deadlines are."""
 
@@ -96,11 +114,11 @@ class JoinedSearches:
             if answered is not None:
                 return answered
             return Answered(await self.ask_alone(call, route, question, matrix), 0)
-        line.under_way += 1
+        way = self._enter(key, line)
         try:
             return Answered(await self.ask_alone(call, route, question, matrix), 0)
         finally:
-            self._ended(key, line)
+            way.leave()
 
     async def ask_alone(
         self, call: Call, route: CollectionRoute, question: pb.SearchRequest, matrix: Matrix
@@ -129,18 +147,23 @@ class JoinedSearches:
             except TimeoutError:
                 raise DeadlineExceeded("the request's time is over") from None
 
-    def _ended(self, key: _Key, line: _Line) -> None:
-        """One of those under way has ended; whoever waits goes next."""
+    def _enter(self, key: _Key, line: _Line) -> _Way:
+        line.under_way += 1
+        return _Way(lambda: self._left(key, line))
+
+    def _left(self, key: _Key, line: _Line) -> None:
+        """One of those under way has ended or hangs; whoever waits goes next."""
         line.under_way -= 1
         if taken := line.take():
-            line.under_way += 1
-            task = asyncio.get_running_loop().create_task(self._ask_together(key, line, taken))
+            task = asyncio.get_running_loop().create_task(
+                self._ask_together(line, taken, self._enter(key, line))
+            )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif not line.under_way:
             self._lines.pop(key, None)
 
-    async def _ask_together(self, key: _Key, line: _Line, taken: list[_Waiting]) -> None:
+    async def _ask_together(self, line: _Line, taken: list[_Waiting], way: _Way) -> None:
         together = Call("joined", self._clock)
         together.deadline = max(one.call.deadline for one in taken)
         failure: HanaxError | None = Unavailable("the gateway stops")
@@ -163,4 +186,4 @@ class JoinedSearches:
                     one.end.set_result(None)
                 else:
                     one.end.set_exception(type(failure)(failure.message, **failure.details))
-            self._ended(key, line)
+            way.leave()

@@ -136,3 +136,17 @@ async def test_who_waits_has_a_deadline_of_its_own() -> None:
         await _search(joined, 3, call=_call(0.01))
     line.may_go.set()
     assert await asyncio.gather(*tasks) == [0, 1]
+
+
+async def test_a_question_that_hangs_holds_up_nobody_else() -> None:
+    line = Line()
+    joined = JoinedSearches(line, time.monotonic)
+    hang = await _begin(joined, range(2))
+    waiting = [asyncio.create_task(_search(joined, number)) for number in range(2, 5)]
+    async with asyncio.timeout(10.0):
+        while len(line.asked) < 3:
+            await asyncio.sleep(0.01)
+    assert line.asked == [[0.0], [1.0], [2.0, 3.0, 4.0]]
+    line.may_go.set()
+    assert await asyncio.gather(*hang, *waiting) == [0, 1, 2, 3, 4]
+    assert await _search(joined, 9) == 9
