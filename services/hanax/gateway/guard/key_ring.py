@@ -68,6 +68,8 @@ class KeyRing:
         self._strangers: OrderedDict[str, float] = OrderedDict()
         self._waiting = 0
         self._alone = asyncio.Lock()
+        # An answer that is older than what is known would bring back a revoked key.
+        self._polling = asyncio.Lock()
         self._failed_at = -math.inf
         self._following: asyncio.Task[None] | None = None
 
@@ -101,20 +103,21 @@ class KeyRing:
         return known.caller
 
     async def poll(self) -> None:
-        """Take up what has changed. Raises what the database raises."""
+        """Take up what has changed, one call after the other. Raises what the database raises."""
         await asyncio.to_thread(self._files.read_again)
         if self._store is None:
             return
-        began = self._clock()
-        try:
-            changed = await self._store.changed(self._revision)
-        except HanaxError:
-            self._failed_at = self._clock()
-            raise
-        for key in changed:
-            self._take(key)
-            self._revision = max(self._revision, key.revision)
-        self._confirmed_at = began
+        async with self._polling:
+            began = self._clock()
+            try:
+                changed = await self._store.changed(self._revision)
+            except HanaxError:
+                self._failed_at = self._clock()
+                raise
+            for key in changed:
+                self._take(key)
+                self._revision = max(self._revision, key.revision)
+            self._confirmed_at = began
         now_us = self._now_us()
         for key_id in [id_ for id_, known in self._known.items() if _has_ended(known.key, now_us)]:
             del self._known[key_id]
