@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +19,8 @@ import httpx
 import orjson
 
 from hanax.core.model_routes import ModelRoute
-from hanax.core.planning import Observation, plan
 from hanax.core.routing import NodeRoute, RoutingTable
-from hanax.runtime.catalog_folder import CatalogFolder
-from hanax.runtime.routing_file import write_routing_file
+from hanax.local.controller import Controller
 from tests.integration.gateway.memory_node import MemoryNode
 from tests.integration.waiting import wait_until
 
@@ -71,33 +70,38 @@ class ShardProcess:
 
 
 class Reconciler:
-    """Catalog in, routing file out, in a thread. `paused` leaves the table as it is."""
+    """Catalog in, routing file out, by the local stack's controller in a thread. `paused` leaves the table
+    as it is.
+    """
 
-    def __init__(self, catalog: Path, routing_file: Path, nodes: Sequence[Node]) -> None:
-        self._catalog = CatalogFolder(catalog)
-        self._file = routing_file
-        self._nodes = nodes
-        self.models: tuple[ModelRoute, ...] = ()
-        self.table = RoutingTable()
+    def __init__(
+        self,
+        catalog: Path,
+        routing_file: Path,
+        nodes: Sequence[Node],
+        models: tuple[ModelRoute, ...] = (),
+    ) -> None:
+        catalog.mkdir(parents=True, exist_ok=True)
+        places = tuple(NodeRoute(name=node.name, address=node.address) for node in nodes)
+        self._controller = Controller(catalog, routing_file, lambda: places, time.monotonic)
+        self._controller.models = models
         self.paused = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="reconciler")
-        self.reconcile()
+        self._controller.reconcile()
         self._thread.start()
 
-    def reconcile(self) -> None:
-        declared = self._catalog.declared()
-        seen = Observation(
-            entries=declared.entries,
-            damaged=declared.damaged,
-            nodes=tuple(NodeRoute(name=node.name, address=node.address) for node in self._nodes),
-            models=self.models,
-            aliases=declared.aliases,
-        )
-        table = plan(self.table, seen)
-        if table is not None:
-            write_routing_file(self._file, table)
-            self.table = table
+    @property
+    def table(self) -> RoutingTable:
+        return self._controller.table
+
+    @property
+    def models(self) -> tuple[ModelRoute, ...]:
+        return self._controller.models
+
+    @models.setter
+    def models(self, models: tuple[ModelRoute, ...]) -> None:
+        self._controller.models = models
 
     def close(self) -> None:
         self._ended.set()
@@ -106,7 +110,7 @@ class Reconciler:
     def _follow(self) -> None:
         while not self._ended.wait(0.02):
             if not self.paused.is_set():
-                self.reconcile()
+                self._controller.reconcile()
 
 
 class GatewayProcess:
@@ -235,9 +239,8 @@ def _gateway_on(
     settings: Mapping[str, object],
 ) -> Iterator[Stack]:
     with ExitStack() as opened:
-        reconciler = Reconciler(folder / "catalog", folder / "routing.json", nodes)
+        reconciler = Reconciler(folder / "catalog", folder / "routing.json", nodes, models)
         opened.callback(reconciler.close)
-        reconciler.models = models
         gateway = GatewayProcess(folder, **settings)
         opened.callback(gateway.close)
         client = opened.enter_context(httpx.Client(base_url=gateway.url, timeout=30.0))
