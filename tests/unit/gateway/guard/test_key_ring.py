@@ -16,7 +16,7 @@ RIGHTS = {"grants": [{"scopes": ["read"], "collections": ["*"]}], "filter": None
 
 
 class SlowStore(ApiKeys):
-    """One key; what a question finds is told once `may_answer` is set."""
+    """One key; what the first question finds is told once `may_answer` is set, the others' at once."""
 
     def __init__(self, row: ApiKey) -> None:
         self.row = row
@@ -25,8 +25,9 @@ class SlowStore(ApiKeys):
 
     async def changed(self, revision: int) -> list[ApiKey]:
         found = [self.row] if self.row.revision > revision else []
-        self.asked.set()
-        await self.may_answer.wait()
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.may_answer.wait()
         return found
 
 
