@@ -34,6 +34,9 @@ _NAME_FORM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DESCRIBE_TIMEOUT_S: Final = 2.0
 _OPEN_POLL_S: Final = 0.02
 
+# Refused to a caller whose points are forced, administrator or not: a collection has points of others.
+_CHANGES: Final = "a change of a collection"
+
 State = Literal["ready", "degraded", "pending", "suspended"]
 
 
@@ -102,6 +105,7 @@ class Collections:
     async def create(self, call: Call, spec: CollectionSpec) -> Described:
         """As `declare`, of a collection that is no library's. Raises InvalidArgument for such a name."""
         call.caller.require(Scope.ADMIN, spec.name)
+        call.caller.require_unconfined(_CHANGES)
         check_free(spec.name)
         return await self.declare(call, spec)
 
@@ -109,7 +113,9 @@ class Collections:
         self, call: Call, name: str, change: CollectionChange, if_revision: str | None = None
     ) -> Described:
         """As `redeclare`. Raises CollectionOfLibrary for a library's."""
-        check_changeable(self._allowed(call, Scope.ADMIN, name))
+        own_name = self._allowed(call, Scope.ADMIN, name)
+        call.caller.require_unconfined(_CHANGES)
+        check_changeable(own_name)
         return await self.redeclare(call, name, change, if_revision)
 
     async def delete(self, call: Call, name: str, with_aliases: bool, if_revision: str | None = None) -> str:
@@ -117,6 +123,7 @@ class Collections:
         RevisionConflict.
         """
         own_name = self._allowed(call, Scope.ADMIN, name)
+        call.caller.require_unconfined(_CHANGES)
         check_changeable(own_name)
         if if_revision is not None:
             # A change between this look and the end of the collection is lost with it.

@@ -15,7 +15,7 @@ from typing import Any, Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hanax.core.errors import BodyTooLarge, HanaxError, InvalidArgument, Overloaded
+from hanax.core.errors import BodyTooLarge, Cancelled, HanaxError, InvalidArgument, Overloaded
 from hanax.core.limits import MAX_BODY_BYTES
 from hanax.gateway.cache.control import read_cache_control
 from hanax.gateway.calls import Call
@@ -44,6 +44,9 @@ _FORM_BYTES: Final = 1024 * 1024
 # Where points come in as a stream, which is stored as it arrives: a hundred million of 768 dimensions.
 _STREAMED_TO: Final = "/api/v1/vectors/insert"
 _STREAM_BYTES: Final = 1024**4
+
+# How long a client may let the gateway wait before it takes the next part of an answer that goes on.
+_TAKE_PORTION_S: Final = 60.0
 
 # As nginx counts a client that closed the connection before its answer.
 _CLIENT_GONE: Final = 499
@@ -210,7 +213,21 @@ class _Exchange:
         elif self._presence is not None and not message.get("more_body", False):
             # The server calls an answer that is whole a disconnect too.
             self._presence.ended()
-        await self._send(message)
+        if message.get("more_body", False):
+            await self._send_portion(message)
+        else:
+            await self._send(message)
+
+    async def _send_portion(self, message: Message) -> None:
+        """Of an answer that goes on. Raises Cancelled where the client does not read."""
+        with self.call.away():
+            try:
+                async with asyncio.timeout(_TAKE_PORTION_S):
+                    await self._send(message)
+            except TimeoutError:
+                raise Cancelled(
+                    f"the client has not taken a part of the answer for {_TAKE_PORTION_S:g} s"
+                ) from None
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:

@@ -7,7 +7,8 @@ who sends slowly hears soon of each line.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final
 
 import orjson
@@ -159,7 +160,7 @@ class LinesAnswer(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, portions: AsyncIterator[bytes]) -> None:
+    def __init__(self, portions: AsyncGenerator[bytes, None]) -> None:
         self.status_code = 200
         self.background = None
         self._portions = portions
@@ -170,6 +171,7 @@ class LinesAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for portion in self._portions:
-            await send({"type": "http.response.body", "body": portion, "more_body": True})
+        async with aclosing(self._portions) as portions:
+            async for portion in portions:
+                await send({"type": "http.response.body", "body": portion, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

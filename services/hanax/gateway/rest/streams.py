@@ -10,7 +10,7 @@ Scroll: a line for each point, and at the end `{"done": ...}` or `{"error": ...,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 import structlog
@@ -69,7 +69,7 @@ async def _asked(request: Request, lines: Lines) -> StreamRequest:
 
 async def _told(
     request: Request, first: Outcome | None, outcomes: AsyncIterator[Outcome]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     told = _Told()
     running = asyncio.ensure_future(told.follow(request, first, outcomes))
     try:
@@ -199,7 +199,9 @@ class _Pages:
             yield page
 
 
-async def _records(request: Request, call: Call, asked: ScrollRequest, pages: _Pages) -> AsyncIterator[bytes]:
+async def _records(
+    request: Request, call: Call, asked: ScrollRequest, pages: _Pages
+) -> AsyncGenerator[bytes, None]:
     count = 0
     cursor: str | None = asked.cursor
     try:

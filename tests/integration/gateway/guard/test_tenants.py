@@ -282,6 +282,20 @@ def test_what_is_not_for_tenants(tenants: Tenants) -> None:
         assert answer.status_code == 403, answer.text
 
 
+def test_a_tenant_that_administers_changes_no_collection(tenants: Tenants) -> None:
+    """It has points of others, who would lose them."""
+    key = tenants.guard.key("admin", filter={"tenant": "ann"})
+    ask = tenants.guard.caller(key).client
+    place = f"/api/v1/collections/{tenants.name}"
+    for answer in (
+        ask.delete(place),
+        ask.patch(place, json={"index": {"type": "flat"}}),
+        ask.post("/api/v1/collections", json={"name": "of-a-tenant", "dimension": 3}),
+    ):
+        assert (answer.status_code, code(answer)) == (403, "permission_denied"), answer.text
+    assert tenants.ids("bob") == {one + 10 for one in OWN}
+
+
 def test_two_tenants_that_write_one_id_at_once(tenants: Tenants) -> None:
     """One of them has it, and the other is told so; nobody overwrites anybody."""
 

@@ -17,6 +17,7 @@ import pytest
 from hanax.gateway.insert_streams import MAX_STREAMS
 from hanax.gateway.rest.lines import MAX_LINE_BYTES
 from tests.integration.gateway.stack import Stack, running_stack
+from tests.integration.waiting import wait_until
 
 INSERT = "/api/v1/vectors/insert"
 SCROLL = "/api/v1/vectors/scroll"
@@ -317,3 +318,33 @@ def test_an_empty_collection_scrolls_to_its_end(either: Stack, name: str) -> Non
         SCROLL, json={"collection": "nope"}, headers={"Accept": "application/x-ndjson"}
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "collection_not_found")
+
+
+def test_a_client_that_does_not_read_its_lines_takes_no_place(tmp_path: Path) -> None:
+    with running_stack(tmp_path, max_inflight=1) as own:
+        own.create("unread", shards=1)
+        # More than the buffers of a connection hold.
+        for first in range(0, 800, 100):
+            own.insert("unread", [point(n, metadata={"t": "x" * 20_000}) for n in range(first, first + 100)])
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.settimeout(60)
+            connection.connect(("127.0.0.1", own.gateway.port))
+            asked = orjson.dumps({"collection": "unread"})
+            connection.sendall(
+                b"POST /api/v1/vectors/scroll HTTP/1.1\r\nHost: x\r\nAccept: application/x-ndjson\r\n"
+                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(asked), asked)
+            )
+            assert connection.recv(64).startswith(b"HTTP/1.1 200")
+
+            def answered() -> bool:
+                return own.post("/api/v1/vectors/count", {"collection": "unread"}).is_success
+
+            wait_until("others are answered", answered)
+            # Not because it was given up.
+            read = 0
+            while portion := connection.recv(1_000_000):
+                read += len(portion)
+                if portion.endswith(b"0\r\n\r\n"):
+                    break
+            assert read > 800 * 20_000
