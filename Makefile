@@ -45,11 +45,13 @@ $(INSTALLED): pyproject.toml sdk/pyproject.toml constraints.txt
 # --- work on it ------------------------------------------------------------------------------
 
 CHECKS := check-format check-lint check-types check-rooms check-generated
+# The modules scripts/gen_*.py: each writes its files, or says which are stale.
+GENERATED := protos crds chart_goldens graphql sdk openapi
 
 .PHONY: test e2e check $(CHECKS) fmt gen
 test: setup ## Run the tests: no cluster, no GPU, no download
 	@scripts/install_program.sh redis-server redis-server
-	@$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 e2e: setup ## Run the end-to-end scenario on a real cluster (docs/kubernetes.md)
 	@HANAX_E2E=1 $(BIN)/python -m pytest -v tests/e2e
@@ -72,24 +74,14 @@ check-rooms:
 	@$(BIN)/lint-imports --no-logo
 
 check-generated:
-	@$(BIN)/python scripts/gen_protos.py --check
-	@$(BIN)/python scripts/gen_crds.py --check
-	@$(BIN)/python scripts/gen_chart_goldens.py --check
-	@$(BIN)/python scripts/gen_graphql.py --check
-	@$(BIN)/python scripts/gen_sdk.py --check
-	@$(BIN)/python -m scripts.gen_openapi --check
+	@for name in $(GENERATED); do $(BIN)/python -m scripts.gen_$$name --check || exit 1; done
 
 fmt: setup ## Format the code and fix what can be fixed alone
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 gen: setup ## Write the generated files: stubs of the protos, crds and their reference page, the chart's goldens, the client, OpenAPI, GraphQL's schema
-	@$(BIN)/python scripts/gen_protos.py
-	@$(BIN)/python scripts/gen_crds.py
-	@$(BIN)/python scripts/gen_chart_goldens.py
-	@$(BIN)/python scripts/gen_graphql.py
-	@$(BIN)/python scripts/gen_sdk.py
-	@$(BIN)/python -m scripts.gen_openapi
+	@for name in $(GENERATED); do $(BIN)/python -m scripts.gen_$$name || exit 1; done
 
 # --- measure ---------------------------------------------------------------------------------
 

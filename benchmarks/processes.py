@@ -1,4 +1,4 @@
-"""Processes of ours that benchmarks start, and end."""
+"""Processes that benchmarks start, hear and end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -52,3 +54,13 @@ def local_stack(folder: Path, port: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         subprocess.run([command, "down"], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def received(pipe: Connection, timeout_s: float, who: str) -> Any:
+    """What the process at the other end sends next. Raises RuntimeError when it does not, or has ended."""
+    try:
+        if pipe.poll(timeout_s):
+            return pipe.recv()
+    except EOFError:
+        pass
+    raise RuntimeError(f"{who} did not answer; what it said is above")

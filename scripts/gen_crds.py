@@ -1,16 +1,14 @@
 """The one writer of the CustomResourceDefinitions and of their reference page.
 
-    python scripts/gen_crds.py            write them
-    python scripts/gen_crds.py --check    exit 1 and name what is stale, write nothing
+    python -m scripts.gen_crds            write them
+    python -m scripts.gen_crds --check    exit 1 and name what is stale, write nothing
 
 They come from the pydantic specs in hanax.core.resources.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +18,8 @@ import yaml
 from hanax.core.resources.conditions import Reason
 from hanax.core.resources.crds import crd_documents
 from hanax.core.resources.open_api import limits
+from scripts.generated import ROOT, command, write_or_check
 
-ROOT = Path(__file__).resolve().parent.parent
 # For `kubectl apply -f crds`, and where Helm looks for them.
 FOLDERS: Final = (ROOT / "crds", ROOT / "charts" / "hana-x-vector" / "crds")
 PAGE: Final = ROOT / "docs" / "reference" / "custom-resources.md"
@@ -193,27 +191,9 @@ def _rules(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Generate the CRDs and their reference page.")
-    parser.add_argument("--check", action="store_true", help="only say what is stale")
-    check = parser.parse_args().check
-    files = generated_files()
-    old = {path for folder in FOLDERS for path in folder.glob("*.yaml")} - set(files)
-    stale = sorted(
-        old | {path for path, text in files.items() if not path.is_file() or path.read_text() != text}
-    )
-    if check:
-        if stale:
-            names = "\n".join(f"  {path.relative_to(ROOT)}" for path in stale)
-            sys.exit(f"generated files are stale; run `make gen`:\n{names}")
-        return
-    for path in stale:
-        if path in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(files[path])
-            print(f"wrote {path.relative_to(ROOT)}")
-        else:
-            path.unlink()
-            print(f"removed {path.relative_to(ROOT)}")
+    check = command("Generate the CRDs and their reference page.").parse_args().check
+    there = {path for folder in FOLDERS for path in folder.glob("*.yaml")}
+    write_or_check(generated_files(), check, there)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ It comes from the routes of hanax.gateway.rest. A change that breaks clients nee
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -26,9 +25,9 @@ from hanax.core.settings import GatewaySettings
 from hanax.gateway.rest.app import build_app
 from hanax.gateway.services import Services
 from hanax.runtime.catalog_folder import CatalogFolder
+from scripts.generated import ROOT, command, write_or_check
 from scripts.openapi_changes import allows_breaking, breaking_changes
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 DOCUMENT: Final = ROOT / "docs" / "reference" / "openapi.json"
 RELEASED: Final = ROOT / "docs" / "reference" / "openapi.released.json"
 
@@ -62,28 +61,21 @@ def breaks(document: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Generate the OpenAPI document.")
-    parser.add_argument("--check", action="store_true", help="only say what is wrong")
+    parser = command("Generate the OpenAPI document.")
     parser.add_argument("--release", action="store_true", help="take it for the released one")
     arguments = parser.parse_args()
     document = openapi_document()
     text = write_text(document)
-    name = DOCUMENT.relative_to(ROOT)
+    write_or_check({DOCUMENT: text}, arguments.check)
     if arguments.check:
-        if not DOCUMENT.is_file() or DOCUMENT.read_text() != text:
-            sys.exit(f"generated files are stale; run `make gen`:\n  {name}")
         if broken := breaks(document):
             told = "\n".join(f"  {change}" for change in broken)
             sys.exit(
-                f"{name} breaks clients of the released version, and its own version does not say so:\n{told}"
+                f"{DOCUMENT.relative_to(ROOT)} breaks clients of the released version, and its own version"
+                f" does not say so:\n{told}"
             )
-        return
-    if not DOCUMENT.is_file() or DOCUMENT.read_text() != text:
-        DOCUMENT.write_text(text)
-        print(f"wrote {name}")
-    if arguments.release:
-        RELEASED.write_text(text)
-        print(f"wrote {RELEASED.relative_to(ROOT)}")
+    elif arguments.release:
+        write_or_check({RELEASED: text}, check=False)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The one writer of what is made of protos/: Python stubs of the protobuf contracts, with their types.
 
-    python scripts/gen_protos.py            write them
-    python scripts/gen_protos.py --check    exit 1 and name what is stale, write nothing
+    python -m scripts.gen_protos            write them
+    python -m scripts.gen_protos --check    exit 1 and name what is stale, write nothing
 
 protos/python has all. sdk/hxp_vector_client/_stubs has those of the gateway's public API once more, as
 a package of its own: its modules import each other relatively, and its messages are in a descriptor pool of
@@ -12,21 +12,19 @@ What is generated depends on the pinned versions of grpcio-tools and mypy-protob
 
 from __future__ import annotations
 
-import argparse
 import re
-import shutil
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from grpc_tools import protoc
 
-ROOT = Path(__file__).resolve().parent.parent
+from scripts.generated import ROOT, command, write_or_check
+
 SOURCES = ROOT / "protos"
 
 _PLUGINS = Path(sysconfig.get_path("scripts"))
@@ -93,76 +91,31 @@ def _as_clients(stub: str) -> str:
     return stub.replace("_descriptor_pool.Default()", "_POOL")
 
 
-@dataclass(frozen=True)
-class Output:
-    """A folder, and what writes all of it."""
-
-    folder: Path
-    write: Callable[[Path], None]
-
-    def stale_files(self, fresh: Path) -> list[Path]:
-        """Files that differ between `fresh` and the folder, or exist in one of them only."""
-        return sorted(
-            name
-            for name in _files(fresh) | _files(self.folder)
-            if _content(fresh / name) != _content(self.folder / name)
-        )
-
-    def shown(self, name: Path) -> Path:
-        return (self.folder / name).relative_to(ROOT)
+# Folders, and what writes all of each.
+OUTPUTS: Final[dict[Path, Callable[[Path], None]]] = {
+    SOURCES / "python": generate,
+    ROOT / "sdk" / "hxp_vector_client" / "_stubs": generate_for_client,
+}
 
 
-OUTPUTS: Final = (
-    Output(SOURCES / "python", generate),
-    Output(ROOT / "sdk" / "hxp_vector_client" / "_stubs", generate_for_client),
-)
+def generated() -> dict[Path, str]:
+    """What each generated file shall hold."""
+    texts: dict[Path, str] = {}
+    for output, write in OUTPUTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            fresh = Path(folder)
+            write(fresh)
+            texts |= {output / path.relative_to(fresh): path.read_text("utf-8") for path in _files(fresh)}
+    return texts
 
 
 def _files(folder: Path) -> set[Path]:
-    return {
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-
-
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
-
-
-def check() -> None:
-    stale: list[Path] = []
-    for output in OUTPUTS:
-        with tempfile.TemporaryDirectory() as folder:
-            output.write(Path(folder))
-            stale += map(output.shown, output.stale_files(Path(folder)))
-    if stale:
-        names = "\n".join(f"  {name}" for name in stale)
-        sys.exit(f"generated files are stale; run `make gen`:\n{names}")
-
-
-def write() -> None:
-    for output in OUTPUTS:
-        with tempfile.TemporaryDirectory() as folder:
-            fresh = Path(folder)
-            output.write(fresh)
-            for name in output.stale_files(fresh):
-                if (fresh / name).exists():
-                    (output.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(fresh / name, output.folder / name)
-                    print(f"wrote {output.shown(name)}")
-                else:
-                    (output.folder / name).unlink()
-                    print(f"removed {output.shown(name)}")
+    return {path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Generate Python stubs from protos/**/*.proto.")
-    parser.add_argument("--check", action="store_true", help="only say what is stale")
-    if parser.parse_args().check:
-        check()
-    else:
-        write()
+    check = command("Generate Python stubs from protos/**/*.proto.").parse_args().check
+    write_or_check(generated(), check, {path for output in OUTPUTS for path in _files(output)})
 
 
 if __name__ == "__main__":

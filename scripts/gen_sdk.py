@@ -1,7 +1,7 @@
 """The one writer of what is generated in sdk/hxp_vector_client.
 
-    python scripts/gen_sdk.py            write it
-    python scripts/gen_sdk.py --check    exit 1 and name what is stale, write nothing
+    python -m scripts.gen_sdk            write it
+    python -m scripts.gen_sdk --check    exit 1 and name what is stale, write nothing
 
 _sync is _async without async: the same modules, with the words of `_WORDS` put in place of others.
 A module of `_WRITTEN_TWICE` exists in both by hand, because waiting for several things at once is where they
@@ -10,10 +10,8 @@ differ. server_errors has the tree of hanax.core.errors.
 
 from __future__ import annotations
 
-import argparse
 import io
 import subprocess
-import sys
 import sysconfig
 import tokenize
 from collections.abc import Iterator
@@ -21,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from hanax.core.errors import HanaxError
+from scripts.generated import ROOT, command, write_or_check
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = ROOT / "sdk" / "hxp_vector_client"
 
 _RUFF: Final = Path(sysconfig.get_path("scripts")) / "ruff"
@@ -160,27 +158,8 @@ def _present() -> set[Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Generate what sdk/hxp_vector_client has of others.")
-    parser.add_argument("--check", action="store_true", help="only say what is stale")
-    check = parser.parse_args().check
-    wanted = generated()
-    stale = sorted(
-        path
-        for path in wanted.keys() | _present()
-        if path not in wanted or not path.is_file() or path.read_text(encoding="utf-8") != wanted[path]
-    )
-    if check:
-        if stale:
-            names = "\n".join(f"  {path.relative_to(ROOT)}" for path in stale)
-            sys.exit(f"generated files are stale; run `make gen`:\n{names}")
-        return
-    for path in stale:
-        if path in wanted:
-            path.write_text(wanted[path], encoding="utf-8")
-            print(f"wrote {path.relative_to(ROOT)}")
-        else:
-            path.unlink()
-            print(f"removed {path.relative_to(ROOT)}")
+    check = command("Generate what sdk/hxp_vector_client has of others.").parse_args().check
+    write_or_check(generated(), check, _present())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chroma_collections import filled
 from benchmarks.filter.cases import Expression, Points
 from benchmarks.index.datasets import K
 from hanax.core.filters import And, Condition
@@ -49,17 +50,5 @@ def opened(points: Points, folder: Path) -> Iterator[_Searcher]:
     client = chromadb.PersistentClient(
         str(place), settings=chromadb.Settings(anonymized_telemetry=False, allow_reset=True)
     )
-    collection = client.create_collection(
-        "points", embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-    )
-    batch = client.get_max_batch_size()
-    count = len(points.data.rows)
-    for first in range(0, count, batch):
-        chosen = range(first, min(first + batch, count))
-        collection.add(
-            ids=[str(row) for row in chosen],
-            embeddings=points.data.rows[first : first + batch],
-            metadatas=[points.metadata[row] for row in chosen],
-        )
-    yield _Searcher(collection, points)
+    yield _Searcher(filled(client, points.data.rows, points.metadata), points)
     client.reset()

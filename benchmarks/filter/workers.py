@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.filter.cases import Expression, points_of
 from benchmarks.filter.contestants import CONTESTANTS, Searcher
+from benchmarks.processes import received
 
 # To hold and index all points; the slowest takes some minutes on two busy cores.
 _OPENING_S: Final = 1_800.0
@@ -53,12 +54,7 @@ class Worker:
         return found
 
     def _receive(self, timeout_s: float) -> Any:
-        try:
-            if self._pipe.poll(timeout_s):
-                return self._pipe.recv()
-        except EOFError:
-            pass
-        raise RuntimeError(f"{self.contestant.name} did not answer; what it said is above")
+        return received(self._pipe, timeout_s, self.contestant.name)
 
 
 @contextmanager

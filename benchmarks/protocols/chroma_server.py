@@ -15,13 +15,13 @@ from typing import Any, Final
 import httpx
 import psutil
 
+from benchmarks.chroma_collections import filled
 from benchmarks.index.datasets import K
 from benchmarks.processes import free_port
 from benchmarks.protocols.points import Points, numbers, write_templates
 
 _START_S: Final = 60.0
 _END_S: Final = 30.0
-_NAME: Final = "points"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def chroma_server(points: Points, folder: Path) -> Iterator[ChromaServer]:
             env=os.environ | {"RUST_LOG": "error"},
         )
     try:
-        collection = _filled(port, points)
+        collection = filled(_client(port), points.data.rows, points.metadata)
         bodies = folder / "chroma-bodies"
         write_templates(bodies, points.data.queries, _BEFORE, _AFTER)
         path = f"/api/v2/tenants/default_tenant/databases/default_database/collections/{collection.id}/query"
@@ -72,28 +72,9 @@ def chroma_server(points: Points, folder: Path) -> Iterator[ChromaServer]:
         child.wait(_END_S)
 
 
-def _filled(port: int, points: Points) -> Any:
-    """The collection, with the graph and the effort that it takes itself."""
+def _client(port: int) -> Any:
     import chromadb
 
-    client = _client(chromadb, port)
-    collection = client.create_collection(
-        _NAME, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-    )
-    batch = min(1_000, client.get_max_batch_size())
-    count = len(points.data.rows)
-    for first in range(0, count, batch):
-        chosen = range(first, min(first + batch, count))
-        collection.add(
-            ids=[str(row) for row in chosen],
-            embeddings=points.data.rows[first : first + batch],
-            metadatas=[points.metadata[row] for row in chosen],
-        )
-    assert collection.count() == count
-    return collection
-
-
-def _client(chromadb: Any, port: int) -> Any:
     until = time.monotonic() + _START_S
     while True:
         try:
