@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.processes import received
+
 BATCH_SIZES: Final = (8, 16, 32, 64, 128)
 
 _LOAD_S: Final = 300.0
@@ -47,12 +49,7 @@ class Encoder:
         return seconds
 
     def _receive(self, timeout_s: float) -> Any:
-        try:
-            if self._pipe.poll(timeout_s):
-                return self._pipe.recv()
-        except EOFError:
-            pass
-        raise RuntimeError("sentence-transformers did not answer; what it said is above")
+        return received(self._pipe, timeout_s, "sentence-transformers")
 
 
 @contextmanager

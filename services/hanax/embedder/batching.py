@@ -6,14 +6,22 @@ of later requests. A request is therefore never overtaken by so much that it wai
 takes from the oldest all that it would take if that were alone.
 
 A text joins only where the padding that it brings costs less than a batch of its own would.
+
+A backend that pads little, whatever the lengths, is given all that fits of the oldest request, and
+then what is most like it, of as many later requests as some batches would take. So a text is
+overtaken by what came at most that much later, and not for long: each batch ends the wait of one.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import chain
 from operator import neg
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+# How far later requests may be looked at for texts that fit, in batches.
+_AHEAD_BUDGETS: Final = 4
 
 
 class BatchShape(NamedTuple):
@@ -76,15 +84,42 @@ def _padded(waiting: Sequence[Sequence[int]], shape: BatchShape) -> list[Pick]:
 
 
 def _unpadded(waiting: Sequence[Sequence[int]], budget_tokens: int) -> list[Pick]:
+    """Beside the oldest, texts that are like its own come first: the backend computes texts of
+
+    similar lengths together, and what it computes at once has a cost of its own. First those that
+    are not longer than its longest, from the longest down; then longer ones, from the shortest up.
+    """
     left = budget_tokens
-    picks: list[Pick] = []
-    for number, counts in enumerate(waiting):
-        last = 0
-        while last < len(counts) and (counts[last] <= left or not (picks or last)):
-            left -= counts[last]
-            last += 1
-        if last:
-            picks.append(Pick(number, 0, last))
-        if left <= 0 or last < len(counts):
+    last = 0
+    oldest = waiting[0]
+    while last < len(oldest) and (oldest[last] <= left or last == 0):
+        left -= oldest[last]
+        last += 1
+    picks = [Pick(0, 0, last)]
+    if last < len(oldest):
+        return picks
+    later = range(1, _requests_ahead(waiting, _AHEAD_BUDGETS * budget_tokens))
+    firsts = [bisect_left(waiting[number], -oldest[0], key=neg) for number in later]
+    lasts = list(firsts)
+    down = [(-count, at) for at, number in enumerate(later) for count in waiting[number][firsts[at] :]]
+    up = [(count, at) for at, number in enumerate(later) for count in waiting[number][: firsts[at]]]
+    for count, at in chain(sorted(down), sorted(up)):
+        left -= abs(count)
+        if left < 0:
             break
-    return picks
+        if count < 0:
+            lasts[at] += 1
+        else:
+            firsts[at] -= 1
+    ranges = zip(later, firsts, lasts, strict=True)
+    return picks + [Pick(*one) for one in ranges if one[1] < one[2]]
+
+
+def _requests_ahead(waiting: Sequence[Sequence[int]], most_tokens: int) -> int:
+    """How many of the requests, the oldest first, have so many tokens together; the last may have more."""
+    tokens = 0
+    for number, counts in enumerate(waiting):
+        if tokens > most_tokens:
+            return number
+        tokens += sum(counts)
+    return len(waiting)

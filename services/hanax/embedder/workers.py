@@ -1,8 +1,9 @@
 """The threads that compute: one computes a batch while the other prepares the next.
 
-They take turns, because a model on a CPU uses all cores for one batch. A batch is taken while
-another computes only when enough waits to fill it: one that is not full may still grow, and on an
-idle service there is never a second. Completing a batch, too, happens beside the next one.
+They take turns, because a model on a CPU uses all cores for one batch; preparing a batch may begin
+it on those that the one before leaves idle. A batch is taken while another computes only when
+enough waits to fill it: one that is not full may still grow, and on an idle service there is never
+a second. Completing a batch, too, happens beside the next one.
 
 Models share the time fairly, as in start-time fair queueing (Goyal, Vin & Cheng, 1996): the next
 batch is of the model that had the least compute time, and one that was idle begins where the

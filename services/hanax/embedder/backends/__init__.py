@@ -2,7 +2,8 @@
 
 `tokenize`, `split` and `prepare` run on any thread, several at once. What `prepare` gave (which
 `embed` calls) runs on one of two worker threads, never on both at a time. A model is opened, warmed
-and closed on a third, warmed beside no computation of any model, and closed after the last one.
+and closed on a third, warmed beside no computation of any model but what `prepare` started, and
+closed after the last one.
 """
 
 from __future__ import annotations
@@ -115,10 +116,11 @@ class Backend(Protocol):
 
     @abstractmethod
     def prepare(self, batch: Sequence[Tokens]) -> Callable[[], Vectors]:
-        """Lay out what a batch needs; on a GPU, start it. The answer is called once, by a worker:
+        """Lay out what a batch needs; start it on a GPU, or behind a batch that runs on the same cores.
 
-        it computes, or waits for what was started, and gives float32 (len(batch), dimension), in
-        order, as the model gives them. No row is zero. A batch that was prepared may be dropped.
+        The answer is called once, by a worker: it computes, or waits for what was started, and
+        gives float32 (len(batch), dimension), in order, as the model gives them. No row is zero. A
+        batch that was prepared may be dropped.
         """
 
     def embed(self, batch: Sequence[Tokens]) -> Vectors:

@@ -19,7 +19,6 @@ run, over all that is in it: beside other texts its vector would be another one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -31,6 +30,7 @@ from hanax.embedder.backends import Backend, ModelInfo, Purpose, Tokens, Vectors
 from hanax.embedder.backends.freed_memory import give_back_freed_memory
 from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.onnx_files import OnnxFile
+from hanax.embedder.backends.onnx_lanes import Lanes, Started
 from hanax.embedder.backends.onnx_orders import OF_OPENVINO, Precision
 from hanax.embedder.backends.onnx_parts import (
     equal_parts_of,
@@ -54,6 +54,9 @@ _WORKING_BYTES: Final = 48 * 1024 * 1024
 
 _WARM_TEXTS: Final = ("warm", "A sentence that is long enough to touch every kernel of the model. " * 8)
 
+# Rows of a batch, and those laid out.
+_Part = tuple[list[int], Laid]
+
 
 @dataclass(frozen=True)
 class ServedFile:
@@ -76,7 +79,7 @@ class OnnxBackend(Backend):
         self._tokenizer = TextTokenizer(read_tokenizer(traits), traits)
         self._precision: Final = precision
         self._session, self._lane_count = _open(served, SessionOptions(threads, traits.padding_id))
-        self._lanes = ThreadPoolExecutor(self._lane_count, thread_name_prefix="onnx")
+        self._lanes = Lanes(self._lane_count, self._session.run)
         self._memory_bytes: Final = _memory_bytes(served)
         self._dimension: Final = min(file.report.dimension, traits.truncate_dim or file.report.dimension)
         self._info: Final = ModelInfo(
@@ -122,7 +125,9 @@ class OnnxBackend(Backend):
             (rows, self._session.lay_out([batch[row] for row in rows]))
             for rows in self._parts([tokens.count for tokens in batch])
         ]
-        return lambda: self._run(parts, len(batch))
+        # Behind a batch of this model it may begin: a lane that has done its share of that is idle.
+        early = self._start(parts) if len(parts) > 1 and self._lanes.is_busy else None
+        return lambda: self._run(parts, early, len(batch))
 
     def warm(self) -> None:
         texts = self.tokenize(_WARM_TEXTS)
@@ -135,8 +140,9 @@ class OnnxBackend(Backend):
                     self.embed([Tokens(longest.ids[:1].repeat(count), count, False)])
 
     def close(self) -> None:
-        self._lanes.shutdown()
-        del self._session
+        self._lanes.close()
+        # The lanes know the session, too.
+        del self._lanes, self._session
         give_back_freed_memory()
 
     def _parts(self, counts: Sequence[int]) -> list[list[int]]:
@@ -156,14 +162,17 @@ class OnnxBackend(Backend):
     def _is_even(self) -> bool:
         return self._precision in OF_OPENVINO
 
-    def _run(self, parts: list[tuple[list[int], Laid]], texts: int) -> Vectors:
+    def _start(self, parts: list[_Part]) -> Started:
+        return self._lanes.start([laid for _, laid in parts])
+
+    def _run(self, parts: list[_Part], early: Started | None, texts: int) -> Vectors:
         vectors = np.empty((texts, self._dimension), np.float32)
         if len(parts) == 1:
             ((rows, laid),) = parts
             vectors[rows] = self._session.run_alone(laid)[:, : self._dimension]
             return vectors
-        runs = self._lanes.map(self._session.run, (laid for _, laid in parts))
-        for (rows, _), found in zip(parts, runs, strict=True):
+        started = early or self._start(parts)
+        for (rows, _), found in zip(parts, started.vectors(), strict=True):
             vectors[rows] = found[:, : self._dimension]
         return vectors
 
