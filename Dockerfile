@@ -18,6 +18,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE /
 COPY services /services
 COPY operator /operator
 COPY protos/python /protos/python
+COPY sdk /sdk
 
 FROM ${BASE} AS environment
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
@@ -27,7 +28,7 @@ WORKDIR /src
 
 FROM environment AS server-packages
 COPY --from=sources / ./
-RUN pip --python /opt/hana-x-vector/bin/python install '.[batch,gateway,operator,shard]' -c constraints.txt
+RUN pip --python /opt/hana-x-vector/bin/python install ./sdk '.[batch,gateway,operator,shard]' -c constraints.txt
 # By hash, and never checked: layers change the times of files, and nobody can write them.
 RUN /opt/hana-x-vector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hana-x-vector/lib
 ENV NUMBA_CACHE_DIR=/opt/hana-x-vector/compiled
@@ -41,7 +42,7 @@ ARG TORCH_INDEX_URL=
 RUN pip --python /opt/hana-x-vector/bin/python install \
     ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "$(grep '^torch==' constraints.txt)"
 COPY --from=sources / ./
-RUN pip --python /opt/hana-x-vector/bin/python install '.[embedder]' -c constraints.txt
+RUN pip --python /opt/hana-x-vector/bin/python install ./sdk '.[embedder]' -c constraints.txt
 # torch has files for newer Pythons, which this one cannot compile.
 RUN /opt/hana-x-vector/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/hana-x-vector/lib || true
 

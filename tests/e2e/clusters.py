@@ -23,11 +23,15 @@ _BUILT: Final = "localhost/hana-x-vector/server:e2e"
 
 @dataclass(frozen=True)
 class Cluster:
-    """Its images are on its nodes, or can be pulled. embedder_image: empty where none is given."""
+    """Its images are on its nodes, or can be pulled. embedder_image: empty where none is given.
+
+    postgresql_image: empty for the one that the chart names.
+    """
 
     kubeconfig: Path
     server_image: str
     embedder_image: str
+    postgresql_image: str
 
 
 @contextmanager
@@ -36,11 +40,12 @@ def open_cluster(folder: Path) -> Iterator[Cluster]:
     _require("kubectl")
     server = os.environ.get("HANAX_E2E_SERVER_IMAGE", "")
     embedder = os.environ.get("HANAX_E2E_EMBEDDER_IMAGE", "")
+    postgresql = os.environ.get("HANAX_E2E_POSTGRESQL_IMAGE", "")
     if kubeconfig := os.environ.get("HANAX_TEST_KUBECONFIG"):
         if not server:
             pytest.exit("HANAX_TEST_KUBECONFIG is set: set HANAX_E2E_SERVER_IMAGE too, to an image that the "
                         "cluster's nodes have or can pull", returncode=2)  # fmt: skip
-        yield Cluster(Path(kubeconfig), server, embedder)
+        yield Cluster(Path(kubeconfig), server, embedder, postgresql)
         return
     for command in ("kind", "docker"):
         _require(command)
@@ -51,8 +56,8 @@ def open_cluster(folder: Path) -> Iterator[Cluster]:
         _run("docker", "build", "--target", "server", "--tag", server, str(ROOT))
     try:
         _run("kind", "create", "cluster", f"--name={name}", f"--kubeconfig={config}", "--wait=180s")
-        _run("kind", "load", "docker-image", *filter(None, (server, embedder)), f"--name={name}")
-        yield Cluster(config, server, embedder)
+        _run("kind", "load", "docker-image", *filter(None, (server, embedder, postgresql)), f"--name={name}")
+        yield Cluster(config, server, embedder, postgresql)
     finally:
         _run("kind", "delete", "cluster", f"--name={name}", f"--kubeconfig={config}")
 

@@ -19,11 +19,16 @@ class Failed(Exception):
 
 
 class Gateway:
-    """Use as a context. May be shared by threads."""
+    """Use as a context. May be shared by threads. key: of the API; empty: none is shown."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, key: str = "") -> None:
         self.url = f"http://{address}"
-        self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=60.0, trust_env=False)
+        self._http = httpx.Client(
+            base_url=f"{self.url}/api/v1",
+            headers={"X-API-Key": key} if key else None,
+            timeout=60.0,
+            trust_env=False,
+        )
 
     def __enter__(self) -> Self:
         return self

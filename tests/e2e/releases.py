@@ -6,14 +6,15 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import helm_python as helm
 import yaml
 
+from hxp_vector_client import VectorClient
 from tests.e2e.clusters import ROOT, Cluster
 from tests.e2e.gateway import Gateway
-from tests.e2e.kubectl import Kubectl, Manifest, Refused, condition_of, is_ready
+from tests.e2e.kubectl import Kubectl, Manifest, Refused, condition_of, is_ready, name_of
 from tests.e2e.waiting import until
 
 NAME: Final = "vectors"
@@ -42,9 +43,10 @@ class Release:
         gateway: Mapping[str, str] = _AS_THEY_COME,
         operator: Mapping[str, str] = _AS_THEY_COME,
         pool_size: str = _POOL_SIZE,
+        more: Mapping[str, Any] = _AS_THEY_COME,
     ) -> None:
-        """With settings of these processes by their names, and none of those from before."""
-        values = self._values(gateway, operator, pool_size)
+        """With settings of these processes by their names, and `more` values; none of those from before."""
+        values = {**self._values(gateway, operator, pool_size), **more}
         self.helm.upgrade(str(_CHART), NAME, values, namespace=self.kubectl.namespace)
 
     def uninstall(self) -> None:
@@ -56,7 +58,7 @@ class Release:
         return [document for document in documents if document]
 
     def pods(self, component: str) -> list[Manifest]:
-        """gateway, operator or shard; of shards those of the pool and of collections."""
+        """gateway, operator, batch-processor or shard; of shards those of the pool and of collections."""
         label = f"app.kubernetes.io/component={component}"
         selector = f"app.kubernetes.io/name=hana-x-vector,{label}"
         return [
@@ -67,10 +69,9 @@ class Release:
 
     def is_settled(self) -> bool:
         """Every pod of the release is ready, of its newest template, and none is left of an older one."""
-        workloads = self.kubectl.list_of("deployments", _INSTANCE) + self.kubectl.list_of(
-            "statefulsets", _INSTANCE
-        )
-        return len(workloads) == 3 and all(map(_is_rolled_out, workloads))
+        wanted = {name_of(made) for made in self.manifests() if made["kind"] in ("Deployment", "StatefulSet")}
+        workloads = self.kubectl.list_of("deployments,statefulsets", _INSTANCE)
+        return {name_of(found) for found in workloads} == wanted and all(map(_is_rolled_out, workloads))
 
     def leader(self) -> str:
         """The pod of the operator that acts; empty while there is none."""
@@ -78,12 +79,20 @@ class Release:
         return "" if lease is None else str(lease["spec"].get("holderIdentity") or "")
 
     @contextmanager
-    def gateway(self) -> Iterator[Gateway]:
+    def gateway(self, key: str = "") -> Iterator[Gateway]:
         with (
             self.kubectl.forward(f"service/{NAME}-gateway", 80) as address,
-            Gateway(address) as gateway,
+            Gateway(address, key) as gateway,
         ):
             yield gateway
+
+    @contextmanager
+    def client(self, transport: Literal["rest", "graphql", "grpc"], key: str) -> Iterator[VectorClient]:
+        """Over a port of the gateway's Service."""
+        with self.kubectl.forward(f"service/{NAME}-gateway", 8081 if transport == "grpc" else 80) as address:
+            url = address if transport == "grpc" else f"http://{address}"
+            with VectorClient(url, api_key=key or None, transport=transport) as client:
+                yield client
 
     def _values(
         self, gateway: Mapping[str, str], operator: Mapping[str, str], pool_size: str
@@ -92,9 +101,9 @@ class Release:
         small = {"requests": {"cpu": "50m", "memory": "64Mi"}}
         return {
             "images": {
-                "server": _image(self.cluster.server_image),
+                "server": image_values(self.cluster.server_image),
                 # A model that is not a real one needs no torch.
-                "embedder": _image(self.cluster.embedder_image or self.cluster.server_image),
+                "embedder": image_values(self.cluster.embedder_image or self.cluster.server_image),
             },
             "gateway": {"replicas": 1, "resources": small, "settings": dict(gateway)},
             "operator": {"replicas": 2, "resources": small, "settings": dict(operator)},
@@ -135,7 +144,7 @@ def _is_rolled_out(workload: Manifest) -> bool:
     return bool(status.get("observedGeneration") == workload["metadata"]["generation"] and counts == {wanted})
 
 
-def _image(name: str) -> dict[str, str]:
+def image_values(name: str) -> dict[str, str]:
     """repository and tag or digest, as the chart takes them."""
     repository, _, digest = name.partition("@")
     if digest:

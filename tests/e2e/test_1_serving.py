@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hanax.cli.api import Api
+from hanax.cli.connection import Access
 from hanax.cli.demo.corpus import build_corpus
 from hanax.cli.demo.indexing import Target, index_corpus
 from tests.e2e import points
@@ -82,8 +82,8 @@ async def test_a_collection_of_the_api_is_declared_on_the_pool_and_found_by_text
     model: str, gateway: Gateway, kubectl: Kubectl, tell: Callable[[str], None]
 ) -> None:
     documents = build_corpus()[::_EVERY]
-    async with Api(gateway.url) as api:
-        await index_corpus(api, Target(_CORPUS, model, 384, 2), documents, lambda done, missing: None)
+    async with Access(gateway.url).client(_PATIENCE_S) as client:
+        await index_corpus(client, Target(_CORPUS, model, 384, 2), documents, lambda done, missing: None)
     tell(f"demo corpus: {len(documents)} texts indexed")
     declared = kubectl.get("vectorcollection", _CORPUS)
     assert declared["spec"]["placement"] == "shared"
