@@ -21,7 +21,7 @@ import numpy as np
 import orjson
 import uvloop
 
-from benchmarks.batch.aged_database import NOW_US, Sizes, fill, id_of
+from benchmarks.batch.aged_database import NOW_US, Sizes, fill, id_of, settle
 from hanax.core.job_specs import JobKind
 from hanax.metadata.database import Database, DatabaseOptions
 from hanax.metadata.jobs.job import JobOrder, JobState
@@ -78,6 +78,7 @@ async def _measure(url: str, sizes: Sizes) -> dict[str, Any]:
     await upgrade(database)
     began = time.perf_counter()
     await database.alone(lambda connection: fill(connection, sizes), _FILL_S)
+    await settle(url)
     filled_s = time.perf_counter() - began
     callers = [_Caller(database, sizes, random.Random(number)) for number in range(CALLERS)]
     for caller in callers:

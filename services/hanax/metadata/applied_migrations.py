@@ -71,12 +71,8 @@ class AppliedMigrations:
 
     async def all(self) -> list[Applied]:
         """By name."""
-
-        async def read(connection: AsyncConnection) -> list[Applied]:
-            rows = await connection.execute(select(APPLIED_MIGRATIONS).order_by(APPLIED_MIGRATIONS.c.name))
-            return [_applied(row._mapping) for row in rows]
-
-        return await self._database.read(read)
+        rows = await self._database.ask(select(APPLIED_MIGRATIONS).order_by(APPLIED_MIGRATIONS.c.name))
+        return [_applied(row._mapping) for row in rows]
 
     async def save(self, migration: Applied) -> None:
         row = asdict(migration)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import Executable, Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
@@ -68,6 +68,15 @@ class Transaction:
     retries: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Into the database. single: of one statement, which is its own transaction."""
+
+    engine: AsyncEngine
+    kind: Literal["run", "read"]
+    single: bool = False
+
+
 class Database:
     """Opens a connection when it first needs one. Of one event loop."""
 
@@ -81,15 +90,19 @@ class Database:
         if path is None:
             engine = open_postgresql(options, options.pool_size, options.timeout_s)
             self._engines = [engine]
-            self._writer = engine.execution_options(isolation_level="SERIALIZABLE")
-            self._locker = engine.execution_options(isolation_level="READ COMMITTED")
-            self._reader = engine.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+            self._writer = _Way(engine.execution_options(isolation_level="SERIALIZABLE"), "run")
+            self._locker = _Way(engine.execution_options(isolation_level="READ COMMITTED"), "run")
+            pictures = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._reader = _Way(pictures, "read")
+            self._asker = _Way(engine, "read", single=True)
+            self._putter = _Way(engine, "run", single=True)
         else:
-            self._writer = self._locker = open_sqlite(options, path, writes=True, connections=1)
-            self._reader = open_sqlite(options, path, writes=False, connections=options.pool_size)
-            self._engines = [self._writer, self._reader]
+            writer = open_sqlite(options, path, writes=True, connections=1)
+            reader = open_sqlite(options, path, writes=False, connections=options.pool_size)
+            self._engines = [writer, reader]
+            self._writer = self._locker = self._putter = _Way(writer, "run")
+            self._reader = _Way(reader, "read")
+            self._asker = _Way(reader, "read", single=True)
 
     @property
     def dialect(self) -> Dialect:
@@ -120,24 +133,47 @@ class Database:
         DeadlineExceeded (after either the change may have been stored or not, when it was lost during
         the commit), StorageFull, DataLoss; Internal for a statement that the database refuses.
         """
-        return await self._attempts(self._writer, work, "run")
+        return await self._attempts(self._writer, work)
 
     async def run_by_locks(self, work: Work[T]) -> T:
         """As `run`, but each statement sees what is committed by then (READ COMMITTED on PostgreSQL): for who
         locks rows before anything is read that they guard, and never has to be run again then.
         """
-        return await self._attempts(self._locker, work, "run")
+        return await self._attempts(self._locker, work)
 
     async def read(self, work: Work[T]) -> T:
         """`work` on one unchanging picture; it can change nothing. Errors and retries as of `run`."""
-        return await self._attempts(self._reader, work, "read")
+        return await self._attempts(self._reader, work)
+
+    async def ask(
+        self, question: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """The rows of one statement that only reads: it sees one unchanging picture. Errors and retries as of
+        `run`. It is one round trip to PostgreSQL; `read` has two more, for BEGIN and COMMIT.
+        """
+
+        async def work(connection: AsyncConnection) -> Sequence[Row[*tuple[Any, ...]]]:
+            return (await connection.execute(question, parameters)).all()
+
+        return await self._attempts(self._asker, work)
+
+    async def put(self, statement: Executable, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """One statement that writes, for each of the parameters: all or nothing, durable on return.
+
+        Errors and retries as of `run`, but it is not sent again once it may have been taken.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement, parameters)
+
+        await self._attempts(self._putter, work)
 
     async def health(self) -> DatabaseHealth:
         """Never raises. The question is asked even while `run` and `read` are refused."""
         began = time.perf_counter()
         revision, error, latency_s = None, None, None
         try:
-            async with asyncio.timeout(self.options.timeout_s), self._reader.connect() as connection:
+            async with asyncio.timeout(self.options.timeout_s), self._reader.engine.connect() as connection:
                 began = time.perf_counter()
                 await connection.execute(text("SELECT 1"))
                 latency_s = time.perf_counter() - began
@@ -166,12 +202,13 @@ class Database:
         path = self._place.path
         if path is None:
             engine = open_postgresql(self.options, 1, patience_s)
-            chosen = engine.execution_options(isolation_level="READ COMMITTED")
+            way = _Way(engine.execution_options(isolation_level="READ COMMITTED"), "run")
         else:
-            chosen = engine = open_sqlite(replace(self.options, timeout_s=patience_s), path, True, 1)
+            engine = open_sqlite(replace(self.options, timeout_s=patience_s), path, True, 1)
+            way = _Way(engine, "run")
         try:
             async with asyncio.timeout(patience_s):
-                return await _Attempt().run(chosen, work)
+                return await _Attempt().run(way, work)
         except HanaxError:
             raise
         except Exception as failure:
@@ -184,7 +221,7 @@ class Database:
         for engine in self._engines:
             await _dispose(engine)
 
-    async def _attempts(self, engine: AsyncEngine, work: Work[T], kind: Literal["run", "read"]) -> T:
+    async def _attempts(self, way: _Way, work: Work[T]) -> T:
         refusal = self._refusal
         if refusal is not None:
             raise type(refusal)(refusal.message, **refusal.details)
@@ -193,7 +230,7 @@ class Database:
         status = "ok"
         try:
             async with asyncio.timeout(self.options.timeout_s):
-                return await self._until_done(engine, work, kind == "run", seen)
+                return await self._until_done(way, work, seen)
         except TimeoutError:
             status = DeadlineExceeded.code
             raise DeadlineExceeded(
@@ -206,14 +243,14 @@ class Database:
             if self._observer is not None:
                 failures = sum(seen.values())
                 retries = failures if status == "ok" else max(0, failures - 1)
-                self._observer(Transaction(kind, status, time.perf_counter() - began, retries))
+                self._observer(Transaction(way.kind, status, time.perf_counter() - began, retries))
 
-    async def _until_done(self, engine: AsyncEngine, work: Work[T], writes: bool, seen: dict[Kind, int]) -> T:
+    async def _until_done(self, way: _Way, work: Work[T], seen: dict[Kind, int]) -> T:
         """seen: how many attempts failed so, counted here."""
         while True:
             attempt = _Attempt()
             try:
-                return await attempt.run(engine, work)
+                return await attempt.run(way, work)
             except (HanaxError, TimeoutError):
                 # The time is over: of the whole call, or of one command, which has no less.
                 raise
@@ -221,7 +258,7 @@ class Database:
                 kind = kind_of(failure)
                 seen[kind] += 1
                 # What was only read has nothing to lose at its end.
-                in_doubt = writes and attempt.commits and kind is Kind.LOST
+                in_doubt = way.kind == "run" and attempt.commits and kind is Kind.LOST
                 if seen[kind] > _AGAIN.get(kind, 0) or in_doubt:
                     # A defect of ours is to be found: its cause stays with it, for the log.
                     raise self._told(failure, in_doubt) from (failure if kind is Kind.DEFECT else None)
@@ -240,8 +277,12 @@ class _Attempt:
     def __init__(self) -> None:
         self.commits = False
 
-    async def run(self, engine: AsyncEngine, work: Work[T]) -> T:
-        async with engine.connect() as connection, connection.begin() as transaction:
+    async def run(self, way: _Way, work: Work[T]) -> T:
+        if way.single:
+            async with way.engine.connect() as connection:
+                self.commits = True
+                return await work(connection)
+        async with way.engine.connect() as connection, connection.begin() as transaction:
             found = await work(connection)
             self.commits = True
             await transaction.commit()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
+import orjson
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -71,7 +72,10 @@ class Place:
 
 
 def open_postgresql(options: DatabaseOptions, connections: int, patience_s: float) -> AsyncEngine:
-    """An engine of at most `connections`, whose statements take `patience_s` at most. Opens none yet."""
+    """An engine of at most `connections`, whose statements take `patience_s` at most. Opens none yet.
+
+    A statement is a transaction by itself (AUTOCOMMIT), unless the engine is told otherwise.
+    """
     # Half of a start's time with a file, which has no use for it.
     import asyncpg
 
@@ -93,7 +97,14 @@ def open_postgresql(options: DatabaseOptions, connections: int, patience_s: floa
             },
         )
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **_pool(options, connections))
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        isolation_level="AUTOCOMMIT",
+        # JSONB holds nothing that it would not read: no NaN, and no half of a surrogate pair.
+        json_deserializer=orjson.loads,
+        **_pool(options, connections),
+    )
 
 
 def open_sqlite(options: DatabaseOptions, path: Path, writes: bool, connections: int) -> AsyncEngine:

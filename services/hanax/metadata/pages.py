@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Table, and_, or_
+from sqlalchemy import Select, Table, tuple_
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,9 @@ class Place:
 
 
 def newest_first(query: Select[Any], table: Table, limit: int, after: Place | None) -> Select[Any]:
-    """Rows of a table that has `created_at_us` and `id`."""
+    """Rows of a table that has `created_at_us` and `id`, and an index that ends in them."""
+    place = (table.c.created_at_us, table.c.id)
     if after is not None:
-        same = and_(table.c.created_at_us == after.created_at_us, table.c.id < after.id)
-        query = query.where(or_(table.c.created_at_us < after.created_at_us, same))
-    return query.order_by(table.c.created_at_us.desc(), table.c.id.desc()).limit(limit)
+        # As a row: an index is entered at it, and not only read up to it.
+        query = query.where(tuple_(*place) < (after.created_at_us, after.id))
+    return query.order_by(*(column.desc() for column in place)).limit(limit)

@@ -187,7 +187,8 @@ async def test_a_file_that_another_process_writes_is_waited_for_in_bounds(tmp_pa
         await hasty.run(add)
     assert await hasty.read(count) == 0  # readers are not held up
     waiting = asyncio.create_task(patient.run(add))
-    await asyncio.sleep(0)  # it begins
+    await asyncio.wait([waiting], timeout=0.2)
+    assert not waiting.done()
     other.execute("INSERT INTO numbers VALUES (1)")
     other.execute("COMMIT")
     await waiting

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from hanax.core.errors import JobNotFound, LeaseLost, ModelConflict, Overloaded, WrongJobState
+from hanax.core.errors import AlreadyExists, JobNotFound, LeaseLost, ModelConflict, Overloaded, WrongJobState
 from hanax.core.job_specs import JobKind
 from hanax.metadata.jobs.job import MAX_ITEM_BYTES, FailedItem, JobOrder, JobState
 from hanax.metadata.jobs.task import Step, TaskKind
@@ -34,6 +35,16 @@ async def test_jobs_are_listed_newest_first_page_by_page_and_by_state(world: Job
     await world.jobs.cancel(ids[2])
     assert [job.id for job in await world.jobs.list(9, JobState.CANCELLED)] == [ids[2]]
     assert len(await world.jobs.list(9, JobState.QUEUED)) == 4
+
+
+async def test_of_reembeds_into_one_target_that_come_at_once_one_is_taken(world: JobWorld) -> None:
+    order = JobOrder(JobKind.REEMBED, {"kind": "reembed", "target": "made"}, 5, "mini", "docs")
+    ended = await asyncio.gather(*(world.jobs.submit(order) for _ in range(6)), return_exceptions=True)
+    refused = [told for told in ended if isinstance(told, BaseException)]
+    assert [type(error) for error in refused] == [AlreadyExists] * 5
+    assert len(await world.jobs.list(9)) == 1
+    other = replace(order, spec={"kind": "reembed", "target": "another"})
+    assert (await world.jobs.submit(other)).state is JobState.QUEUED
 
 
 async def test_a_job_that_is_not_there_is_told(world: JobWorld) -> None:

@@ -62,6 +62,7 @@ async def test_concurrent_changes_of_one_row_all_count(stock: Database) -> None:
 
     async def add(connection: AsyncConnection) -> None:
         before = await held(connection, 1)
+        # So long that others read as well meanwhile, where they may.
         await asyncio.sleep(0.001)
         await hold(connection, 1, before + 1)
 
@@ -272,3 +273,27 @@ async def test_what_is_refused_is_asked_of_nobody(stock: Database) -> None:
 def test_a_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="HANAX_DATABASE_URL"):
         Database(DatabaseOptions(url))
+
+
+async def test_a_question_is_one_statement_that_reads(stock: Database) -> None:
+    """Nothing is held behind it, and what is refused is told as of any other transaction."""
+    seen: list[Transaction] = []
+    stock.observe(seen.append)
+    question = text("SELECT id, held FROM stock WHERE id >= :least ORDER BY id")
+    assert await stock.ask(question, {"least": 1}) == [(1, 0), (2, 0)]
+    assert [(one.kind, one.status) for one in seen] == [("read", "ok")]
+    assert stock.pool_use()[0] == 0
+    with pytest.raises(Internal):
+        await stock.ask(text("SELECT * FROM nowhere"))
+    stock.refuse(DatabaseUnavailable("not yet"))
+    with pytest.raises(DatabaseUnavailable, match="not yet"):
+        await stock.ask(question, {"least": 1})
+
+
+async def test_rows_that_are_put_are_there_all_or_none(stock: Database) -> None:
+    add = text("INSERT INTO stock VALUES (:id, :held)")
+    await stock.put(add, [{"id": 3, "held": 7}, {"id": 4, "held": 8}])
+    with pytest.raises(IntegrityError):
+        await stock.put(add, [{"id": 5, "held": 0}, {"id": 3, "held": 0}])
+    ids = await stock.ask(text("SELECT id FROM stock ORDER BY id"))
+    assert [id for (id,) in ids] == [1, 2, 3, 4]

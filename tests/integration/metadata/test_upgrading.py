@@ -181,13 +181,18 @@ async def test_a_first_upgrade_that_takes_long_is_waited_for(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first requests find it open, however busy the machine is."""
+    done = asyncio.Event()
 
     async def slow(database: Database) -> None:
-        await asyncio.sleep(0.5)
+        await done.wait()
 
     monkeypatch.setattr("hanax.metadata.opening.upgrade", slow)
     opening = Opening(database)
-    assert await opening.start(0.05)
+    starting = asyncio.create_task(opening.start(0.05))
+    await asyncio.wait([starting], timeout=0.2)
+    assert not starting.done()
+    done.set()
+    assert await starting
     await opening.close()
 
 

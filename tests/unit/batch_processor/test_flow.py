@@ -62,6 +62,7 @@ async def test_no_more_than_the_limit_is_on_its_way_and_turns_are_taken_in_order
         order.append(number)
 
     tasks = [asyncio.create_task(take(number)) for number in range(5)]
+    # One turn of the event loop: each has entered, or waits.
     await asyncio.sleep(0)
     assert order == [0, 1]
     tasks[2].cancel()
@@ -156,6 +157,7 @@ async def test_a_turn_that_comes_to_one_who_was_just_cancelled_goes_to_the_next(
     flow = Flow(1, Clock())
     await flow.enter()
     gone, following = (asyncio.create_task(flow.enter()) for _ in range(2))
+    # One turn of the event loop: both wait.
     await asyncio.sleep(0)
     gone.cancel()
     flow.leave()

@@ -6,10 +6,10 @@ for those behind it, misses none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import FailedPrecondition, KeyNotFound
@@ -60,16 +60,12 @@ class ApiKeys:
         return await self._database.run(work)
 
     async def get(self, key_id: str) -> ApiKey:
-        return await self._database.read(lambda connection: _find(connection, key_id))
+        return _found(key_id, await self._database.ask(_one(key_id)))
 
     async def page(self, limit: int, after: Place | None) -> list[ApiKey]:
         """The newest first."""
-        query = newest_first(select(API_KEYS), API_KEYS, limit, after)
-
-        async def work(connection: AsyncConnection) -> list[ApiKey]:
-            return [_key(row) for row in (await connection.execute(query)).all()]
-
-        return await self._database.read(work)
+        rows = await self._database.ask(newest_first(select(API_KEYS), API_KEYS, limit, after))
+        return [_key(row) for row in rows]
 
     async def rotate(self, key_id: str, digest: str, grace_us: int) -> ApiKey:
         """Another secret; the one before is good for `grace_us` more. Raises FailedPrecondition for one that
@@ -105,11 +101,7 @@ class ApiKeys:
     async def changed(self, revision: int) -> list[ApiKey]:
         """All that changed behind this revision, ascending."""
         query = select(API_KEYS).where(_C.revision > revision).order_by(_C.revision).limit(MAX_KEYS)
-
-        async def work(connection: AsyncConnection) -> list[ApiKey]:
-            return [_key(row) for row in (await connection.execute(query)).all()]
-
-        return await self._database.read(work)
+        return [_key(row) for row in await self._database.ask(query)]
 
     async def used(self, at_us_by_id: Mapping[str, int]) -> None:
         """When keys were last used."""
@@ -139,10 +131,17 @@ async def _change(connection: AsyncConnection, key_id: str, values: dict[str, An
 
 
 async def _find(connection: AsyncConnection, key_id: str) -> ApiKey:
-    row = (await connection.execute(select(API_KEYS).where(_C.id == key_id))).one_or_none()
-    if row is None:
+    return _found(key_id, (await connection.execute(_one(key_id))).all())
+
+
+def _one(key_id: str) -> Select[Any]:
+    return select(API_KEYS).where(_C.id == key_id)
+
+
+def _found(key_id: str, rows: Sequence[Any]) -> ApiKey:
+    if not rows:
         raise KeyNotFound(f"there is no API key {key_id[:32]!r}", key=key_id[:32])
-    return _key(row)
+    return _key(rows[0])
 
 
 def _key(row: Row[Any]) -> ApiKey:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import AlreadyExists, Overloaded, WrongJobState
@@ -14,9 +14,10 @@ from hanax.core.job_specs import JobKind
 from hanax.metadata.database import Database
 from hanax.metadata.jobs.endings import end_job, task_values
 from hanax.metadata.jobs.job import ENDED, WAITING, FailedItem, Job, JobOrder, JobState, QueueStatus
-from hanax.metadata.jobs.locks import job_not_found, lock_job
+from hanax.metadata.jobs.locks import job_not_found, lock_job, lock_reembedding
+from hanax.metadata.jobs.queue import QUEUE
 from hanax.metadata.jobs.retrying import retry_items
-from hanax.metadata.jobs.rows import item_of, job_of
+from hanax.metadata.jobs.rows import ITEM_COLUMNS, JOB_COLUMNS, item_of, job_of, job_within
 from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_TASKS, JOBS
 from hanax.metadata.jobs.task import TaskKind
 from hanax.metadata.pages import Place, newest_first
@@ -29,32 +30,10 @@ _RETRY_AFTER_S: Final = 60
 _SWEPT_AT_ONCE: Final = 100
 
 # Built once: to build a statement takes as long as the database does.
-_ONE: Final = select(JOBS).where(JOBS.c.id == bindparam("job"))
-_INSERT_JOB: Final = insert(JOBS).returning(*JOBS.c)
+_ONE: Final = select(*JOB_COLUMNS).where(JOBS.c.id == bindparam("job"))
+_INSERT_JOB: Final = insert(JOBS).returning(*JOB_COLUMNS)
 _INSERT_TASK: Final = insert(JOB_TASKS)
 _COUNT_WAITING: Final = select(func.count()).select_from(JOBS).where(JOBS.c.state.in_(WAITING))
-# From an index alone.
-_COUNT_STATES: Final = select(
-    JOBS.c.state, func.count().label("jobs"), func.min(JOBS.c.created_at_us).label("oldest_us")
-).group_by(JOBS.c.state)
-# A job's row says how many of its tasks have not ended; when none is left there is its finish. Who works on
-# them is asked of jobs that run alone: there are few.
-_COUNT_TASKS: Final = select(
-    select(func.coalesce(func.sum(case((JOBS.c.tasks_open == 0, 1), else_=JOBS.c.tasks_open)), 0))
-    .where(JOBS.c.state.in_((JobState.QUEUED, JobState.RUNNING)))
-    .scalar_subquery()
-    .label("unended"),
-    select(func.count())
-    .select_from(JOB_TASKS)
-    .join(JOBS, JOBS.c.id == JOB_TASKS.c.job_id)
-    .where(
-        JOBS.c.state == JobState.RUNNING,
-        JOB_TASKS.c.ended.is_(False),
-        JOB_TASKS.c.free_at_us > bindparam("now_us"),
-    )
-    .scalar_subquery()
-    .label("leased"),
-)
 
 
 class Jobs:
@@ -89,35 +68,34 @@ class Jobs:
         divide = task_values(job_id, TaskKind.DIVIDE, 0, first=0, count=0, position={})
 
         async def work(connection: AsyncConnection) -> Job:
+            if order.kind is JobKind.REEMBED:
+                await lock_reembedding(connection)
+            # Of two that come at once neither counts the other: there may be a few more.
             count = (await connection.execute(_COUNT_WAITING)).scalar_one()
             if count >= MAX_WAITING_JOBS:
                 raise Overloaded(f"{count} jobs wait or run already", retry_after_s=_RETRY_AFTER_S)
             if order.kind is JobKind.REEMBED:
                 await _check_target(connection, order.spec["target"])
-            row = (await connection.execute(_INSERT_JOB, values)).mappings().one()
+            row = (await connection.execute(_INSERT_JOB, values)).one()
             await connection.execute(_INSERT_TASK, divide)
             return job_of(row)
 
         return await self._database.run_by_locks(work)
 
     async def get(self, job_id: str) -> Job:
-        return await self._database.read(lambda connection: _job(connection, job_id))
+        return _found(job_id, await self._database.ask(_ONE, {"job": job_id}))
 
     async def list(self, limit: int, state: JobState | None = None, before: str | None = None) -> list[Job]:
         """The newest first. before: the id of a job; those that are older. Raises JobNotFound for it."""
 
-        async def work(connection: AsyncConnection) -> list[Job]:
-            query = select(JOBS)
-            if state is not None:
-                query = query.where(JOBS.c.state == state)
-            after = None
-            if before is not None:
-                last = await _row(connection, before)
-                after = Place(last["created_at_us"], last["id"])
-            query = newest_first(query, JOBS, limit, after)
-            return [job_of(row) for row in (await connection.execute(query)).mappings()]
-
-        return await self._database.read(work)
+        query = select(*JOB_COLUMNS)
+        if state is not None:
+            query = query.where(JOBS.c.state == state)
+        after = None
+        if before is not None:
+            last = await self.get(before)
+            after = Place(last.created_at_us, last.id)
+        return [job_of(row) for row in await self._database.ask(newest_first(query, JOBS, limit, after))]
 
     async def pause(self, job_id: str) -> Job:
         """Of one that is queued or runs; what is being done is recorded. Raises WrongJobState."""
@@ -137,10 +115,10 @@ class Jobs:
         async def work(connection: AsyncConnection) -> Job:
             job = await lock_job(connection, job_id)
             if job["state"] == JobState.CANCELLED:
-                return job_of(job)
+                return job_within(job)
             _check_state(job, WAITING, "cancel")
             await end_job(connection, job_id, JobState.CANCELLED, self._now_us())
-            return job_of(await _row(connection, job_id))
+            return await _job(connection, job_id)
 
         return await self._database.run_by_locks(work)
 
@@ -151,7 +129,7 @@ class Jobs:
             job = await lock_job(connection, job_id)
             _check_state(job, ENDED, "forget")
             await connection.execute(delete(JOBS).where(JOBS.c.id == job_id))
-            return job_of(job)
+            return job_within(job)
 
         return await self._database.run_by_locks(work)
 
@@ -176,40 +154,42 @@ class Jobs:
                 "updated_at_us": now_us,
             }
             await connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(changed))
-            return job_of(await _row(connection, job_id))
+            return await _job(connection, job_id)
 
         return await self._database.run_by_locks(work)
 
     async def failed_items(self, job_id: str, after: int, limit: int) -> Sequence[FailedItem]:
         """By number, with those past number `after`; -1: from the first on."""
         items = JOB_FAILED_ITEMS
-        query = select(items).where(
-            items.c.job_id == job_id, items.c.task_id.is_(None), items.c.number > after
+        page = (
+            select(*ITEM_COLUMNS)
+            .where(items.c.job_id == job_id, items.c.task_id.is_(None), items.c.number > after)
+            .order_by(items.c.number)
+            .limit(limit)
+            .subquery()
         )
-
-        async def work(connection: AsyncConnection) -> Sequence[FailedItem]:
-            await _row(connection, job_id)
-            rows = await connection.execute(query.order_by(items.c.number).limit(limit))
-            return [item_of(row) for row in rows.mappings()]
-
-        return await self._database.read(work)
+        # A job without such items has a row, too, with none in it.
+        rows = await self._database.ask(
+            select(*page.c)
+            .select_from(JOBS.outerjoin(page, true()))
+            .where(JOBS.c.id == job_id)
+            .order_by(page.c.number)
+        )
+        if not rows:
+            raise job_not_found(job_id)
+        return [item_of(row) for row in rows if row[0] is not None]
 
     async def queue(self) -> QueueStatus:
         """How much there is to do."""
         now_us = self._now_us()
-
-        async def work(connection: AsyncConnection) -> QueueStatus:
-            found = {row.state: row for row in await connection.execute(_COUNT_STATES)}
-            tasks = (await connection.execute(_COUNT_TASKS, {"now_us": now_us})).one()
-            queued = found.get(JobState.QUEUED)
-            return QueueStatus(
-                jobs={state: found[state].jobs if state in found else 0 for state in JobState},
-                waiting=max(0, tasks.unended - tasks.leased),
-                running=tasks.leased,
-                oldest_wait_s=0.0 if queued is None else max(0.0, (now_us - queued.oldest_us) / 1e6),
-            )
-
-        return await self._database.read(work)
+        (found,) = await self._database.ask(QUEUE, {"now_us": now_us})
+        oldest_us: int | None = found.oldest_us
+        return QueueStatus(
+            jobs={state: getattr(found, state) for state in JobState},
+            waiting=max(0, found.unended - found.leased),
+            running=found.leased,
+            oldest_wait_s=0.0 if oldest_us is None else max(0.0, (now_us - oldest_us) / 1e6),
+        )
 
     async def sweep(self, keep_s: float) -> int:
         """Forget some of the jobs that ended so long ago; how many. Their uploads are swept after them."""
@@ -230,7 +210,7 @@ class Jobs:
             _check_state(await lock_job(connection, job_id), states, action)
             values = {"state": to, "rate": 0.0, "updated_at_us": self._now_us()}
             await connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(values))
-            return job_of(await _row(connection, job_id))
+            return await _job(connection, job_id)
 
         return await self._database.run_by_locks(work)
 
@@ -246,14 +226,13 @@ def _check_state(job: RowMapping, states: tuple[JobState, ...], action: str) -> 
 
 
 async def _job(connection: AsyncConnection, job_id: str) -> Job:
-    return job_of(await _row(connection, job_id))
+    return _found(job_id, (await connection.execute(_ONE, {"job": job_id})).all())
 
 
-async def _row(connection: AsyncConnection, job_id: str) -> RowMapping:
-    row = (await connection.execute(_ONE, {"job": job_id})).mappings().one_or_none()
-    if row is None:
+def _found(job_id: str, rows: Sequence[Sequence[Any]]) -> Job:
+    if not rows:
         raise job_not_found(job_id)
-    return row
+    return job_of(rows[0])
 
 
 async def _check_target(connection: AsyncConnection, target: str) -> None:

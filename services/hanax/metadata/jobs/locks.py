@@ -1,4 +1,4 @@
-"""Locks, and their order: the turn of starting jobs, then a job, then its tasks.
+"""Locks, and their order: the turn of starting jobs, or of submitting a reembed; then a job, then its tasks.
 
 These transactions are `Database.run_by_locks`: row locks, taken before anything is read that they guard,
 order them, so that none of them has to be run again because another was quicker. SQLite has one writer at a
@@ -19,8 +19,9 @@ from hanax.metadata.jobs.job import JobState
 from hanax.metadata.jobs.tables import JOB_TASKS, JOBS
 from hanax.metadata.jobs.task import Claim
 
-# Any number that nobody else locks by.
+# Any numbers that nobody else locks by.
 _STARTING: Final = 0x68616E61_6A6F6273
+_REEMBEDDING: Final = _STARTING + 1
 
 _JOB: Final = select(JOBS).where(JOBS.c.id == bindparam("job")).with_for_update()
 # What the task's columns are called beside the job's.
@@ -35,8 +36,17 @@ _CLAIMED: Final = (
 
 async def lock_starting(connection: AsyncConnection) -> None:
     """Nobody else starts a job until the transaction ends."""
+    await _lock(connection, _STARTING)
+
+
+async def lock_reembedding(connection: AsyncConnection) -> None:
+    """Nobody else submits a reembed until the transaction ends."""
+    await _lock(connection, _REEMBEDDING)
+
+
+async def _lock(connection: AsyncConnection, key: int) -> None:
     if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _STARTING})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 async def lock_job(connection: AsyncConnection, job_id: str) -> RowMapping:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -11,36 +11,28 @@ from sqlalchemy import RowMapping
 from hanax.core.errors import HanaxError, error_from_code
 from hanax.core.job_specs import JobKind
 from hanax.metadata.jobs.job import MAX_ITEM_BYTES, FailedItem, Job, JobState
+from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOBS
 from hanax.metadata.jobs.task import Claim, Task, TaskKind
 
 _MAX_MESSAGE: Final = 2_000
 
+# Rows of these are a `Job` and a `FailedItem`.
+JOB_COLUMNS: Final = [JOBS.c[name] for name in Job.__dataclass_fields__]
+ITEM_COLUMNS: Final = [
+    JOB_FAILED_ITEMS.c["point_id" if name == "id" else name] for name in FailedItem.__dataclass_fields__
+]
 
-def job_of(row: RowMapping) -> Job:
-    """Of a row of `jobs`, as a whole."""
-    result = row["result"]
-    return Job(
-        id=row["id"],
-        kind=JobKind(row["kind"]),
-        state=JobState(row["state"]),
-        spec=row["spec"],
-        priority=row["priority"],
-        created_at_us=row["created_at_us"],
-        updated_at_us=row["updated_at_us"],
-        model=row["model"],
-        collection=row["collection"],
-        collection_uid=row["collection_uid"],
-        upload_id=row["upload_id"],
-        total=row["total"],
-        done=row["done"],
-        failed=row["failed"],
-        rate=row["rate"],
-        began_at_us=row["began_at_us"],
-        ended_at_us=row["ended_at_us"],
-        error=None if row["error"] is None else _error_of(row["error"]),
-        result=result,
-        result_upload_id=row["result_upload_id"],
-    )
+
+def job_of(row: Sequence[Any]) -> Job:
+    """row: JOB_COLUMNS."""
+    id, kind, state, *others, error, result, result_upload_id = row
+    told = None if error is None else _error_of(error)
+    return Job(id, JobKind(kind), JobState(state), *(*others, told, result, result_upload_id))
+
+
+def job_within(row: RowMapping) -> Job:
+    """row: has the columns of `jobs`, among others."""
+    return job_of([row[column] for column in JOB_COLUMNS])
 
 
 def claim_of(job: Job, row: RowMapping) -> Claim:
@@ -82,16 +74,10 @@ def item_values(job_id: str, item: FailedItem) -> dict[str, Any]:
     }
 
 
-def item_of(row: RowMapping) -> FailedItem:
-    point_id = row["point_id"]
-    return FailedItem(
-        number=row["number"],
-        code=row["code"],
-        message=row["message"],
-        line=row["line"],
-        id=None if point_id is None else orjson.loads(point_id),
-        item=row["item"],
-    )
+def item_of(row: Sequence[Any]) -> FailedItem:
+    """row: ITEM_COLUMNS."""
+    number, code, message, line, point_id, item = row
+    return FailedItem(number, code, message, line, None if point_id is None else orjson.loads(point_id), item)
 
 
 def _error_of(told: Mapping[str, Any]) -> HanaxError:

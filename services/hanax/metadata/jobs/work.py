@@ -19,7 +19,7 @@ from hanax.metadata.jobs.endings import fail, task_values
 from hanax.metadata.jobs.finishing import end_locked_task
 from hanax.metadata.jobs.job import FailedItem, JobState
 from hanax.metadata.jobs.locks import lock_claim
-from hanax.metadata.jobs.rows import claim_of, item_of, job_of
+from hanax.metadata.jobs.rows import ITEM_COLUMNS, JOB_COLUMNS, claim_of, item_of, job_of
 from hanax.metadata.jobs.steps import counted, keep_failed, keep_part, why_to_stop
 from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_PARTS, JOB_TASKS, JOBS
 from hanax.metadata.jobs.task import Claim, FoundPart, NewTask, Part, Step, TaskKind
@@ -59,8 +59,8 @@ class Work:
             taken = await claiming.take(connection, found, owner, now_us + round(lease_s * 1e6), now_us)
             if taken is None:
                 return None
-            query = select(JOBS).where(JOBS.c.id == taken["job_id"])
-            return claim_of(job_of((await connection.execute(query)).mappings().one()), taken)
+            query = select(*JOB_COLUMNS).where(JOBS.c.id == taken["job_id"])
+            return claim_of(job_of((await connection.execute(query)).one()), taken)
 
         return await self._database.run_by_locks(work)
 
@@ -203,29 +203,20 @@ class Work:
         Those that were advanced as done are told until the task ends: begin after the last one.
         """
         items = JOB_FAILED_ITEMS
-        query = select(items).where(items.c.task_id == claim.task.id, items.c.number > after)
-
-        async def work(connection: AsyncConnection) -> list[FailedItem]:
-            rows = await connection.execute(query.order_by(items.c.number).limit(limit))
-            return [item_of(row) for row in rows.mappings()]
-
-        return await self._database.read(work)
+        query = select(*ITEM_COLUMNS).where(items.c.task_id == claim.task.id, items.c.number > after)
+        rows = await self._database.ask(query.order_by(items.c.number).limit(limit))
+        return [item_of(row) for row in rows]
 
     async def parts(self, claim: Claim) -> list[FoundPart]:
         """Of a finish: all result bytes of the job that count, by the first item of their tasks, then in the
         order in which they were written.
         """
         parts = JOB_PARTS
-        query = select(parts).where(parts.c.job_id == claim.job.id)
-
-        async def work(connection: AsyncConnection) -> list[FoundPart]:
-            rows = await connection.execute(query.order_by(parts.c.first, parts.c.number, parts.c.fence))
-            return [
-                FoundPart(row["number"], row["first"], Part(row["upload_id"], row["bytes"]))
-                for row in rows.mappings()
-            ]
-
-        return await self._database.read(work)
+        found = select(parts.c.number, parts.c.first, parts.c.upload_id, parts.c.bytes)
+        rows = await self._database.ask(
+            found.where(parts.c.job_id == claim.job.id).order_by(parts.c.first, parts.c.number, parts.c.fence)
+        )
+        return [FoundPart(number, first, Part(upload_id, size)) for number, first, upload_id, size in rows]
 
     async def announce(self, limit: int, again_after_s: float, jobs_at_once: int) -> list[str]:
         """Ids of tasks that wait to be claimed, in their order, each again only after so many seconds."""

@@ -21,11 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import DocumentBusy, DocumentExists
 from hanax.metadata.database import Database
-from hanax.metadata.libraries.document_rows import (
-    chunk_from,
-    document_not_found,
-    find_document,
-)
+from hanax.metadata.libraries.document_rows import CHUNK_COLUMNS, document_not_found, find_document
 from hanax.metadata.libraries.library_rows import check_revision, ready_library
 from hanax.metadata.libraries.rows import (
     Change,
@@ -268,10 +264,10 @@ def _check_document(intent: Intent, document: Document | None) -> None:
 async def _read_chunks(connection: AsyncConnection, intent: Intent) -> list[Chunk]:
     if intent.reads is not None and not intent.reads:
         return []
-    query = select(CHUNKS).where(CHUNKS.c.document_id == intent.document_id)
+    query = select(*CHUNK_COLUMNS).where(CHUNKS.c.document_id == intent.document_id)
     if intent.reads is not None:
         query = query.where(CHUNKS.c.id.in_(intent.reads))
-    return [chunk_from(row) for row in await connection.execute(query.order_by(CHUNKS.c.position))]
+    return [Chunk(*row) for row in await connection.execute(query.order_by(CHUNKS.c.position))]
 
 
 def change_from(row: Row[Any]) -> Change:

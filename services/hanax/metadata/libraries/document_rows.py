@@ -3,17 +3,69 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Integer, Select, bindparam, case, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hanax.core.errors import ChunkNotFound, DocumentNotFound, LibraryNotFound
+from hanax.core.errors import ChunkNotFound, DocumentNotFound
 from hanax.metadata.database import Database
-from hanax.metadata.libraries.library_rows import ready_library
+from hanax.metadata.libraries.library_rows import LIBRARY_COLUMNS, library_from, library_not_found
 from hanax.metadata.libraries.rows import Chunk, Document, Library, shown_id
-from hanax.metadata.libraries.tables import CHUNKS, DOCUMENTS
+from hanax.metadata.libraries.tables import CHUNKS, DOCUMENTS, LIBRARIES
 from hanax.metadata.pages import Place, newest_first
+
+# Rows of these are a `Document` and a `Chunk`.
+DOCUMENT_COLUMNS: Final = [DOCUMENTS.c[name] for name in Document.__dataclass_fields__]
+CHUNK_COLUMNS: Final = [CHUNKS.c[name] for name in Chunk.__dataclass_fields__]
+
+_LIBRARY_END: Final = len(LIBRARY_COLUMNS)
+_DOCUMENT_END: Final = _LIBRARY_END + len(DOCUMENT_COLUMNS)
+
+# Built once: to build a statement takes as long as the database does. Each asks for all at once that has to
+# be of one picture.
+_FIND: Final = select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.id == bindparam("document"))
+_ONE: Final = _FIND.join(LIBRARIES, LIBRARIES.c.id == DOCUMENTS.c.library_id).where(
+    LIBRARIES.c.state == "ready"
+)
+_CHUNK: Final = (
+    select(*LIBRARY_COLUMNS, *CHUNK_COLUMNS)
+    .join(CHUNKS, CHUNKS.c.library_id == LIBRARIES.c.id)
+    .where(CHUNKS.c.id == bindparam("chunk"), LIBRARIES.c.state == "ready")
+)
+
+
+def _page() -> Select[Any]:
+    """A document with its library and some chunks: a row for each, or one where there are none.
+
+    Positions are dense: the first of the page is at its offset, and that row alone has what may be large.
+    """
+    page = (
+        select(*CHUNK_COLUMNS)
+        .where(
+            CHUNKS.c.document_id == bindparam("document"),
+            CHUNKS.c.position >= bindparam("offset", type_=Integer),
+        )
+        .order_by(CHUNKS.c.position)
+        .limit(bindparam("limit", type_=Integer))
+        .subquery()
+    )
+    is_first = or_(page.c.position.is_(None), page.c.position == bindparam("offset", type_=Integer))
+    large = {LIBRARIES.c.metadata, DOCUMENTS.c.metadata, DOCUMENTS.c.chunking}
+    once = [
+        case((is_first, column)) if column in large else column
+        for column in (*LIBRARY_COLUMNS, *DOCUMENT_COLUMNS)
+    ]
+    return (
+        select(*once, *page.c)
+        .select_from(DOCUMENTS.join(LIBRARIES).outerjoin(page, true()))
+        .where(DOCUMENTS.c.id == bindparam("document"), LIBRARIES.c.state == "ready")
+        .order_by(page.c.position)
+    )
+
+
+_PAGE: Final = _page()
 
 
 class DocumentRows:
@@ -24,72 +76,49 @@ class DocumentRows:
 
     async def get(self, document_id: str) -> Document:
         """Raises DocumentNotFound."""
-
-        async def work(connection: AsyncConnection) -> Document:
-            _, document = await _document_of(connection, document_id)
-            return document
-
-        return await self._database.read(work)
+        rows = await self._database.ask(_ONE, {"document": document_id})
+        if not rows:
+            raise document_not_found(document_id)
+        return document_from(rows[0])
 
     async def page(self, library_id: str, limit: int, after: Place | None) -> list[Document]:
         """The newest first. Raises LibraryNotFound."""
-        query = select(DOCUMENTS).where(DOCUMENTS.c.library_id == library_id)
-        query = newest_first(query, DOCUMENTS, limit, after)
-
-        async def work(connection: AsyncConnection) -> list[Document]:
-            await ready_library(connection, library_id)
-            return [document_from(row) for row in await connection.execute(query)]
-
-        return await self._database.read(work)
+        of_library = select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.library_id == library_id)
+        page = newest_first(of_library, DOCUMENTS, limit, after).subquery()
+        # A library without such documents has a row, too, with none in it.
+        rows = await self._database.ask(
+            select(*page.c)
+            .select_from(LIBRARIES.outerjoin(page, true()))
+            .where(LIBRARIES.c.id == library_id, LIBRARIES.c.state == "ready")
+            .order_by(page.c.created_at_us.desc(), page.c.id.desc())
+        )
+        if not rows:
+            raise library_not_found(library_id)
+        return [document_from(row) for row in rows if row[0] is not None]
 
     async def chunks(
         self, document_id: str, offset: int, limit: int
     ) -> tuple[Library, Document, list[Chunk]]:
         """Some chunks by position. Raises DocumentNotFound."""
-
-        async def work(connection: AsyncConnection) -> tuple[Library, Document, list[Chunk]]:
-            library, document = await _document_of(connection, document_id)
-            rows = await connection.execute(
-                select(CHUNKS)
-                .where(CHUNKS.c.document_id == document_id, CHUNKS.c.position >= offset)
-                .order_by(CHUNKS.c.position)
-                .limit(limit)
-            )
-            return library, document, [chunk_from(row) for row in rows]
-
-        return await self._database.read(work)
+        asked = {"document": document_id, "offset": offset, "limit": limit}
+        rows = await self._database.ask(_PAGE, asked)
+        if not rows:
+            raise document_not_found(document_id)
+        first = rows[0]
+        found = [Chunk(*chunk) for row in rows if (chunk := row[_DOCUMENT_END:])[0] is not None]
+        return library_from(first), document_from(first[_LIBRARY_END:]), found
 
     async def chunk(self, chunk_id: str) -> tuple[Library, Chunk]:
         """Raises ChunkNotFound."""
-
-        async def work(connection: AsyncConnection) -> tuple[Library, Chunk]:
-            rows = await connection.execute(select(CHUNKS).where(CHUNKS.c.id == chunk_id))
-            row = rows.one_or_none()
-            if row is None:
-                raise chunk_not_found(chunk_id)
-            try:
-                return await ready_library(connection, row.library_id), chunk_from(row)
-            except LibraryNotFound:
-                raise chunk_not_found(chunk_id) from None
-
-        return await self._database.read(work)
+        rows = await self._database.ask(_CHUNK, {"chunk": chunk_id})
+        if not rows:
+            raise chunk_not_found(chunk_id)
+        return library_from(rows[0]), Chunk(*rows[0][_LIBRARY_END:])
 
 
 async def find_document(connection: AsyncConnection, document_id: str) -> Document | None:
-    rows = await connection.execute(select(DOCUMENTS).where(DOCUMENTS.c.id == document_id))
-    row = rows.one_or_none()
+    row = (await connection.execute(_FIND, {"document": document_id})).one_or_none()
     return None if row is None else document_from(row)
-
-
-async def _document_of(connection: AsyncConnection, document_id: str) -> tuple[Library, Document]:
-    """Raises DocumentNotFound, also where its library is not there any more."""
-    document = await find_document(connection, document_id)
-    if document is None:
-        raise document_not_found(document_id)
-    try:
-        return await ready_library(connection, document.library_id), document
-    except LibraryNotFound:
-        raise document_not_found(document_id) from None
 
 
 def document_not_found(document_id: str) -> DocumentNotFound:
@@ -100,10 +129,8 @@ def chunk_not_found(chunk_id: str) -> ChunkNotFound:
     return ChunkNotFound(f"there is no chunk {shown_id(chunk_id)}", chunk=shown_id(chunk_id))
 
 
-def document_from(row: Row[Any]) -> Document:
-    chunking = None if row.chunking is None else json.loads(row.chunking)
-    return Document(**{**row._asdict(), "metadata": json.loads(row.metadata), "chunking": chunking})
-
-
-def chunk_from(row: Row[Any]) -> Chunk:
-    return Chunk(**row._asdict())
+def document_from(row: Sequence[Any]) -> Document:
+    """row: begins with DOCUMENT_COLUMNS."""
+    id, library_id, title, metadata, chunking, *others = row[: len(DOCUMENT_COLUMNS)]
+    rule = None if chunking is None else json.loads(chunking)
+    return Document(id, library_id, title, json.loads(metadata), rule, *others)

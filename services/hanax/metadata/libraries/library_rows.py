@@ -9,10 +9,10 @@ who was held up has declared after all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import LibraryExists, LibraryNotFound, RevisionConflict
@@ -23,6 +23,15 @@ from hanax.metadata.pages import Place, newest_first
 
 # Rows of one transaction that empties a library, documents with all their chunks.
 _DOCUMENTS_AT_ONCE: Final = 20
+
+# A row of these is a `Library`.
+LIBRARY_COLUMNS: Final = [LIBRARIES.c[name] for name in Library.__dataclass_fields__]
+
+# Built once: to build a statement takes as long as the database does.
+_ONE: Final = select(*LIBRARY_COLUMNS).where(
+    LIBRARIES.c.id == bindparam("library"), LIBRARIES.c.state == "ready"
+)
+_READY: Final = select(*LIBRARY_COLUMNS).where(LIBRARIES.c.state == "ready")
 
 
 class LibraryRows:
@@ -56,7 +65,7 @@ class LibraryRows:
                 update(LIBRARIES)
                 .where(LIBRARIES.c.id == library_id, LIBRARIES.c.state == "creating")
                 .values(state="ready", collection_uid=collection_uid, lease_until_at_us=None)
-                .returning(*LIBRARIES.c)
+                .returning(*LIBRARY_COLUMNS)
             )
             row = found.one_or_none()
             return None if row is None else library_from(row)
@@ -75,38 +84,21 @@ class LibraryRows:
 
     async def is_known(self, library_id: str) -> bool:
         """Whether there is one, or was one a short while ago."""
-
-        async def work(connection: AsyncConnection) -> bool:
-            found = await connection.execute(select(LIBRARIES.c.id).where(LIBRARIES.c.id == library_id))
-            return found.one_or_none() is not None
-
-        return await self._database.read(work)
+        return bool(await self._database.ask(select(LIBRARIES.c.id).where(LIBRARIES.c.id == library_id)))
 
     async def get(self, library_id: str) -> Library:
         """Raises LibraryNotFound."""
-
-        async def work(connection: AsyncConnection) -> Library:
-            return await ready_library(connection, library_id)
-
-        return await self._database.read(work)
+        return found_library(library_id, await self._database.ask(_ONE, {"library": library_id}))
 
     async def count_documents(self, library_id: str) -> int:
-        async def work(connection: AsyncConnection) -> int:
-            counted = select(func.count()).where(DOCUMENTS.c.library_id == library_id)
-            count: int = (await connection.execute(counted)).scalar_one()
-            return count
-
-        return await self._database.read(work)
+        counted = select(func.count()).where(DOCUMENTS.c.library_id == library_id)
+        ((count,),) = await self._database.ask(counted)
+        return int(count)
 
     async def page(self, limit: int, after: Place | None) -> list[Library]:
         """The newest first."""
-        query = select(LIBRARIES).where(LIBRARIES.c.state == "ready")
-        query = newest_first(query, LIBRARIES, limit, after)
-
-        async def work(connection: AsyncConnection) -> list[Library]:
-            return [library_from(row) for row in await connection.execute(query)]
-
-        return await self._database.read(work)
+        rows = await self._database.ask(newest_first(_READY, LIBRARIES, limit, after))
+        return [library_from(row) for row in rows]
 
     async def change(
         self, library_id: str, if_revision: int | None, values: Callable[[Library], Mapping[str, Any]]
@@ -130,7 +122,7 @@ class LibraryRows:
                 update(LIBRARIES)
                 .where(LIBRARIES.c.id == library_id)
                 .values(**changed, revision=library.revision + 1, updated_at_us=self._now_us())
-                .returning(*LIBRARIES.c)
+                .returning(*LIBRARY_COLUMNS)
             )
             return library_from(found.one())
 
@@ -158,7 +150,7 @@ class LibraryRows:
 
         async def work(connection: AsyncConnection) -> list[Library]:
             rows = await connection.execute(
-                select(LIBRARIES).where(LIBRARIES.c.lease_until_at_us < self._now_us()).limit(limit)
+                select(*LIBRARY_COLUMNS).where(LIBRARIES.c.lease_until_at_us < self._now_us()).limit(limit)
             )
             found = [library_from(row) for row in rows]
             for library in found:
@@ -217,11 +209,18 @@ class LibraryRows:
 
 async def ready_library(connection: AsyncConnection, library_id: str) -> Library:
     """Raises LibraryNotFound."""
-    rows = await connection.execute(select(LIBRARIES).where(LIBRARIES.c.id == library_id))
-    row = rows.one_or_none()
-    if row is None or row.state != "ready":
-        raise LibraryNotFound(f"there is no library {shown_id(library_id)}", library=shown_id(library_id))
-    return library_from(row)
+    return found_library(library_id, (await connection.execute(_ONE, {"library": library_id})).all())
+
+
+def found_library(library_id: str, rows: Sequence[Sequence[Any]]) -> Library:
+    """Of the first row, which begins with LIBRARY_COLUMNS. Raises LibraryNotFound where there is none."""
+    if not rows:
+        raise library_not_found(library_id)
+    return library_from(rows[0])
+
+
+def library_not_found(library_id: str) -> LibraryNotFound:
+    return LibraryNotFound(f"there is no library {shown_id(library_id)}", library=shown_id(library_id))
 
 
 def check_revision(kind: str, id: str, found: int, expected: int | None) -> None:
@@ -241,10 +240,10 @@ async def _check_name(connection: AsyncConnection, name: str | None, library_id:
         raise LibraryExists(f"there is a library {name!r} already", name=name, library=shown_id(other))
 
 
-def library_from(row: Row[Any]) -> Library:
-    columns = row._asdict()
-    del columns["lease_until_at_us"]
-    return Library(**{**columns, "metadata": json.loads(row.metadata)})
+def library_from(row: Sequence[Any]) -> Library:
+    """row: begins with LIBRARY_COLUMNS."""
+    id, name, metadata, *others = row[: len(LIBRARY_COLUMNS)]
+    return Library(id, name, json.loads(metadata), *others)
 
 
 def _columns(library: Library) -> dict[str, Any]:

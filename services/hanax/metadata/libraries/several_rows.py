@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.metadata.database import Database
-from hanax.metadata.libraries.document_rows import chunk_from, document_from
-from hanax.metadata.libraries.library_rows import library_from
+from hanax.metadata.libraries.document_rows import CHUNK_COLUMNS, DOCUMENT_COLUMNS, document_from
+from hanax.metadata.libraries.library_rows import LIBRARY_COLUMNS, library_from
 from hanax.metadata.libraries.rows import Chunk, Document, Library
 from hanax.metadata.libraries.tables import CHUNKS, DOCUMENTS, LIBRARIES
 from hanax.metadata.pages import newest_first
@@ -37,10 +38,7 @@ class SeveralRows:
         self._database = database
 
     async def libraries(self, ids: Sequence[str]) -> dict[str, Library]:
-        async def work(connection: AsyncConnection) -> dict[str, Library]:
-            return await _libraries(connection, ids)
-
-        return await self._database.read(work)
+        return {row.id: library_from(row) for row in await self._database.ask(_libraries_of(ids))}
 
     async def documents(self, ids: Sequence[str]) -> dict[str, Document]:
         """Of libraries that are there."""
@@ -59,12 +57,9 @@ class SeveralRows:
             .group_by(DOCUMENTS.c.library_id)
         )
 
-        async def work(connection: AsyncConnection) -> dict[str, int]:
-            counted = dict.fromkeys(library_ids, 0)
-            counted.update({row[0]: row[1] for row in await connection.execute(query)})
-            return counted
-
-        return await self._database.read(work)
+        counted = dict.fromkeys(library_ids, 0)
+        counted.update({row[0]: row[1] for row in await self._database.ask(query)})
+        return counted
 
     async def newest_documents(self, library_ids: Sequence[str], limit: int) -> dict[str, list[Document]]:
         """The newest of each library, at most `limit` of it."""
@@ -72,7 +67,7 @@ class SeveralRows:
         parts = [
             select(
                 newest_first(
-                    select(DOCUMENTS).where(DOCUMENTS.c.library_id == id), DOCUMENTS, limit, None
+                    select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.library_id == id), DOCUMENTS, limit, None
                 ).subquery()
             )
             for id in library_ids
@@ -93,7 +88,7 @@ class SeveralRows:
     async def chunks(self, document_ids: Sequence[str], offset: int, limit: int) -> dict[str, SomeChunks]:
         """Chunks of each document, from the position `offset` on."""
         query = (
-            select(CHUNKS)
+            select(*CHUNK_COLUMNS)
             .where(
                 CHUNKS.c.document_id.in_(document_ids),
                 CHUNKS.c.position >= offset,
@@ -113,17 +108,20 @@ class SeveralRows:
             }
             for row in await connection.execute(query):
                 if row.document_id in found:
-                    found[row.document_id].chunks.append(chunk_from(row))
+                    found[row.document_id].chunks.append(Chunk(*row))
             return found
 
         return await self._database.read(work)
 
 
 async def _libraries(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, Library]:
-    query = select(LIBRARIES).where(LIBRARIES.c.id.in_(sorted(set(ids))), LIBRARIES.c.state == "ready")
-    return {row.id: library_from(row) for row in await connection.execute(query)}
+    return {row.id: library_from(row) for row in await connection.execute(_libraries_of(ids))}
+
+
+def _libraries_of(ids: Sequence[str]) -> Select[Any]:
+    return select(*LIBRARY_COLUMNS).where(LIBRARIES.c.id.in_(sorted(set(ids))), LIBRARIES.c.state == "ready")
 
 
 async def _documents(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, Document]:
-    query = select(DOCUMENTS).where(DOCUMENTS.c.id.in_(sorted(set(ids))))
+    query = select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.id.in_(sorted(set(ids))))
     return {row.id: document_from(row) for row in await connection.execute(query)}

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import ChunkExists
-from hanax.metadata.libraries.document_rows import chunk_from
+from hanax.metadata.libraries.document_rows import CHUNK_COLUMNS
 from hanax.metadata.libraries.rows import Change, Chunk, Document, Splice, clock_part, shown_id
 from hanax.metadata.libraries.tables import CHUNKS, CLOCKS, DOCUMENTS
 
@@ -39,7 +39,7 @@ async def replace_chunks(
         CHUNKS.c.position >= splice.start,
         CHUNKS.c.position < splice.start + splice.removed,
     )
-    old = [chunk_from(row) for row in await connection.execute(select(CHUNKS).where(*within))]
+    old = [Chunk(*row) for row in await connection.execute(select(*CHUNK_COLUMNS).where(*within))]
     await connection.execute(delete(CHUNKS).where(*within))
     if document is None:
         await connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.id == document_id))

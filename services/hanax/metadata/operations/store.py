@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Select, delete, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,7 +12,10 @@ from hanax.metadata.database import Database
 from hanax.metadata.operations.operation import Noted, Operation, Place, Wanted
 from hanax.metadata.operations.tables import OPERATION_LOG
 
-_C = OPERATION_LOG.c
+_C: Final = OPERATION_LOG.c
+_ADD: Final = insert(OPERATION_LOG)
+# A row of these is an `Operation`.
+_OF_OPERATION: Final = [_C[name] for name in Operation.__dataclass_fields__]
 
 
 class OperationStore:
@@ -36,16 +40,14 @@ class OperationStore:
             }
             for noted in operations
         ]
-
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(insert(OPERATION_LOG), rows)
-
         if rows:
-            await self._database.run(work)
+            await self._database.put(_ADD, rows)
 
     async def page(self, wanted: Wanted, limit: int, after: Place | None = None) -> list[Noted]:
         """At most `limit` lines, newest first, of those behind `after`."""
-        query = select(OPERATION_LOG).order_by(_C.at_us.desc(), _C.id.desc()).limit(limit)
+        query = (
+            select(_C.id, _C.instance, *_OF_OPERATION).order_by(_C.at_us.desc(), _C.id.desc()).limit(limit)
+        )
         for column, value in (
             (_C.collection, wanted.collection),
             (_C.operation, wanted.operation),
@@ -55,29 +57,8 @@ class OperationStore:
                 query = query.where(column == value)
         if after is not None:
             query = query.where(tuple_(_C.at_us, _C.id) < (after.at_us, after.id))
-
-        async def work(connection: AsyncConnection) -> list[Noted]:
-            rows = (await connection.execute(query)).all()
-            return [
-                Noted(
-                    row.id,
-                    row.instance,
-                    Operation(
-                        row.at_us,
-                        row.duration_us,
-                        row.operation,
-                        row.collection,
-                        row.actor,
-                        row.outcome,
-                        # A row's `items` would be a method's.
-                        row._mapping["items"],
-                        row.request_id,
-                    ),
-                )
-                for row in rows
-            ]
-
-        return await self._database.read(work)
+        rows = await self._database.ask(query)
+        return [Noted(id, instance, Operation(*told)) for id, instance, *told in rows]
 
     async def forget(self, before_us: int, limit: int) -> int:
         """Remove the oldest lines from before an instant, `limit` at most; how many there were."""
@@ -93,11 +74,8 @@ class OperationStore:
         """The id of the newest line; 0: there is none. With those below it there are no more lines than that,
         as ids are numbered one by one.
         """
-
-        async def work(connection: AsyncConnection) -> int:
-            return (await connection.execute(select(func.max(_C.id)))).scalar_one() or 0
-
-        return await self._database.read(work)
+        ((newest,),) = await self._database.ask(select(func.max(_C.id)))
+        return newest or 0
 
     async def _remove(self, oldest: Select[tuple[int]]) -> int:
         async def work(connection: AsyncConnection) -> int:
@@ -108,14 +86,8 @@ class OperationStore:
 
     async def count(self) -> int:
         """All lines there are. Reads them all."""
-
-        async def work(connection: AsyncConnection) -> int:
-            found: int = (
-                await connection.execute(select(func.count()).select_from(OPERATION_LOG))
-            ).scalar_one()
-            return found
-
-        return await self._database.read(work)
+        ((count,),) = await self._database.ask(select(func.count()).select_from(OPERATION_LOG))
+        return int(count)
 
 
 def _storable(text: str, length: int) -> str:

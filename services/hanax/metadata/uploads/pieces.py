@@ -79,11 +79,8 @@ class PiecesUploads:
     async def _piece(self, upload_id: str, number: int) -> bytes | None:
         pieces = UPLOAD_PIECES
         query = select(pieces.c.body).where(pieces.c.upload_id == upload_id, pieces.c.number == number)
-
-        async def work(connection: AsyncConnection) -> bytes | None:
-            return (await connection.execute(query)).scalar_one_or_none()
-
-        return await self._database.read(work)
+        rows = await self._database.ask(query)
+        return rows[0][0] if rows else None
 
 
 class _PieceWriter:

@@ -62,23 +62,15 @@ class UploadRecords:
     async def finished_size(self, upload_id: str) -> int:
         """Raises DataLoss."""
         query = select(UPLOADS.c.bytes).where(UPLOADS.c.id == upload_id, UPLOADS.c.finished)
-
-        async def work(connection: AsyncConnection) -> int | None:
-            return (await connection.execute(query)).scalar_one_or_none()
-
-        size = await self._database.read(work)
-        if size is None:
+        rows = await self._database.ask(query)
+        if not rows:
             raise gone(upload_id)
-        return size
+        return int(rows[0][0])
 
     async def is_referred(self, upload_id: str) -> bool:
         """Whether a job needs it, or shows it."""
-
-        async def work(connection: AsyncConnection) -> bool:
-            found: bool = (await connection.execute(select(_referred(upload_id)))).scalar_one()
-            return found
-
-        return await self._database.read(work)
+        ((found,),) = await self._database.ask(select(_referred(upload_id)))
+        return bool(found)
 
     async def forget(self, upload_id: str) -> None:
         """Remove the row, and its pieces; one that a job refers to stays."""
@@ -102,11 +94,7 @@ class UploadRecords:
             .order_by(UPLOADS.c.touched_at_us)
             .limit(_SWEPT_AT_ONCE)
         )
-
-        async def work(connection: AsyncConnection) -> Sequence[str]:
-            return (await connection.scalars(query)).all()
-
-        return await self._database.read(work)
+        return [upload_id for (upload_id,) in await self._database.ask(query)]
 
 
 def gone(upload_id: str) -> DataLoss:

@@ -84,7 +84,7 @@ class JobStack:
                 self.stack.client.delete(f"{JOBS}/{job['job_id']}", params={"forget": forget})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _running_jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobStack]:
     folder = tmp_path_factory.mktemp("jobs")
     # Nobody asks them for anything.

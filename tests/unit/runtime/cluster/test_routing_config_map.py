@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from hanax.core.routing import NodeRoute, RoutingTable
 from hanax.core.routing_config_map import TABLE_KEY, to_config_map_data
 from hanax.runtime.cluster import api_server
 from hanax.runtime.cluster.routing_config_map import RoutingConfigMap
+from tests.integration.waiting import wait_until
 from tests.unit.runtime.cluster.api_server import NAMESPACE, ApiServer
 
 DEADLINE_S = 20.0
@@ -27,13 +27,6 @@ def table(revision: int) -> RoutingTable:
 def publish(api: ApiServer, revision: int) -> None:
     data, binary = to_config_map_data(table(revision))
     api.put("configmaps", NAME, data=data, binaryData=binary)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Follower:
@@ -97,11 +90,11 @@ def test_a_watch_that_ends_is_begun_anew(
     publish(api, 1)
     follower = follow()
     assert follower.next() == 1
-    wait_until(lambda: api.watches == 1)
+    wait_until("a watch", lambda: api.watches == 1)
     break_off(api)
     publish(api, 2)
     assert follower.next() == 2
-    wait_until(lambda: api.watches == 1)
+    wait_until("a watch", lambda: api.watches == 1)
     publish(api, 3)
     assert follower.next() == 3
 
@@ -119,7 +112,7 @@ def test_the_last_table_stays_while_the_server_refuses(api: ApiServer, follow: F
                 api.end_watches()
                 return api.refused >= 2
 
-            wait_until(is_refused_again)
+            wait_until("it is refused again", is_refused_again)
         publish(api, 2)
         assert follower.next() == 2
     told = [entry for entry in logs if entry["event"] == "routing table kept"]
@@ -186,7 +179,7 @@ def test_a_table_that_could_not_be_applied_is_tried_again_and_told_once(
     publish(api, 1)
     with capture_logs() as logs:
         follower = follow(fail_twice)
-        wait_until(lambda: attempts.qsize() == 3)
+        wait_until("three attempts", lambda: attempts.qsize() == 3)
     assert [entry["event"] for entry in follower.logs] == ["routing table not applied"]
     assert logs == []
 
@@ -196,7 +189,7 @@ def test_a_look_takes_what_no_watch_has_told(api: ApiServer, follow: Follow) -> 
     publish(api, 1)
     follower = follow()
     assert follower.next() == 1
-    wait_until(lambda: api.watches == 1)
+    wait_until("a watch", lambda: api.watches == 1)
     _publish_unseen(api, 2)
     follower.source.look()
     assert follower.taken.get_nowait().revision == 2
