@@ -115,19 +115,20 @@ def make_columns(
 
 
 def columns_of(points: Sequence[NewPoint | Mapping[str, Any]]) -> Columns:
-    """Raises InvalidArgument for what is no point."""
+    """Raises InvalidArgument for what is no point; `index` of its details is the place."""
+    ids: list[PointId] = []
+    vectors: list[Array | None] = []
     for place, point in enumerate(points):
-        if not isinstance(point, Mapping):
-            raise InvalidArgument(f"points[{place}]: expected an object, got {type(point).__name__}")
-        for name in point:
-            if name not in _POINT_FIELDS:
-                raise InvalidArgument(f"points[{place}].{name}: expected one of {', '.join(_POINT_FIELDS)}")
-    vectors = [
-        None if point.get("vector") is None else to_vector(point["vector"], f"points[{place}].vector")
-        for place, point in enumerate(points)
-    ]
+        try:
+            _check_point(point, f"points[{place}]")
+            ids.append(plain_id(point["id"], f"points[{place}].id: ") if "id" in point else str(uuid.uuid4()))
+            vector = point.get("vector")
+            vectors.append(None if vector is None else to_vector(vector, f"points[{place}].vector"))
+        except InvalidArgument as error:
+            error.details["index"] = place
+            raise
     return Columns(
-        [plain_id(point["id"]) if "id" in point else str(uuid.uuid4()) for point in points],
+        ids,
         _one_matrix(vectors),
         _column(points, "text"),
         _column(points, "metadata"),
@@ -152,15 +153,15 @@ def cut(columns: Columns, batches: Batches, carried: Carried) -> Iterator[tuple[
         yield begin, columns.part(begin, len(columns))
 
 
-def plain_id(given: object) -> PointId:
-    """An id that JSON has. Raises InvalidArgument for what can be none."""
+def plain_id(given: object, where: str = "") -> PointId:
+    """An id that JSON has. where: begins the message. Raises InvalidArgument for what can be none."""
     if isinstance(given, str) or type(given) is int:
         return given
     if isinstance(given, uuid.UUID):
         return str(given)
     if isinstance(given, np.integer):
         return int(given)
-    raise InvalidArgument(f"an id is an integer, a string or a UUID, got {type(given).__name__}")
+    raise InvalidArgument(f"{where}an id is an integer, a string or a UUID, got {type(given).__name__}")
 
 
 def make_ids(count: int) -> list[PointId]:
@@ -176,7 +177,7 @@ def _sizes(columns: Columns, bytes_per_number: int) -> Iterator[int]:
             size += vector.size * bytes_per_number
         if columns.texts is not None and (text := columns.texts[place]) is not None:
             # Up to six for a character in JSON, but three is more than all but control characters take.
-            size += 3 * len(text)
+            size += 3 * len(str(text))
         if columns.metadata is not None and (metadata := columns.metadata[place]) is not None:
             size += len(to_json(metadata, fallback=str))
         yield size
@@ -189,6 +190,15 @@ def _cut(column: Any, begin: int, end: int) -> Any:
 def _column(points: Sequence[Mapping[str, Any]], name: str) -> list[Any] | None:
     column = [point.get(name) for point in points]
     return None if all(value is None for value in column) else column
+
+
+def _check_point(point: object, where: str) -> None:
+    """Raises InvalidArgument."""
+    if not isinstance(point, Mapping):
+        raise InvalidArgument(f"{where}: expected an object, got {type(point).__name__}")
+    for name in point:
+        if name not in _POINT_FIELDS:
+            raise InvalidArgument(f"{where}.{name}: expected one of {', '.join(_POINT_FIELDS)}")
 
 
 def _one_matrix(vectors: list[Array | None]) -> Array | list[Array | None] | None:

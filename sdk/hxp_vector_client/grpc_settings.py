@@ -48,7 +48,15 @@ def channel_options() -> list[tuple[str, Any]]:
 
 
 def certificates(connection: Connection) -> bytes | None:
-    """To trust in place of those that gRPC brings. Raises InvalidArgument for trusting anyone."""
+    """To trust in place of those that gRPC brings. Raises InvalidArgument for trusting anyone, and
+    for a file that can not be read."""
     if connection.verify is False:
         raise InvalidArgument("verify: gRPC always checks certificates; name a file of those to trust")
-    return Path(connection.verify).read_bytes() if isinstance(connection.verify, str) else None
+    if not isinstance(connection.verify, str):
+        return None
+    try:
+        return Path(connection.verify).read_bytes()
+    except OSError as error:
+        raise InvalidArgument(
+            f"verify: the certificates {connection.verify} can not be read: {error}"
+        ) from None

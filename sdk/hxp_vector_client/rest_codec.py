@@ -115,7 +115,7 @@ def translate(error: httpx.TransportError, url: str) -> VectorError:
     if isinstance(error, httpx.PoolTimeout):
         return TimedOut("all connections of this client are in use")
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError | httpx.UnsupportedProtocol):
-        return ConnectionFailed(f"{url} can not be reached: {_told(error)}", sent=False)
+        return ConnectionFailed(f"{url} does not answer: {_told(error)}", sent=False)
     if isinstance(error, httpx.TimeoutException):
         return TimedOut(f"{url} did not answer in time")
     return ConnectionFailed(f"the connection to {url} broke: {_told(error)}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from hxp_vector_client.errors import InvalidArgument, VectorError
 
 TransportName = Literal["rest", "grpc", "graphql"]
 
@@ -13,11 +16,12 @@ TransportName = Literal["rest", "grpc", "graphql"]
 class Retries:
     """Tries after the first, with full jitter: before try n a pause of up to base_s * 2^(n - 1), at most
     longest_s, and at least what the server asks for. None is begun that could not end within the call's
-    timeout."""
+    timeout, nor later than within_s after the call's begin."""
 
     attempts: int = 4
     base_s: float = 0.1
     longest_s: float = 5.0
+    within_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,14 @@ class CallSettings:
     """timeout_s: of one call with all its tries; of a call that writes in batches, of each batch.
 
     headers: beside those of the client, as `X-Request-ID`; over gRPC they are metadata.
+    on_retry: called before each further try with why, and the pause until it in seconds.
     """
 
     timeout_s: float = 30.0
     retries: Retries = field(default_factory=Retries)
     batches: Batches = field(default_factory=Batches)
     headers: Mapping[str, str] = field(default_factory=dict)
+    on_retry: Callable[[VectorError, float], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +64,13 @@ class Connection:
     api_key: str | None = None
     verify: bool | str = True
     connections: int = 100
+
+    def authorization(self) -> str | None:
+        """As a header says it. Raises InvalidArgument, without the key in it, for what no header can hold:
+        a line break that was read with the key, for instance."""
+        key = self.api_key
+        if key is None:
+            return None
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise InvalidArgument("api_key: it has characters that no key has")
+        return f"Bearer {key}"

@@ -42,7 +42,9 @@ class AsyncCalls:
         if request.operation.writes and not request.key:
             request.key = uuid.uuid4().hex
         request.headers = settings.headers
-        give_up_at = time.monotonic() + settings.timeout_s
+        began = time.monotonic()
+        give_up_at = began + settings.timeout_s
+        tries_end_at = min(give_up_at, began + settings.retries.within_s)
         attempts = None
         remaining_s = settings.timeout_s
         while True:
@@ -50,9 +52,11 @@ class AsyncCalls:
                 return await transport.send(request, remaining_s)
             except VectorError as error:
                 attempts = attempts or Attempts(settings.retries, request.operation, transport.keyed)
-                pause = attempts.pause_after(error, give_up_at - time.monotonic())
+                pause = attempts.pause_after(error, tries_end_at - time.monotonic())
                 if pause is None or request.upload is not None:
                     raise
+                if settings.on_retry is not None:
+                    settings.on_retry(error, pause)
                 await sleep(pause)
             remaining_s = give_up_at - time.monotonic()
             if remaining_s <= 0:
@@ -66,6 +70,13 @@ class AsyncCalls:
         request.headers = self.settings.headers
         async for portion in transport.download(request, self.settings.timeout_s):
             yield portion
+
+    async def changes(self, request: Request, timeout_s: float) -> AsyncIterator[Any]:
+        """What the server tells one after the other. Raises VectorError."""
+        transport = self._transport(request)
+        request.headers = self.settings.headers
+        async for change in transport.changes(request, timeout_s):
+            yield change
 
     def _transport(self, request: Request) -> AsyncTransport:
         if self.session.closed:

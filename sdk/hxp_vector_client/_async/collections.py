@@ -26,7 +26,7 @@ class AsyncCollections:
         """A new collection, ready for points on return. Raises CollectionExists, ModelNotFound, ..."""
         body = {"name": name, "dimension": dimension, **checked(CollectionOptions, options)}
         answer = await self._calls.call(Request(operations.CREATE_COLLECTION, body))
-        return CollectionStats.model_validate(answer)
+        return CollectionStats.read(answer)
 
     async def list(self) -> _Collections:
         """All collections by name."""
@@ -34,7 +34,7 @@ class AsyncCollections:
         cursor: str | None = None
         while True:
             answer = await self._calls.call(Request(operations.LIST_COLLECTIONS, query={"cursor": cursor}))
-            listed += [Collection.model_validate(one) for one in answer["collections"]]
+            listed += [Collection.read(one) for one in answer["collections"]]
             cursor = answer.get("next_cursor")
             if cursor is None:
                 return listed
@@ -45,7 +45,7 @@ class AsyncCollections:
         Raises CollectionNotFound.
         """
         answer = await self._calls.call(Request(operations.GET_COLLECTION, path={"name": name}))
-        return CollectionStats.model_validate(answer)
+        return CollectionStats.read(answer)
 
     async def stats(self, name: str) -> CollectionStats:
         """The same as get, by the name that says what it is asked for."""
@@ -64,7 +64,7 @@ class AsyncCollections:
         request = Request(
             operations.UPDATE_COLLECTION, checked(CollectionChanges, changes), path={"name": name}
         )
-        return CollectionStats.model_validate(await self._calls.call(request))
+        return CollectionStats.read(await self._calls.call(request))
 
     async def delete(self, name: str, *, with_aliases: bool = False) -> None:
         """Delete a collection and all its points. Raises CollectionNotFound, CollectionHasAliases."""

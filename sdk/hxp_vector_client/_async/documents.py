@@ -31,12 +31,12 @@ class AsyncDocuments:
         """
         body = _with_chunks(checked(DocumentOptions, options))
         request = Request(operations.CREATE_DOCUMENT, body, path={"library_id": library_id})
-        return Document.model_validate(await self._calls.call(request))
+        return Document.read(await self._calls.call(request))
 
     async def get(self, document_id: str) -> Document:
         """Raises DocumentNotFound."""
         answer = await self._calls.call(_on(operations.GET_DOCUMENT, document_id))
-        return Document.model_validate(answer)
+        return Document.read(answer)
 
     async def list(self, library_id: str, *, page_size: int = 100) -> AsyncIterator[Document]:
         """The newest first: read page by page as they are taken."""
@@ -45,7 +45,7 @@ class AsyncDocuments:
         while True:
             query = {"limit": page_size, "cursor": cursor}
             answer = await self._calls.call(Request(operations.LIST_DOCUMENTS, path=path, query=query))
-            page = DocumentPage.model_validate(answer)
+            page = DocumentPage.read(answer)
             for document in page.documents:
                 yield document
             cursor = page.next_cursor
@@ -61,7 +61,7 @@ class AsyncDocuments:
         """
         body = _with_chunks(checked(DocumentChanges, changes))
         request = _on(operations.UPDATE_DOCUMENT, document_id, body, if_match)
-        return Document.model_validate(await self._calls.call(request))
+        return Document.read(await self._calls.call(request))
 
     async def delete(self, document_id: str, *, if_match: int | None = None) -> None:
         """Delete a document with all its chunks."""
@@ -76,7 +76,7 @@ class AsyncDocuments:
             query = {"offset": offset, "limit": page_size, "include_embeddings": include_embeddings}
             request = _on(operations.LIST_CHUNKS, document_id)
             request.query = query
-            page = ChunkPage.model_validate(await self._calls.call(request))
+            page = ChunkPage.read(await self._calls.call(request))
             for chunk in page.chunks:
                 yield chunk
             offset = page.next_offset
@@ -93,7 +93,7 @@ class AsyncDocuments:
         """Put chunks between those of a document, or (position None) behind them."""
         body = {"chunks": chunks_json(chunks), "position": position, "long_texts": long_texts}
         answer = await self._calls.call(_on(operations.ADD_CHUNKS, document_id, body, if_match))
-        return Document.model_validate(answer)
+        return Document.read(answer)
 
 
 class AsyncChunks:
@@ -104,7 +104,7 @@ class AsyncChunks:
         """Raises ChunkNotFound."""
         query = {"include_embedding": include_embedding}
         request = Request(operations.GET_CHUNK, path={"chunk_id": chunk_id}, query=query)
-        return Chunk.model_validate(await self._calls.call(request))
+        return Chunk.read(await self._calls.call(request))
 
     async def update(
         self, chunk_id: str, *, if_match: int | None = None, **changes: Unpack[ChunkChanges]
@@ -114,7 +114,7 @@ class AsyncChunks:
         if "embedding" in body:
             body["embedding"] = to_vector(body["embedding"], "embedding")
         request = Request(operations.UPDATE_CHUNK, body, path={"chunk_id": chunk_id}, if_match=if_match)
-        return Chunk.model_validate(await self._calls.call(request))
+        return Chunk.read(await self._calls.call(request))
 
     async def delete(self, chunk_id: str, *, if_match: int | None = None) -> None:
         """Delete a chunk; those behind it move up."""

@@ -11,8 +11,10 @@ from hxp_vector_client import operations
 from hxp_vector_client._async.channels import Channel, open_channel
 from hxp_vector_client._stubs import jobs_pb2
 from hxp_vector_client._stubs.jobs_pb2_grpc import JobServiceStub
+from hxp_vector_client._stubs.keys_pb2_grpc import KeyServiceStub
 from hxp_vector_client._stubs.libraries_pb2_grpc import LibraryServiceStub
 from hxp_vector_client._stubs.models_pb2_grpc import ModelServiceStub
+from hxp_vector_client._stubs.platform_pb2_grpc import PlatformServiceStub
 from hxp_vector_client._stubs.vector_pb2_grpc import VectorServiceStub
 from hxp_vector_client.columns import Carried
 from hxp_vector_client.errors import InvalidArgument, NotSupported, Unavailable
@@ -36,15 +38,15 @@ class AsyncGrpcTransport:
     """Close it. The channel is opened with the first call, on the event loop that makes it."""
 
     name = "grpc"
-    keyed = False
+    keyed = True
     # Of the server's 128 MiB.
     carried = Carried(points=2_000, bytes=120 * 1024 * 1024, bytes_per_number=4)
 
     def __init__(self, connection: Connection) -> None:
         self._target, _ = target_of(connection.url)
         self._connection = connection
-        key = connection.api_key
-        self._metadata: Metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+        authorization = connection.authorization()
+        self._metadata: Metadata = () if authorization is None else (("authorization", authorization),)
         self._channel: Channel | None = None
         self._calls: dict[operations.Operation, Any] = {}
 
@@ -59,12 +61,25 @@ class AsyncGrpcTransport:
             raise translate(failure, self._target) from failure
 
     async def download(self, request: Request, timeout_s: float) -> AsyncIterator[bytes]:
+        if request.operation is not operations.JOB_RESULT:
+            raise _not_there(request)
         asked = jobs_pb2.ReadResultRequest(id=request.path["job_id"])
         try:
             async for part in self._stub(JobServiceStub).ReadResult(
                 asked, timeout=timeout_s, metadata=self._metadata_of(request)
             ):
                 yield part.data
+        except grpc.RpcError as failure:
+            raise translate(failure, self._target) from failure
+
+    async def changes(self, request: Request, timeout_s: float) -> AsyncIterator[Any]:
+        asked = jobs_pb2.WatchJobRequest(id=request.path["job_id"])
+        try:
+            async for change in self._stub(JobServiceStub).WatchJob(
+                asked, timeout=timeout_s, metadata=self._metadata_of(request)
+            ):
+                if change.HasField("job"):
+                    yield read_one(change, request)
         except grpc.RpcError as failure:
             raise translate(failure, self._target) from failure
 
@@ -112,9 +127,13 @@ class AsyncGrpcTransport:
         return kind(self._opened())
 
     def _metadata_of(self, request: Request) -> Metadata:
-        if not request.headers:
-            return self._metadata
-        return (*self._metadata, *((name.lower(), value) for name, value in request.headers.items()))
+        told = self._metadata
+        if request.headers:
+            told = (*told, *((name.lower(), value) for name, value in request.headers.items()))
+        if request.key and request.upload is None:
+            # The server takes none with a stream or a file.
+            told = (*told, ("idempotency-key", request.key))
+        return told
 
 
 _STUBS: Final = {
@@ -122,14 +141,20 @@ _STUBS: Final = {
     "JobService": JobServiceStub,
     "LibraryService": LibraryServiceStub,
     "ModelService": ModelServiceStub,
+    "KeyService": KeyServiceStub,
+    "PlatformService": PlatformServiceStub,
 }
 
 
 def _method(request: Request) -> Method:
     method = METHODS.get(request.operation)
     if method is None:
-        raise NotSupported(f"{request.operation.name} is not there over gRPC; the transport rest has it")
+        raise _not_there(request)
     return method
+
+
+def _not_there(request: Request) -> NotSupported:
+    return NotSupported(f"{request.operation.name} is not there over gRPC; the transport rest has it")
 
 
 async def _parts(start: Any, upload: Upload) -> AsyncIterator[Any]:

@@ -20,6 +20,9 @@ from hxp_vector_client.settings import Connection
 
 JSON: Final = "application/json"
 
+# A server that follows something gives a sign of life every 15 seconds.
+LONGEST_SILENCE_S: Final = 45.0
+
 Form = list[
     tuple[str, tuple[str | None, IO[bytes] | bytes] | tuple[str | None, IO[bytes] | bytes, str | None]]
 ]
@@ -56,8 +59,8 @@ class AsyncHttp:
             ),
         )
         headers = {"Host": self._base.netloc.decode("ascii"), "User-Agent": user_agent(), "Accept": JSON}
-        if connection.api_key is not None:
-            headers["Authorization"] = f"Bearer {connection.api_key}"
+        if (authorization := connection.authorization()) is not None:
+            headers["Authorization"] = authorization
         self._headers = headers
         # Of paths without parts: to make a URL costs 20 us.
         self._urls: dict[str, httpx.URL] = {}

@@ -60,7 +60,7 @@ class AsyncJobs:
         """The newest first. before: a job's id: those that are older."""
         query = {"state": state, "limit": limit, "before": before}
         answer = await self._calls.call(Request(operations.LIST_JOBS, query=query))
-        return [Job.model_validate(one) for one in answer["jobs"]]
+        return [Job.read(one) for one in answer["jobs"]]
 
     async def wait(
         self, job: Job | str, *, timeout_s: float = 3600.0, progress: ProgressCallback | None = None
@@ -83,6 +83,14 @@ class AsyncJobs:
             await sleep(pause)
             pause = min(_LONGEST_LOOK_S, pause * 1.5)
 
+    async def watch(self, job: Job | str, *, timeout_s: float = 3600.0) -> AsyncIterator[Job]:
+        """The job as it is, then each of its changes as the server tells them; ends with the ended job.
+
+        Raises TimedOut, JobNotFound, and ConnectionFailed where the connection breaks meanwhile: begin anew.
+        """
+        async for change in self._calls.changes(Request(operations.JOB_EVENTS, path=_named(job)), timeout_s):
+            yield Job.read(change)
+
     async def failed_items(self, job: Job | str, *, page_size: int = 100) -> AsyncIterator[FailedItem]:
         """Items that failed, in their order, each with its reason: read page by page as they are taken."""
         path = _named(job)
@@ -91,7 +99,7 @@ class AsyncJobs:
             query = {"status": "failed", "after": after, "limit": page_size}
             answer = await self._calls.call(Request(operations.JOB_ITEMS, path=path, query=query))
             for item in answer["items"]:
-                yield FailedItem.model_validate(item)
+                yield FailedItem.read(item)
             after = answer["next_after"]
             if after is None:
                 return
@@ -137,7 +145,7 @@ class AsyncJobs:
 
     async def queue(self) -> Queue:
         """How many jobs are in each state, and how much waits."""
-        return Queue.model_validate(await self._calls.call(Request(operations.QUEUE)))
+        return Queue.read(await self._calls.call(Request(operations.QUEUE)))
 
     async def _change(self, operation: operations.Operation, job: Job | str) -> Job:
         query = {"forget": "true"} if operation is operations.FORGET_JOB else {}
@@ -145,7 +153,7 @@ class AsyncJobs:
         return await self._job(Request(operation, path=path, query=query))
 
     async def _job(self, request: Request) -> Job:
-        return Job.model_validate(await self._calls.call(request))
+        return Job.read(await self._calls.call(request))
 
 
 def _named(job: Job | str) -> dict[str, str]:

@@ -30,7 +30,7 @@ class AsyncReads:
             "ids": [plain_id(one) for one in ids],
             **checked(GetOptions, options),
         }
-        return Points.model_validate(await self._calls.call(Request(operations.GET_POINTS, body)))
+        return Points.read(await self._calls.call(Request(operations.GET_POINTS, body)))
 
     async def get_one(self, collection: str, id: IdLike, **options: Unpack[GetOptions]) -> Point:
         """One point. Raises PointNotFound."""
@@ -69,7 +69,7 @@ class AsyncReads:
             body["limit"] = body.pop("page_size")
         while True:
             asked = {**body, "cursor": cursor}
-            page = Page.model_validate(await self._calls.call(Request(operations.SCROLL, asked)))
+            page = Page.read(await self._calls.call(Request(operations.SCROLL, asked)))
             yield page
             cursor = page.next_cursor
             if cursor is None:
@@ -80,7 +80,7 @@ class AsyncReads:
     ) -> Facet:
         """The values of a metadata field that most points have, with exact counts."""
         body = {"collection": collection, "field": field, "filter": filter_json(filter), "limit": limit}
-        return Facet.model_validate(await self._calls.call(Request(operations.FACET, body)))
+        return Facet.read(await self._calls.call(Request(operations.FACET, body)))
 
     async def distinct(
         self, collection: str, field: str, *, filter: FilterLike | None = None, page_size: int = 100
@@ -90,7 +90,7 @@ class AsyncReads:
         cursor: str | None = None
         while True:
             asked = {**body, "cursor": cursor}
-            page = ValuesPage.model_validate(await self._calls.call(Request(operations.DISTINCT, asked)))
+            page = ValuesPage.read(await self._calls.call(Request(operations.DISTINCT, asked)))
             for value in page.values:
                 yield value
             cursor = page.next_cursor

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 
 from hxp_vector_client import operations
-from hxp_vector_client._async.http import JSON, AsyncHttp, Form, Sent
+from hxp_vector_client._async.http import JSON, LONGEST_SILENCE_S, AsyncHttp, Form, Sent
 from hxp_vector_client.columns import Carried
+from hxp_vector_client.errors import TimedOut, error_from_code
 from hxp_vector_client.requests import Request, Upload
 from hxp_vector_client.rest_codec import body_of, form_part, headers_of, path_of, read_answer
+from hxp_vector_client.server_events import EventReader
 from hxp_vector_client.settings import Connection
 
 
@@ -39,6 +42,22 @@ class AsyncRestTransport:
                 read_answer(answer.status_code, answer.headers, await answer.aread(), True)
             async for portion in answer.aiter_bytes():
                 yield portion
+
+    async def changes(self, request: Request, timeout_s: float) -> AsyncIterator[Any]:
+        reader = EventReader()
+        pauses_s = min(timeout_s, LONGEST_SILENCE_S)
+        give_up_at = time.monotonic() + timeout_s
+        async with self._http.streamed(_written(request), pauses_s) as answer:
+            if not answer.is_success:
+                read_answer(answer.status_code, answer.headers, await answer.aread(), True)
+            async for portion in answer.aiter_bytes():
+                for event in reader.read(portion):
+                    if event.name == "error":
+                        told = event.json()
+                        raise error_from_code(told["code"], told["message"], told.get("details"))
+                    yield event.json()
+                if time.monotonic() > give_up_at:
+                    raise TimedOut(f"it went on for more than {timeout_s:g} s")
 
     async def close(self) -> None:
         await self._http.close()

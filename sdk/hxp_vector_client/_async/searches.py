@@ -44,7 +44,7 @@ class AsyncSearches:
             **sought_json(vector, text, like),
             **checked(SearchOptions, options),
         }
-        return SearchResults.model_validate(await self._calls.call(Request(operations.SEARCH, body)))
+        return SearchResults.read(await self._calls.call(Request(operations.SEARCH, body)))
 
     async def search_batch(
         self, collection: str, queries: Queries, **options: Unpack[BatchSearchOptions]
@@ -60,7 +60,7 @@ class AsyncSearches:
             **checked(BatchSearchOptions, options),
         }
         answer = await self._calls.call(Request(operations.SEARCH_BATCH, body))
-        return [SearchResults.model_validate(one) for one in answer["batches"]]
+        return [SearchResults.read(one) for one in answer["batches"]]
 
     async def search_groups(
         self,
@@ -79,7 +79,7 @@ class AsyncSearches:
             **sought_json(vector, text, like),
             **checked(GroupSearchOptions, options),
         }
-        return Groups.model_validate(await self._calls.call(Request(operations.SEARCH_GROUPS, body)))
+        return Groups.read(await self._calls.call(Request(operations.SEARCH_GROUPS, body)))
 
     async def recommend(
         self,
@@ -95,4 +95,4 @@ class AsyncSearches:
             "negative": [example(one) for one in negative],
             **checked(RecommendOptions, options),
         }
-        return SearchResults.model_validate(await self._calls.call(Request(operations.RECOMMEND, body)))
+        return SearchResults.read(await self._calls.call(Request(operations.RECOMMEND, body)))

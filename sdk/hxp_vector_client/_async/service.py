@@ -11,6 +11,7 @@ from hxp_vector_client.errors import TextsQueued
 from hxp_vector_client.models import (
     ApiKey,
     CacheStats,
+    CacheWarmed,
     DatabaseHealth,
     Embeddings,
     Job,
@@ -31,7 +32,7 @@ class AsyncModels:
     async def status(self) -> list[ModelStatus]:
         """Every model with its endpoints, as the gateway that answers knows them."""
         answer = await self._calls.call(Request(operations.MODEL_STATUS))
-        return [ModelStatus.model_validate(one) for one in answer["models"]]
+        return [ModelStatus.read(one) for one in answer["models"]]
 
 
 class AsyncKeys:
@@ -46,7 +47,7 @@ class AsyncKeys:
         while True:
             query = {"limit": page_size, "cursor": cursor}
             answer = await self._calls.call(Request(operations.LIST_KEYS, query=query))
-            page = KeyPage.model_validate(answer)
+            page = KeyPage.read(answer)
             for key in page.keys:
                 yield key
             cursor = page.next_cursor
@@ -76,7 +77,7 @@ class AsyncKeys:
         return await self._key(Request(operations.REVOKE_KEY, path={"key_id": key_id}))
 
     async def _key(self, request: Request) -> ApiKey:
-        return ApiKey.model_validate(await self._calls.call(request))
+        return ApiKey.read(await self._calls.call(request))
 
 
 class AsyncService:
@@ -93,26 +94,47 @@ class AsyncService:
         body = {"text": text, **checked(EmbedOptions, options)}
         answer = await self._calls.call(Request(operations.EMBED, body))
         if "job_id" in answer:
-            raise TextsQueued(Job.model_validate(answer))
-        return Embeddings.model_validate(answer)
+            raise TextsQueued(Job.read(answer))
+        return Embeddings.read(answer)
 
     async def health(self) -> bool:
         """Whether the server is up. Raises ConnectionFailed where nothing answers."""
         answer = await self._calls.call(Request(operations.HEALTH))
         return bool(answer["status"] == "ok")
 
+    async def version(self) -> str | None:
+        """Of the gateway that answers; None: it does not tell. Raises ConnectionFailed."""
+        told = (await self._calls.call(Request(operations.HEALTH))).get("version")
+        return None if told is None else str(told)
+
     async def ready(self) -> Readiness:
         """Everything that requests may need answers. Raises Unavailable, whose message says what does not."""
-        return Readiness.model_validate(await self._calls.call(Request(operations.READY)))
+        return Readiness.read(await self._calls.call(Request(operations.READY)))
 
     async def database_health(self) -> DatabaseHealth:
         """Raises DatabaseUnavailable."""
         answer = await self._calls.call(Request(operations.DATABASE_HEALTH))
-        return DatabaseHealth.model_validate(answer)
+        return DatabaseHealth.read(answer)
 
     async def cache_stats(self) -> CacheStats:
         """Hits and misses of the gateway that answers, and what its store holds."""
-        return CacheStats.model_validate(await self._calls.call(Request(operations.CACHE_STATS)))
+        return CacheStats.read(await self._calls.call(Request(operations.CACHE_STATS)))
+
+    async def warm_cache(self, *, limit: int = 32) -> CacheWarmed:
+        """Ask the most frequent requests again, so that their answers are kept on return."""
+        answer = await self._calls.call(Request(operations.WARM_CACHE, query={"limit": limit}))
+        return CacheWarmed.read(answer)
+
+    async def clear_cache(self) -> int:
+        """Forget all that is kept. Answers how many entries there were. Raises Unavailable."""
+        return int((await self._calls.call(Request(operations.CLEAR_CACHE)))["entries"])
+
+    async def metrics(self) -> str:
+        """What the gateway that answers measures, in Prometheus' text format."""
+        text = b""
+        async for portion in self._calls.download(Request(operations.METRICS)):
+            text += portion
+        return text.decode("utf-8", "replace")
 
     async def operations(
         self,
@@ -133,7 +155,7 @@ class AsyncService:
                 "cursor": cursor,
             }
             answer = await self._calls.call(Request(operations.LIST_OPERATIONS, query=query))
-            page = OperationsPage.model_validate(answer)
+            page = OperationsPage.read(answer)
             for one in page.operations:
                 yield one
             cursor = page.next_cursor

@@ -30,4 +30,9 @@ class AsyncTransport(Protocol):
         """The answer in portions. timeout_s: of each. Raises as `send`."""
         ...
 
+    def changes(self, request: Request, timeout_s: float) -> AsyncIterator[Any]:
+        """What the server tells one after the other, until it has told all. timeout_s: of all together, and
+        there may be longer pauses than a single answer is given. Raises as `send`."""
+        ...
+
     async def close(self) -> None: ...

@@ -168,7 +168,7 @@ class AsyncWrites:
             body["ids"] = [plain_id(one) for one in ids]
         if filter is not None:
             body["filter"] = filter_json(filter)
-        return MetadataChanged.model_validate(await self._calls.call(Request(operations.SET_METADATA, body)))
+        return MetadataChanged.read(await self._calls.call(Request(operations.SET_METADATA, body)))
 
     async def _columns(
         self,
@@ -214,10 +214,8 @@ class AsyncWrites:
                 error.add_note(f"in a batch whose first point is number {first} of the call")
             raise
         if "job_id" in answer:
-            return Inserted(
-                ids=columns.ids, versions=[None] * len(columns), jobs=[Job.model_validate(answer)]
-            )
-        return Inserted.model_validate(answer)
+            return Inserted(ids=columns.ids, versions=[None] * len(columns), jobs=[Job.read(answer)])
+        return Inserted.read(answer)
 
     async def _batches(
         self, points: Iterable[NewPoint | Mapping[str, Any]] | AsyncIterable[NewPoint | Mapping[str, Any]]

@@ -43,7 +43,9 @@ class Calls:
         if request.operation.writes and not request.key:
             request.key = uuid.uuid4().hex
         request.headers = settings.headers
-        give_up_at = time.monotonic() + settings.timeout_s
+        began = time.monotonic()
+        give_up_at = began + settings.timeout_s
+        tries_end_at = min(give_up_at, began + settings.retries.within_s)
         attempts = None
         remaining_s = settings.timeout_s
         while True:
@@ -51,9 +53,11 @@ class Calls:
                 return transport.send(request, remaining_s)
             except VectorError as error:
                 attempts = attempts or Attempts(settings.retries, request.operation, transport.keyed)
-                pause = attempts.pause_after(error, give_up_at - time.monotonic())
+                pause = attempts.pause_after(error, tries_end_at - time.monotonic())
                 if pause is None or request.upload is not None:
                     raise
+                if settings.on_retry is not None:
+                    settings.on_retry(error, pause)
                 sleep(pause)
             remaining_s = give_up_at - time.monotonic()
             if remaining_s <= 0:
@@ -66,6 +70,12 @@ class Calls:
         transport = self._transport(request)
         request.headers = self.settings.headers
         yield from transport.download(request, self.settings.timeout_s)
+
+    def changes(self, request: Request, timeout_s: float) -> Iterator[Any]:
+        """What the server tells one after the other. Raises VectorError."""
+        transport = self._transport(request)
+        request.headers = self.settings.headers
+        yield from transport.changes(request, timeout_s)
 
     def _transport(self, request: Request) -> Transport:
         if self.session.closed:

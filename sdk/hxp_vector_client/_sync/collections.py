@@ -25,7 +25,7 @@ class Collections:
         """A new collection, ready for points on return. Raises CollectionExists, ModelNotFound, ..."""
         body = {"name": name, "dimension": dimension, **checked(CollectionOptions, options)}
         answer = self._calls.call(Request(operations.CREATE_COLLECTION, body))
-        return CollectionStats.model_validate(answer)
+        return CollectionStats.read(answer)
 
     def list(self) -> _Collections:
         """All collections by name."""
@@ -33,7 +33,7 @@ class Collections:
         cursor: str | None = None
         while True:
             answer = self._calls.call(Request(operations.LIST_COLLECTIONS, query={"cursor": cursor}))
-            listed += [Collection.model_validate(one) for one in answer["collections"]]
+            listed += [Collection.read(one) for one in answer["collections"]]
             cursor = answer.get("next_cursor")
             if cursor is None:
                 return listed
@@ -44,7 +44,7 @@ class Collections:
         Raises CollectionNotFound.
         """
         answer = self._calls.call(Request(operations.GET_COLLECTION, path={"name": name}))
-        return CollectionStats.model_validate(answer)
+        return CollectionStats.read(answer)
 
     def stats(self, name: str) -> CollectionStats:
         """The same as get, by the name that says what it is asked for."""
@@ -63,7 +63,7 @@ class Collections:
         request = Request(
             operations.UPDATE_COLLECTION, checked(CollectionChanges, changes), path={"name": name}
         )
-        return CollectionStats.model_validate(self._calls.call(request))
+        return CollectionStats.read(self._calls.call(request))
 
     def delete(self, name: str, *, with_aliases: bool = False) -> None:
         """Delete a collection and all its points. Raises CollectionNotFound, CollectionHasAliases."""

@@ -32,12 +32,12 @@ class Documents:
         """
         body = _with_chunks(checked(DocumentOptions, options))
         request = Request(operations.CREATE_DOCUMENT, body, path={"library_id": library_id})
-        return Document.model_validate(self._calls.call(request))
+        return Document.read(self._calls.call(request))
 
     def get(self, document_id: str) -> Document:
         """Raises DocumentNotFound."""
         answer = self._calls.call(_on(operations.GET_DOCUMENT, document_id))
-        return Document.model_validate(answer)
+        return Document.read(answer)
 
     def list(self, library_id: str, *, page_size: int = 100) -> Iterator[Document]:
         """The newest first: read page by page as they are taken."""
@@ -46,7 +46,7 @@ class Documents:
         while True:
             query = {"limit": page_size, "cursor": cursor}
             answer = self._calls.call(Request(operations.LIST_DOCUMENTS, path=path, query=query))
-            page = DocumentPage.model_validate(answer)
+            page = DocumentPage.read(answer)
             yield from page.documents
             cursor = page.next_cursor
             if cursor is None:
@@ -61,7 +61,7 @@ class Documents:
         """
         body = _with_chunks(checked(DocumentChanges, changes))
         request = _on(operations.UPDATE_DOCUMENT, document_id, body, if_match)
-        return Document.model_validate(self._calls.call(request))
+        return Document.read(self._calls.call(request))
 
     def delete(self, document_id: str, *, if_match: int | None = None) -> None:
         """Delete a document with all its chunks."""
@@ -76,7 +76,7 @@ class Documents:
             query = {"offset": offset, "limit": page_size, "include_embeddings": include_embeddings}
             request = _on(operations.LIST_CHUNKS, document_id)
             request.query = query
-            page = ChunkPage.model_validate(self._calls.call(request))
+            page = ChunkPage.read(self._calls.call(request))
             yield from page.chunks
             offset = page.next_offset
 
@@ -92,7 +92,7 @@ class Documents:
         """Put chunks between those of a document, or (position None) behind them."""
         body = {"chunks": chunks_json(chunks), "position": position, "long_texts": long_texts}
         answer = self._calls.call(_on(operations.ADD_CHUNKS, document_id, body, if_match))
-        return Document.model_validate(answer)
+        return Document.read(answer)
 
 
 class Chunks:
@@ -103,7 +103,7 @@ class Chunks:
         """Raises ChunkNotFound."""
         query = {"include_embedding": include_embedding}
         request = Request(operations.GET_CHUNK, path={"chunk_id": chunk_id}, query=query)
-        return Chunk.model_validate(self._calls.call(request))
+        return Chunk.read(self._calls.call(request))
 
     def update(self, chunk_id: str, *, if_match: int | None = None, **changes: Unpack[ChunkChanges]) -> Chunk:
         """Change what is given. Raises ChunkNotFound, DocumentBusy, RevisionConflict."""
@@ -111,7 +111,7 @@ class Chunks:
         if "embedding" in body:
             body["embedding"] = to_vector(body["embedding"], "embedding")
         request = Request(operations.UPDATE_CHUNK, body, path={"chunk_id": chunk_id}, if_match=if_match)
-        return Chunk.model_validate(self._calls.call(request))
+        return Chunk.read(self._calls.call(request))
 
     def delete(self, chunk_id: str, *, if_match: int | None = None) -> None:
         """Delete a chunk; those behind it move up."""

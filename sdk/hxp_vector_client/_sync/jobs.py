@@ -61,7 +61,7 @@ class Jobs:
         """The newest first. before: a job's id: those that are older."""
         query = {"state": state, "limit": limit, "before": before}
         answer = self._calls.call(Request(operations.LIST_JOBS, query=query))
-        return [Job.model_validate(one) for one in answer["jobs"]]
+        return [Job.read(one) for one in answer["jobs"]]
 
     def wait(
         self, job: Job | str, *, timeout_s: float = 3600.0, progress: ProgressCallback | None = None
@@ -84,6 +84,14 @@ class Jobs:
             sleep(pause)
             pause = min(_LONGEST_LOOK_S, pause * 1.5)
 
+    def watch(self, job: Job | str, *, timeout_s: float = 3600.0) -> Iterator[Job]:
+        """The job as it is, then each of its changes as the server tells them; ends with the ended job.
+
+        Raises TimedOut, JobNotFound, and ConnectionFailed where the connection breaks meanwhile: begin anew.
+        """
+        for change in self._calls.changes(Request(operations.JOB_EVENTS, path=_named(job)), timeout_s):
+            yield Job.read(change)
+
     def failed_items(self, job: Job | str, *, page_size: int = 100) -> Iterator[FailedItem]:
         """Items that failed, in their order, each with its reason: read page by page as they are taken."""
         path = _named(job)
@@ -92,7 +100,7 @@ class Jobs:
             query = {"status": "failed", "after": after, "limit": page_size}
             answer = self._calls.call(Request(operations.JOB_ITEMS, path=path, query=query))
             for item in answer["items"]:
-                yield FailedItem.model_validate(item)
+                yield FailedItem.read(item)
             after = answer["next_after"]
             if after is None:
                 return
@@ -137,7 +145,7 @@ class Jobs:
 
     def queue(self) -> Queue:
         """How many jobs are in each state, and how much waits."""
-        return Queue.model_validate(self._calls.call(Request(operations.QUEUE)))
+        return Queue.read(self._calls.call(Request(operations.QUEUE)))
 
     def _change(self, operation: operations.Operation, job: Job | str) -> Job:
         query = {"forget": "true"} if operation is operations.FORGET_JOB else {}
@@ -145,7 +153,7 @@ class Jobs:
         return self._job(Request(operation, path=path, query=query))
 
     def _job(self, request: Request) -> Job:
-        return Job.model_validate(self._calls.call(request))
+        return Job.read(self._calls.call(request))
 
 
 def _named(job: Job | str) -> dict[str, str]:

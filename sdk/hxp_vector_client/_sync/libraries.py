@@ -25,11 +25,11 @@ class Libraries:
         Raises LibraryExists, ModelNotFound, DatabaseNotConfigured.
         """
         body = {"name": name, **checked(LibraryOptions, options)}
-        return Library.model_validate(self._calls.call(Request(operations.CREATE_LIBRARY, body)))
+        return Library.read(self._calls.call(Request(operations.CREATE_LIBRARY, body)))
 
     def get(self, library_id: str) -> Library:
         """With its document_count. Raises LibraryNotFound."""
-        return Library.model_validate(self._calls.call(_on(operations.GET_LIBRARY, library_id)))
+        return Library.read(self._calls.call(_on(operations.GET_LIBRARY, library_id)))
 
     def list(self, *, page_size: int = 100) -> Iterator[Library]:
         """The newest first: read page by page as they are taken."""
@@ -37,7 +37,7 @@ class Libraries:
         while True:
             query = {"limit": page_size, "cursor": cursor}
             answer = self._calls.call(Request(operations.LIST_LIBRARIES, query=query))
-            page = LibraryPage.model_validate(answer)
+            page = LibraryPage.read(answer)
             yield from page.libraries
             cursor = page.next_cursor
             if cursor is None:
@@ -56,7 +56,7 @@ class Libraries:
         """Change its name or metadata. if_match: the revision that it must have; else RevisionConflict."""
         request = _on(operations.UPDATE_LIBRARY, library_id, checked(LibraryChanges, changes))
         request.if_match = if_match
-        return Library.model_validate(self._calls.call(request))
+        return Library.read(self._calls.call(request))
 
     def delete(self, library_id: str, *, if_match: int | None = None) -> None:
         """Delete a library and all its documents."""
@@ -67,11 +67,11 @@ class Libraries:
     def build_index(self, library_id: str, **options: Unpack[IndexOptions]) -> LibraryIndex:
         """Choose how it is searched; built in the background, as `index` tells."""
         request = _on(operations.BUILD_INDEX, library_id, checked(IndexOptions, options))
-        return LibraryIndex.model_validate(self._calls.call(request))
+        return LibraryIndex.read(self._calls.call(request))
 
     def index(self, library_id: str) -> LibraryIndex:
         """How far its index is built."""
-        return LibraryIndex.model_validate(self._calls.call(_on(operations.GET_INDEX, library_id)))
+        return LibraryIndex.read(self._calls.call(_on(operations.GET_INDEX, library_id)))
 
     def query(
         self,
@@ -91,7 +91,7 @@ class Libraries:
         if embedding is not None:
             body["embedding"] = to_vector(embedding, "embedding")
         answer = self._calls.call(_on(operations.QUERY_LIBRARY, library_id, body))
-        return QueryResults.model_validate(answer)
+        return QueryResults.read(answer)
 
 
 def _on(operation: operations.Operation, library_id: str, body: Mapping[str, Any] | None = None) -> Request:

@@ -31,7 +31,7 @@ class Reads:
             "ids": [plain_id(one) for one in ids],
             **checked(GetOptions, options),
         }
-        return Points.model_validate(self._calls.call(Request(operations.GET_POINTS, body)))
+        return Points.read(self._calls.call(Request(operations.GET_POINTS, body)))
 
     def get_one(self, collection: str, id: IdLike, **options: Unpack[GetOptions]) -> Point:
         """One point. Raises PointNotFound."""
@@ -70,7 +70,7 @@ class Reads:
             body["limit"] = body.pop("page_size")
         while True:
             asked = {**body, "cursor": cursor}
-            page = Page.model_validate(self._calls.call(Request(operations.SCROLL, asked)))
+            page = Page.read(self._calls.call(Request(operations.SCROLL, asked)))
             yield page
             cursor = page.next_cursor
             if cursor is None:
@@ -81,7 +81,7 @@ class Reads:
     ) -> Facet:
         """The values of a metadata field that most points have, with exact counts."""
         body = {"collection": collection, "field": field, "filter": filter_json(filter), "limit": limit}
-        return Facet.model_validate(self._calls.call(Request(operations.FACET, body)))
+        return Facet.read(self._calls.call(Request(operations.FACET, body)))
 
     def distinct(
         self, collection: str, field: str, *, filter: FilterLike | None = None, page_size: int = 100
@@ -91,7 +91,7 @@ class Reads:
         cursor: str | None = None
         while True:
             asked = {**body, "cursor": cursor}
-            page = ValuesPage.model_validate(self._calls.call(Request(operations.DISTINCT, asked)))
+            page = ValuesPage.read(self._calls.call(Request(operations.DISTINCT, asked)))
             yield from page.values
             cursor = page.next_cursor
             if cursor is None:

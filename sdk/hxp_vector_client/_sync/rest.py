@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 
 from hxp_vector_client import operations
-from hxp_vector_client._sync.http import JSON, Form, Http, Sent
+from hxp_vector_client._sync.http import JSON, LONGEST_SILENCE_S, Form, Http, Sent
 from hxp_vector_client.columns import Carried
+from hxp_vector_client.errors import TimedOut, error_from_code
 from hxp_vector_client.requests import Request, Upload
 from hxp_vector_client.rest_codec import body_of, form_part, headers_of, path_of, read_answer
+from hxp_vector_client.server_events import EventReader
 from hxp_vector_client.settings import Connection
 
 
@@ -39,6 +42,22 @@ class RestTransport:
             if not answer.is_success:
                 read_answer(answer.status_code, answer.headers, answer.read(), True)
             yield from answer.iter_bytes()
+
+    def changes(self, request: Request, timeout_s: float) -> Iterator[Any]:
+        reader = EventReader()
+        pauses_s = min(timeout_s, LONGEST_SILENCE_S)
+        give_up_at = time.monotonic() + timeout_s
+        with self._http.streamed(_written(request), pauses_s) as answer:
+            if not answer.is_success:
+                read_answer(answer.status_code, answer.headers, answer.read(), True)
+            for portion in answer.iter_bytes():
+                for event in reader.read(portion):
+                    if event.name == "error":
+                        told = event.json()
+                        raise error_from_code(told["code"], told["message"], told.get("details"))
+                    yield event.json()
+                if time.monotonic() > give_up_at:
+                    raise TimedOut(f"it went on for more than {timeout_s:g} s")
 
     def close(self) -> None:
         self._http.close()

@@ -45,7 +45,7 @@ class Searches:
             **sought_json(vector, text, like),
             **checked(SearchOptions, options),
         }
-        return SearchResults.model_validate(self._calls.call(Request(operations.SEARCH, body)))
+        return SearchResults.read(self._calls.call(Request(operations.SEARCH, body)))
 
     def search_batch(
         self, collection: str, queries: Queries, **options: Unpack[BatchSearchOptions]
@@ -61,7 +61,7 @@ class Searches:
             **checked(BatchSearchOptions, options),
         }
         answer = self._calls.call(Request(operations.SEARCH_BATCH, body))
-        return [SearchResults.model_validate(one) for one in answer["batches"]]
+        return [SearchResults.read(one) for one in answer["batches"]]
 
     def search_groups(
         self,
@@ -80,7 +80,7 @@ class Searches:
             **sought_json(vector, text, like),
             **checked(GroupSearchOptions, options),
         }
-        return Groups.model_validate(self._calls.call(Request(operations.SEARCH_GROUPS, body)))
+        return Groups.read(self._calls.call(Request(operations.SEARCH_GROUPS, body)))
 
     def recommend(
         self,
@@ -96,4 +96,4 @@ class Searches:
             "negative": [example(one) for one in negative],
             **checked(RecommendOptions, options),
         }
-        return SearchResults.model_validate(self._calls.call(Request(operations.RECOMMEND, body)))
+        return SearchResults.read(self._calls.call(Request(operations.RECOMMEND, body)))

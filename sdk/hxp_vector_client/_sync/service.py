@@ -12,6 +12,7 @@ from hxp_vector_client.errors import TextsQueued
 from hxp_vector_client.models import (
     ApiKey,
     CacheStats,
+    CacheWarmed,
     DatabaseHealth,
     Embeddings,
     Job,
@@ -32,7 +33,7 @@ class Models:
     def status(self) -> list[ModelStatus]:
         """Every model with its endpoints, as the gateway that answers knows them."""
         answer = self._calls.call(Request(operations.MODEL_STATUS))
-        return [ModelStatus.model_validate(one) for one in answer["models"]]
+        return [ModelStatus.read(one) for one in answer["models"]]
 
 
 class Keys:
@@ -47,7 +48,7 @@ class Keys:
         while True:
             query = {"limit": page_size, "cursor": cursor}
             answer = self._calls.call(Request(operations.LIST_KEYS, query=query))
-            page = KeyPage.model_validate(answer)
+            page = KeyPage.read(answer)
             yield from page.keys
             cursor = page.next_cursor
             if cursor is None:
@@ -74,7 +75,7 @@ class Keys:
         return self._key(Request(operations.REVOKE_KEY, path={"key_id": key_id}))
 
     def _key(self, request: Request) -> ApiKey:
-        return ApiKey.model_validate(self._calls.call(request))
+        return ApiKey.read(self._calls.call(request))
 
 
 class Service:
@@ -91,26 +92,47 @@ class Service:
         body = {"text": text, **checked(EmbedOptions, options)}
         answer = self._calls.call(Request(operations.EMBED, body))
         if "job_id" in answer:
-            raise TextsQueued(Job.model_validate(answer))
-        return Embeddings.model_validate(answer)
+            raise TextsQueued(Job.read(answer))
+        return Embeddings.read(answer)
 
     def health(self) -> bool:
         """Whether the server is up. Raises ConnectionFailed where nothing answers."""
         answer = self._calls.call(Request(operations.HEALTH))
         return bool(answer["status"] == "ok")
 
+    def version(self) -> str | None:
+        """Of the gateway that answers; None: it does not tell. Raises ConnectionFailed."""
+        told = (self._calls.call(Request(operations.HEALTH))).get("version")
+        return None if told is None else str(told)
+
     def ready(self) -> Readiness:
         """Everything that requests may need answers. Raises Unavailable, whose message says what does not."""
-        return Readiness.model_validate(self._calls.call(Request(operations.READY)))
+        return Readiness.read(self._calls.call(Request(operations.READY)))
 
     def database_health(self) -> DatabaseHealth:
         """Raises DatabaseUnavailable."""
         answer = self._calls.call(Request(operations.DATABASE_HEALTH))
-        return DatabaseHealth.model_validate(answer)
+        return DatabaseHealth.read(answer)
 
     def cache_stats(self) -> CacheStats:
         """Hits and misses of the gateway that answers, and what its store holds."""
-        return CacheStats.model_validate(self._calls.call(Request(operations.CACHE_STATS)))
+        return CacheStats.read(self._calls.call(Request(operations.CACHE_STATS)))
+
+    def warm_cache(self, *, limit: int = 32) -> CacheWarmed:
+        """Ask the most frequent requests again, so that their answers are kept on return."""
+        answer = self._calls.call(Request(operations.WARM_CACHE, query={"limit": limit}))
+        return CacheWarmed.read(answer)
+
+    def clear_cache(self) -> int:
+        """Forget all that is kept. Answers how many entries there were. Raises Unavailable."""
+        return int((self._calls.call(Request(operations.CLEAR_CACHE)))["entries"])
+
+    def metrics(self) -> str:
+        """What the gateway that answers measures, in Prometheus' text format."""
+        text = b""
+        for portion in self._calls.download(Request(operations.METRICS)):
+            text += portion
+        return text.decode("utf-8", "replace")
 
     def operations(
         self,
@@ -131,7 +153,7 @@ class Service:
                 "cursor": cursor,
             }
             answer = self._calls.call(Request(operations.LIST_OPERATIONS, query=query))
-            page = OperationsPage.model_validate(answer)
+            page = OperationsPage.read(answer)
             yield from page.operations
             cursor = page.next_cursor
             if cursor is None:

@@ -31,4 +31,9 @@ class Transport(Protocol):
         """The answer in portions. timeout_s: of each. Raises as `send`."""
         ...
 
+    def changes(self, request: Request, timeout_s: float) -> Iterator[Any]:
+        """What the server tells one after the other, until it has told all. timeout_s: of all together, and
+        there may be longer pauses than a single answer is given. Raises as `send`."""
+        ...
+
     def close(self) -> None: ...

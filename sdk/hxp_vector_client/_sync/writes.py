@@ -169,7 +169,7 @@ class Writes:
             body["ids"] = [plain_id(one) for one in ids]
         if filter is not None:
             body["filter"] = filter_json(filter)
-        return MetadataChanged.model_validate(self._calls.call(Request(operations.SET_METADATA, body)))
+        return MetadataChanged.read(self._calls.call(Request(operations.SET_METADATA, body)))
 
     def _columns(
         self,
@@ -215,10 +215,8 @@ class Writes:
                 error.add_note(f"in a batch whose first point is number {first} of the call")
             raise
         if "job_id" in answer:
-            return Inserted(
-                ids=columns.ids, versions=[None] * len(columns), jobs=[Job.model_validate(answer)]
-            )
-        return Inserted.model_validate(answer)
+            return Inserted(ids=columns.ids, versions=[None] * len(columns), jobs=[Job.read(answer)])
+        return Inserted.read(answer)
 
     def _batches(
         self, points: Iterable[NewPoint | Mapping[str, Any]] | Iterable[NewPoint | Mapping[str, Any]]

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from hxp_vector_client import operations as do
 from hxp_vector_client.errors import BadAnswer, NotSupported, VectorError, error_from_code
-from hxp_vector_client.graphql_codec import collections, jobs, libraries, points
+from hxp_vector_client.graphql_codec import collections, jobs, libraries, platform, points
 from hxp_vector_client.graphql_codec.writing import Asked, Document, ask
 from hxp_vector_client.operations import Operation
 from hxp_vector_client.requests import Request
@@ -57,6 +57,7 @@ DOCUMENTS: Final[dict[Operation, Document]] = {
     do.CANCEL_JOB: jobs.CANCEL,
     do.QUEUE: jobs.QUEUE,
     do.CREATE_LIBRARY: libraries.CREATE,
+    do.JOB_EVENTS: jobs.EVENTS,
     do.LIST_LIBRARIES: libraries.LIST,
     do.GET_LIBRARY: libraries.GET,
     do.UPDATE_LIBRARY: libraries.UPDATE,
@@ -71,6 +72,19 @@ DOCUMENTS: Final[dict[Operation, Document]] = {
     do.DELETE_DOCUMENT: libraries.DELETE_DOCUMENT,
     do.LIST_CHUNKS: libraries.LIST_CHUNKS,
     do.GET_CHUNK: libraries.GET_CHUNK,
+    do.ADD_CHUNKS: libraries.ADD_CHUNKS,
+    do.UPDATE_CHUNK: libraries.UPDATE_CHUNK,
+    do.DELETE_CHUNK: libraries.DELETE_CHUNK,
+    do.FORGET_JOB: jobs.FORGET,
+    do.CREATE_KEY: platform.CREATE_KEY,
+    do.LIST_KEYS: platform.LIST_KEYS,
+    do.GET_KEY: platform.GET_KEY,
+    do.ROTATE_KEY: platform.ROTATE_KEY,
+    do.REVOKE_KEY: platform.REVOKE_KEY,
+    do.LIST_OPERATIONS: platform.OPERATIONS,
+    do.CACHE_STATS: platform.CACHE_STATS,
+    do.WARM_CACHE: platform.WARM_CACHE,
+    do.CLEAR_CACHE: platform.CLEAR_CACHE,
     do.HEALTH: Document(_alive, _read_alive),
 }
 

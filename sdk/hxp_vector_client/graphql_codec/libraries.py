@@ -153,6 +153,33 @@ def _get_chunk(request: Request) -> Asked:
     return ask("query", "chunk(id:$id)", f"{{{_PLACE} {_CHUNK}{vectors}}}", id=given)
 
 
+def _add_chunks(request: Request) -> Asked:
+    return ask(
+        "mutation",
+        "addChunks(documentId:$id,input:$input,ifRevision:$if)",
+        _WRITTEN,
+        **_document(request),
+        input=("MoreChunksInput!", _content(request.body or {})),
+        **_revision(request),
+    )
+
+
+def _update_chunk(request: Request) -> Asked:
+    return ask(
+        "mutation",
+        "updateChunk(id:$id,input:$input,ifRevision:$if)",
+        f"{{{_PLACE} {_CHUNK}}}",
+        id=("ID!", request.path["chunk_id"]),
+        input=("ChunkChangeInput!", camel_keys(request.body or {})),
+        **_revision(request),
+    )
+
+
+def _delete_chunk(request: Request) -> Asked:
+    given = ("ID!", request.path["chunk_id"])
+    return ask("mutation", "deleteChunk(id:$id,ifRevision:$if)", "", id=given, **_revision(request))
+
+
 def _read_deleted(_: Any, __: Request) -> None:
     return None
 
@@ -202,3 +229,6 @@ UPDATE_DOCUMENT: Final = Document(_update_document, same)
 DELETE_DOCUMENT: Final = Document(_delete_document, _read_deleted)
 LIST_CHUNKS: Final = Document(_list_chunks, _read_chunks)
 GET_CHUNK: Final = Document(_get_chunk, same)
+ADD_CHUNKS: Final = Document(_add_chunks, same)
+UPDATE_CHUNK: Final = Document(_update_chunk, same)
+DELETE_CHUNK: Final = Document(_delete_chunk, _read_deleted)

@@ -8,7 +8,17 @@ from typing import Any, Final
 
 from hxp_vector_client import operations as do
 from hxp_vector_client._stubs import jobs_pb2
-from hxp_vector_client.grpc_codec import collections, documents, jobs, libraries, points, searches, service
+from hxp_vector_client.grpc_codec import (
+    collections,
+    documents,
+    jobs,
+    keys,
+    libraries,
+    platform,
+    points,
+    searches,
+    service,
+)
 from hxp_vector_client.operations import Operation
 from hxp_vector_client.requests import Request
 
@@ -34,6 +44,14 @@ def _job(name: str, write: Callable[[Request], Any], read: Callable[[Any, Reques
 
 def _library(name: str, write: Callable[[Request], Any], read: Callable[[Any, Request], Any]) -> Method:
     return Method("LibraryService", name, write, read)
+
+
+def _key(name: str, write: Callable[[Request], Any], read: Callable[[Any, Request], Any]) -> Method:
+    return Method("KeyService", name, write, read)
+
+
+def _platform(name: str, write: Callable[[Request], Any], read: Callable[[Any, Request], Any]) -> Method:
+    return Method("PlatformService", name, write, read)
 
 
 METHODS: Final[dict[Operation, Method]] = {
@@ -87,4 +105,13 @@ METHODS: Final[dict[Operation, Method]] = {
     do.GET_CHUNK: _library("GetChunk", documents.get_chunk, documents.read_chunk),
     do.UPDATE_CHUNK: _library("UpdateChunk", documents.update_chunk, documents.read_chunk),
     do.DELETE_CHUNK: _library("DeleteChunk", documents.delete_chunk, libraries.read_nothing),
+    do.CREATE_KEY: _key("CreateKey", keys.create, keys.read_made),
+    do.LIST_KEYS: _key("ListKeys", keys.list_keys, keys.read_list),
+    do.ROTATE_KEY: _key("RotateKey", keys.rotate, keys.read_made),
+    do.GET_KEY: _key("GetKey", keys.get, keys.read_one),
+    do.REVOKE_KEY: _key("RevokeKey", keys.revoke, keys.read_one),
+    do.LIST_OPERATIONS: _platform("ListOperations", platform.operations, platform.read_operations),
+    do.CACHE_STATS: _platform("GetCacheStats", platform.cache_stats, platform.read_cache_stats),
+    do.WARM_CACHE: _platform("WarmCache", platform.warm_cache, platform.read_warmed),
+    do.CLEAR_CACHE: _platform("ClearCache", platform.clear_cache, platform.read_cleared),
 }

@@ -42,6 +42,7 @@ from hxp_vector_client.models.points import (
 from hxp_vector_client.models.service import (
     ApiKey,
     CacheStats,
+    CacheWarmed,
     DatabaseHealth,
     Embeddings,
     Grant,
@@ -57,6 +58,7 @@ __all__ = [
     "Alias",
     "ApiKey",
     "CacheStats",
+    "CacheWarmed",
     "Chunk",
     "ChunkPage",
     "Collection",

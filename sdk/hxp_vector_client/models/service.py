@@ -128,6 +128,13 @@ class Readiness(Model):
     models: dict[str, str] = {}
 
 
+class CacheWarmed(Model):
+    """asked: requests that were asked again. failed: of these, those that were not answered."""
+
+    asked: int
+    failed: int
+
+
 class CacheStats(Model):
     """operations: hits, misses and hit_rate of each."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Annotated, Final
 import typer
 from pydantic import SecretStr
 
-from hanax.cli.api import Access, Api
+import hanax
+from hanax.cli.failures import remark
 from hanax.cli.printing import Format
 from hanax.cli.profiles import Profile, config_path, read_config, read_key_file
 from hanax.cli.reading_settings import read_settings
@@ -18,10 +21,19 @@ from hanax.core.errors import HanaxError, InvalidArgument
 from hanax.core.settings import CommandSettings
 from hanax.local.layout import Layout
 from hanax.local.state import read_state
+from hxp_vector_client import AsyncVectorClient, Batches, CallSettings, Retries, VectorError
+from hxp_vector_client import Connection as Gateway
 
 _DEFAULT_URL: Final = "http://127.0.0.1:8000"
 # A gateway that is silent for so long is not there; one that is being restarted is back by then.
 _PATIENCE_S: Final = 10.0
+# Longer than the gateway's own deadline for a batch of texts.
+_REQUEST_S: Final = 90.0
+# A gateway is up again within seconds; what it asks for itself is added.
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 2.0
+# Most points that one request carries: what a command sends at once goes at once.
+_BATCH_POINTS: Final = 2_000
 
 
 def _profile_names(incomplete: str) -> list[str]:
@@ -67,6 +79,56 @@ class Showing(Asking):
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """Where a gateway is, and how it is asked. ca_file: certificates to trust in place of the usual ones.
+
+    timeout_s: of one request; None: longer than the gateway takes for any.
+    """
+
+    url: str
+    api_key: SecretStr | None = None
+    ca_file: Path | None = None
+    timeout_s: float | None = None
+
+    def client(self, patience_s: float = _PATIENCE_S) -> AsyncVectorClient:
+        """Over REST. Close it, or use it as a context.
+
+        patience_s: how long a gateway that does not answer, or is busy, is asked again. Raises
+        InvalidArgument of the client for an address, a key or certificates that can be none.
+        """
+        key = None if self.api_key is None else self.api_key.get_secret_value()
+        verify = True if self.ca_file is None else str(self.ca_file.expanduser())
+        settings = CallSettings(
+            timeout_s=(self.timeout_s or _REQUEST_S) + patience_s,
+            retries=_tries(patience_s),
+            batches=Batches(points=_BATCH_POINTS, parallel=1),
+            headers={"User-Agent": f"hana-x-vector/{hanax.__version__}"},
+            on_retry=_told_once(patience_s) if sys.stderr.isatty() else None,
+        )
+        return AsyncVectorClient(Gateway(self.url, key, verify), settings=settings)
+
+
+def _told_once(patience_s: float) -> Callable[[VectorError, float], None]:
+    """Say why nothing happens, to who sits and waits."""
+    told = False
+
+    def tell(error: VectorError, _: float) -> None:
+        nonlocal told
+        if not told:
+            remark(f"{error.message}; trying again for up to {patience_s:g} s")
+        told = True
+
+    return tell
+
+
+def _tries(patience_s: float) -> Retries:
+    if patience_s <= 0:
+        return Retries(attempts=0)
+    # Its end is the patience's, and not a number of tries.
+    return Retries(sys.maxsize, _FIRST_PAUSE_S, _LONGEST_PAUSE_S, patience_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """origin: who said so: an option, a variable, a profile, the local stack, or nobody."""
 
@@ -80,9 +142,9 @@ class Connection:
     def url(self) -> str:
         return self.access.url
 
-    def api(self, patience_s: float | None = None) -> Api:
-        """patience_s: how long a gateway that is away or busy is asked again; None: as long as is usual."""
-        return Api(self.access, _PATIENCE_S if patience_s is None else patience_s)
+    def client(self, patience_s: float = _PATIENCE_S) -> AsyncVectorClient:
+        """patience_s: how long a gateway that is away or busy is asked again."""
+        return self.access.client(patience_s)
 
 
 def connect(asking: Asking, data_dir: Path | None = None) -> Connection:

@@ -13,7 +13,15 @@ import typer
 from rich.console import Console
 
 from hanax.cli.exits import Exit, exit_of
-from hanax.core.errors import HanaxError, Internal, Unauthenticated
+from hanax.core.errors import (
+    FailedPrecondition,
+    HanaxError,
+    Internal,
+    Unauthenticated,
+    error_from_code,
+    error_types,
+)
+from hxp_vector_client import VectorError
 
 _HINTS: Final = {
     Internal: " (a defect: please report it)",
@@ -30,7 +38,8 @@ def exit_code(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.FAILED
-    except HanaxError as error:
+    except (HanaxError, VectorError) as failure:
+        error = plain_error(failure)
         complain(error.message + _HINTS.get(type(error), ""))
         return exit_of(error)
     except BrokenPipeError:
@@ -45,6 +54,18 @@ def exit_code(app: typer.Typer, words: Sequence[str] | None = None) -> int:
     finally:
         structlog.configure(**before)
     return Exit.DONE
+
+
+def plain_error(failure: HanaxError | VectorError) -> HanaxError:
+    """What a gateway refuses, or a client of it can't do, as an error of ours: the nearest by its code."""
+    if isinstance(failure, HanaxError):
+        return failure
+    known = {kind.code for kind in error_types()}
+    kinds = (kind.default_code for kind in type(failure).__mro__ if issubclass(kind, VectorError))
+    for code in (failure.code, *kinds):
+        if code in known:
+            return error_from_code(code, failure.message, failure.details)
+    return FailedPrecondition(failure.message, **failure.details)
 
 
 def complain(message: str) -> None:

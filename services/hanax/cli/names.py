@@ -6,29 +6,34 @@ Asked while somebody presses a key: quickly, or not at all, and never with an er
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import typer
 
-from hanax.cli.api import Api
 from hanax.cli.connection import Asking
 from hanax.cli.reading_settings import read_settings
 from hanax.core.errors import HanaxError
 from hanax.core.settings import CommandSettings
 from hanax.local.layout import Layout
+from hxp_vector_client import AsyncVectorClient, VectorError
 
 _PATIENCE_S: Final = 2.0
 
 
 def collection_names(context: typer.Context, incomplete: str) -> list[str]:
-    data = _asked(context, "/api/v1/collections")
-    return _beginning(incomplete, [one["name"] for one in data["collections"]] if data else [])
+    async def ask(client: AsyncVectorClient) -> list[str]:
+        return [one.name for one in await client.collections.list()]
+
+    return _beginning(incomplete, _asked(context, ask))
 
 
 def model_names(context: typer.Context, incomplete: str) -> list[str]:
-    data = _asked(context, "/external/status")
-    return _beginning(incomplete, [one["model"] for one in data["models"]] if data else [])
+    async def ask(client: AsyncVectorClient) -> list[str]:
+        return [one.model for one in await client.models.status()]
+
+    return _beginning(incomplete, _asked(context, ask))
 
 
 def service_names(incomplete: str) -> list[str]:
@@ -39,17 +44,17 @@ def service_names(incomplete: str) -> list[str]:
     return []
 
 
-def _asked(context: typer.Context, path: str) -> Any:
+def _asked(context: typer.Context, ask: Callable[[AsyncVectorClient], Awaitable[list[str]]]) -> list[str]:
     given = {name: context.params.get(name) for name in ("api", "profile", "config", "api_key_file")}
     asking = Asking(**{name: value for name, value in given.items() if value})
 
-    async def ask(api: Api) -> Any:
-        async with api, asyncio.timeout(_PATIENCE_S):
-            return await api.get(path)
+    async def answered() -> list[str]:
+        async with asking.connection().client(patience_s=0.0) as client, asyncio.timeout(_PATIENCE_S):
+            return await ask(client)
 
-    with suppress(HanaxError, TimeoutError):
-        return asyncio.run(ask(asking.connection().api(patience_s=0.0)))
-    return None
+    with suppress(HanaxError, VectorError, TimeoutError):
+        return asyncio.run(answered())
+    return []
 
 
 def _beginning(incomplete: str, names: list[str]) -> list[str]:

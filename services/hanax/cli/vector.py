@@ -27,7 +27,7 @@ from hanax.cli.printing import Format, FormatOption, dump, show
 from hanax.cli.reading_settings import read_settings
 from hanax.cli.screen import addresses, report_table, report_told
 from hanax.cli.session import start_and_await, stay, terminable
-from hanax.cli.versions import look_at_versions
+from hanax.cli.versions import look_at_versions, own_version
 from hanax.core.errors import FailedPrecondition
 from hanax.core.settings import LocalSettings
 from hanax.local import control
@@ -101,8 +101,13 @@ def down(data_dir: DataDir = None) -> None:
     """Stop the stack; its data stays."""
     settings = _settings(data_dir)
     layout = Layout.at(settings.data_dir)
+    supervisor = running_supervisor(layout.lock_file)
+    if supervisor is not None:
+        # Requests under way are finished first, which may take as long as the grace for them.
+        console.print(f"Stopping the stack of {layout.root}.", highlight=False, soft_wrap=True)
+    began = time.monotonic()
     if control.stop(layout, settings.drain_grace_s):
-        console.print("Stopped.")
+        console.print(f"Stopped after {time.monotonic() - began:.1f} s.", highlight=False)
     else:
         console.print(f"No stack of {layout.root} runs.", highlight=False, soft_wrap=True)
 
@@ -134,15 +139,16 @@ def version(
     data_dir: DataDir = None,
     client: Annotated[bool, typer.Option("--client", help="Of this program alone.")] = False,
 ) -> None:
-    """Print the versions of this program, of the gateway and of the services of the local stack.
+    """Print the versions of all parts.
 
-    What does not answer has none: that is no error.
+    Those of this program, of the gateway and of the services of the local stack. What does not answer has
+    none: that is no error.
     """
-    if client:
+    if client and showing.form in (None, Format.TABLE):
         typer.echo(f"hana-x-vector {hanax.__version__}")
         return
     connection = showing.connection(data_dir)
-    rows = asyncio.run(look_at_versions(connection))
+    rows = [own_version()] if client else asyncio.run(look_at_versions(connection))
     show(rows, ("component", "version", "address", "reason"), connection.form)
 
 
@@ -177,7 +183,7 @@ def logs(
 
 @app.command()
 def demo(data_dir: DataDir = None, shards: Shards = None, port: Port = None, backend: Backend = None) -> None:
-    """Index the standard library's documentation and ask it six questions.
+    """Index Python's documentation, and ask it six questions.
 
     On a terminal it stays until Ctrl-C. Exit code 1: an expected answer was not found.
     """

@@ -8,14 +8,13 @@ from typing import Any, Final
 import httpx
 
 import hanax
-from hanax.cli.api import Api
 from hanax.cli.connection import Connection
-from hanax.core.errors import HanaxError
 from hanax.local.gateways import GATEWAY
 from hanax.local.layout import Layout
 from hanax.local.ports import LOOPBACK, join
 from hanax.local.stack import BATCH
 from hanax.local.state import StackState, read_state, running_supervisor
+from hxp_vector_client import VectorError
 
 _TIMEOUT_S: Final = 2.0
 _SERVER: Final = "hana-x-vector/"
@@ -23,11 +22,11 @@ _SERVER: Final = "hana-x-vector/"
 
 async def look_at_versions(connection: Connection) -> list[dict[str, Any]]:
     """component, version (None: not told), address and reason (why it is not told), the client first."""
-    rows = [_row("client", hanax.__version__, None, None)]
+    rows = [own_version()]
     try:
-        async with connection.api(patience_s=0.0) as api:
-            rows.append(_row("gateway", await gateway_version(api), connection.url, None))
-    except HanaxError as error:
+        async with connection.client(patience_s=0.0) as client:
+            rows.append(_row("gateway", await client.version(), connection.url, None))
+    except VectorError as error:
         rows.append(_row("gateway", None, connection.url, error.message))
     layout = Layout.at(connection.data_dir)
     state = read_state(layout.state_file)
@@ -37,10 +36,8 @@ async def look_at_versions(connection: Connection) -> list[dict[str, Any]]:
     return rows
 
 
-async def gateway_version(api: Api) -> str | None:
-    """Raises Unavailable."""
-    told: str | None = (await api.get("/health")).get("version")
-    return told
+def own_version() -> dict[str, Any]:
+    return _row("client", hanax.__version__, None, None)
 
 
 def status_address(name: str, state: StackState) -> str | None:

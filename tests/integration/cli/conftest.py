@@ -15,7 +15,7 @@ from tests.integration.local_stack import LocalStack
 Command = Callable[..., Ran]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     made = LocalStack(tmp_path_factory.mktemp("commands") / "data")
     try:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
-import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from hanax.core.model_routes import ModelRoute
 from hxp_vector_client import AsyncVectorClient, VectorClient
 from tests.integration.gateway.processor import job_settings, running_processor
-from tests.integration.gateway.stack import Stack, free_port, running_shards
-from tests.integration.waiting import wait_until
+from tests.integration.gateway.stack import Stack, running_shards
+from tests.integration.hash_embedder import HASH_MODEL, running_hash_embedder
 
-MODEL = "hash-384"
+MODEL = HASH_MODEL
 TRANSPORTS = ("rest", "grpc", "graphql")
 
 
@@ -57,43 +52,13 @@ def open_client(stack: Stack, transport: str, waits: str, **named: Any) -> Clien
     return Client(plain, transport)
 
 
-@pytest.fixture(scope="session")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRoute]:
-    """A real embedder whose vectors carry no meaning, but words in common."""
-    port = free_port()
-    variables = {
-        "HANAX_EMBEDDER_PORT": str(port),
-        "HANAX_EMBEDDER_METRICS_PORT": "0",
-        "HANAX_EMBEDDER_BACKEND": "hash",
-    }
-    log = tmp_path_factory.mktemp("embedder") / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hanax.embedder"],
-            env={**os.environ, **variables},
-            stderr=file,
-            stdout=file,
-        )
-    try:
-        address = f"127.0.0.1:{port}"
-        wait_until("the embedder", lambda: process.poll() is not None or _serves(address))
-        assert process.poll() is None, log.read_text()
-        yield ModelRoute(name=MODEL, dimension=384, max_tokens=8_192, endpoints=(address,))
-    finally:
-        process.kill()
-        process.wait()
+@pytest.fixture(scope="package")
+def embedder() -> Iterator[ModelRoute]:
+    with running_hash_embedder() as route:
+        yield route
 
 
-def _serves(address: str) -> bool:
-    with grpc.insecure_channel(address) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1.0)
-        except grpc.RpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.ServingStatus.SERVING)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory, embedder: ModelRoute) -> Iterator[Stack]:
     """Shards, a gateway with a database, a model, and who does jobs."""
     folder = tmp_path_factory.mktemp("sdk")

@@ -35,6 +35,20 @@ async def test_a_job_stores_points_and_tells_of_its_failed_items(client: Client,
     await client("jobs.wait", job, timeout_s=100)
 
 
+async def test_a_job_is_watched_to_its_end(client: Client, name: str) -> None:
+    await client("collections.create", name, 2)
+    items = [{"id": number, "vector": [1, number]} for number in range(20)]
+    job = await client("jobs.submit", "bulk_insert", collection=name, items=items)
+    seen = await client("jobs.watch", job, timeout_s=100)
+    assert {one.job_id for one in seen} == {job.job_id}
+    assert [one.ended for one in seen] == [False] * (len(seen) - 1) + [True]
+    assert (seen[-1].state, seen[-1].progress.done) == ("succeeded", 20)
+    # One that has ended is told at once, and only once.
+    assert [one.state for one in await client("jobs.watch", job.job_id)] == ["succeeded"]
+    with pytest.raises(JobNotFound):
+        await client("jobs.watch", "nobody")
+
+
 async def test_a_result_file_is_read_and_the_job_forgotten(client: Client, tmp_path: Path) -> None:
     items = [{"id": number, "text": f"text {number}"} for number in range(3)]
     job = await client("jobs.submit", "bulk_embed", model=MODEL, items=items, result_format="npy")
@@ -43,8 +57,7 @@ async def test_a_result_file_is_read_and_the_job_forgotten(client: Client, tmp_p
     if client.transport == "graphql":
         with pytest.raises(NotSupported):
             await client("jobs.result", job)
-        with pytest.raises(NotSupported):
-            await client("jobs.forget", job)
+        await client("jobs.forget", job)
         return
     vectors = np.load(io.BytesIO(b"".join(await client("jobs.result", job))))
     assert vectors.shape == (3, 384)

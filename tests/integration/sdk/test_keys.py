@@ -1,8 +1,9 @@
-"""API keys: made, rotated and revoked by the client, and shown by it over every transport."""
+"""API keys: made, rotated, revoked and shown over every transport."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,10 +38,20 @@ def _client(stack: Stack, transport: str, key: str | None) -> VectorClient:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_key_opens_what_it_is_for(guarded: tuple[Stack, str], transport: str, name: str) -> None:
     stack, admin = guarded
-    with _client(stack, "rest", admin) as administrator:
+    with _client(stack, transport, admin) as administrator:
         administrator.collections.create(name, 2)
-        made = administrator.keys.create(name, [{"scopes": ["read"], "collections": [name]}])
+        made = administrator.keys.create(
+            name,
+            [{"scopes": ["read"], "collections": [name]}],
+            rate={"requests_per_s": 1_000, "burst": 1_000},
+            expires_at="2131-01-31T10:00:00Z",
+        )
         assert made.key is not None
+        assert (made.rate, made.expires_at) == (
+            {"requests_per_s": 1_000, "burst": 1_000},
+            datetime(2131, 1, 31, 10, tzinfo=UTC),
+        )
+        assert (made.grants[0].scopes, made.grants[0].collections, made.filter) == (["read"], [name], None)
         with _client(stack, transport, made.key) as reader:
             assert reader.count(name) == 0
             with pytest.raises(PermissionDenied):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hanax
 from hxp_vector_client import Batches, Field, at_least, has_id
 from hxp_vector_client.errors import (
     AliasNotFound,
@@ -20,6 +22,7 @@ from hxp_vector_client.errors import (
     VersionConflict,
 )
 from tests.integration.sdk.conftest import MODEL, Client
+from tests.integration.waiting import DEADLINE_S
 
 _ROWS = np.eye(4, dtype=np.float32)
 _METADATA = [{"year": 2020, "tags": ["a"]}, {"year": 2021, "tags": ["a", "b"]}, {"year": 2021}, {}]
@@ -251,13 +254,34 @@ async def test_texts_are_embedded(client: Client) -> None:
 
 async def test_what_a_transport_can_not_do_has_a_name(client: Client) -> None:
     """The list of what is missing; a new operation has to find its place in it, or a way."""
-    admin = [("keys.list", ()), ("operations", ()), ("cache_stats", ()), ("database_health", ())]
-    graphql = [("ready", ()), ("documents.add_chunks", ("d", [{"text": "t"}])), ("chunks.delete", ("c",))]
-    missing: dict[str, list[tuple[str, tuple[Any, ...]]]]
-    missing = {"rest": [], "grpc": admin, "graphql": [*admin, *graphql]}
+    pages: list[tuple[str, tuple[Any, ...]]] = [("database_health", ()), ("metrics", ())]
+    graphql = [("ready", ()), ("jobs.result", ("j",))]
+    missing = {"rest": [], "grpc": pages, "graphql": [*pages, *graphql]}
     for path, given in missing[client.transport]:
         with pytest.raises(NotSupported):
             await client(path, *given)
+
+
+async def test_the_platform_tells_of_itself(client: Client, name: str) -> None:
+    await client("collections.create", name, 2)
+    await client("upsert", name, [[1.0, 0.0]], ids=[1])
+    assert await client("health")
+    if client.transport == "rest":
+        assert await client("version") == hanax.__version__
+        assert "vector_db_requests_total" in await client("metrics")
+    stats = await client("cache_stats")
+    assert (stats.state, stats.hits >= 0, stats.misses >= 0) == ("ok", True, True)
+    warmed = await client("warm_cache", limit=1)
+    assert (warmed.asked <= 1, warmed.failed) == (True, 0)
+    assert await client("clear_cache") >= 0
+
+    logged: list[Any] = []
+    async with asyncio.timeout(DEADLINE_S):
+        # Noted about a second after it ended.
+        while not logged:
+            await asyncio.sleep(0.05)
+            logged = await client("operations", collection=name, operation="insert", page_size=1)
+    assert [(one.collection, one.outcome, one.items) for one in logged] == [(name, "ok", 1)]
 
 
 async def test_names_are_not_taken_for_paths(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hanax.cli.connection import Asking, Connection, Showing
 from hanax.cli.db.app import app
 from hanax.cli.printing import Format
 from hanax.core.errors import InvalidArgument, NotFound
+from hxp_vector_client import errors
 from tests.command_runs import run
 
 CONFIG = """
@@ -161,21 +163,39 @@ def test_what_is_named_and_not_there(tmp_path: Path) -> None:
     "url", ["vectors.example.com", "ftp://x", "http://", "http://x:99999", "http://x:port"]
 )
 def test_addresses_that_are_none(url: str) -> None:
-    with pytest.raises(InvalidArgument):
-        Asking(api=url).connection().api()
+    with pytest.raises((InvalidArgument, errors.InvalidArgument)):
+        Asking(api=url).connection().client()
 
 
 @pytest.mark.parametrize("key", ["two words", "schlüssel", "tab\there"])
 def test_keys_that_are_none_are_refused_without_being_told(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HANAX_API_KEY", key)
-    with pytest.raises(InvalidArgument) as refused:
-        Asking(api="http://127.0.0.1:1").connection().api()
+    with pytest.raises(errors.InvalidArgument) as refused:
+        Asking(api="http://127.0.0.1:1").connection().client()
     assert key not in refused.value.message
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_who_sits_and_waits_is_told_why_once(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+
+    async def ask() -> None:
+        async with Asking(api="http://127.0.0.1:9").connection().client(patience_s=2.0) as client:
+            await client.count("docs")
+
+    with pytest.raises(errors.ConnectionFailed):
+        asyncio.run(ask())
+    told = capsys.readouterr().err.splitlines()
+    assert [("127.0.0.1:9 does not answer" in line, "up to 2 s" in line) for line in told] == (
+        [(True, True)] if terminal else []
+    )
 
 
 def test_a_made_connection_is_closed() -> None:
     async def ask() -> None:
-        async with Asking(api="http://127.0.0.1:1").connection().api():
+        async with Asking(api="http://127.0.0.1:1").connection().client():
             pass
 
     asyncio.run(ask())

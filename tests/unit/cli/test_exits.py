@@ -8,8 +8,12 @@ import pytest
 import typer
 
 from hanax.cli.exits import MEANINGS, Exit, exit_of
+from hanax.cli.failures import plain_error
 from hanax.core import errors
 from hanax.core.errors import HanaxError
+from hxp_vector_client import VectorError
+from hxp_vector_client import errors as told
+from hxp_vector_client.server_errors import BY_CODE
 from tests.command_runs import run
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "cli.md"
@@ -59,6 +63,32 @@ def test_errors_and_their_codes(error: HanaxError, code: int) -> None:
     assert exit_of(error) == code
 
 
+def test_what_a_gateway_refuses_ends_as_the_same_error_of_ours() -> None:
+    ours = {kind.code: kind for kind in errors.error_types()}
+    for code, kind in BY_CODE.items():
+        made = plain_error(kind("m", details={"n": 1}))
+        assert (type(made), made.message, made.details) == (ours[code], "m", {"n": 1})
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (told.ConnectionFailed("m"), 5),
+        (told.TimedOut("m"), 5),
+        (told.BadAnswer("m"), 1),
+        (told.ClientClosed("m"), 1),
+        # Of a gateway that is newer.
+        (VectorError("m", code="too_new"), 1),
+        (told.CollectionNotFound("m", code="collection_gone"), 4),
+    ],
+    ids=lambda one: one.code if isinstance(one, VectorError) else str(one),
+)
+def test_the_clients_own_errors_end_as_the_nearest_of_ours(error: VectorError, code: int) -> None:
+    made = plain_error(error)
+    assert (exit_of(made), made.message) == (code, "m")
+    assert type(made) is not errors.Internal, "it is no defect of ours"
+
+
 app = typer.Typer(pretty_exceptions_enable=False)
 
 
@@ -69,6 +99,8 @@ def fail(how: str) -> None:
             raise errors.CollectionNotFound("there is no collection 'docs'")
         case "defect":
             raise errors.Internal("it answered nonsense")
+        case "gateway":
+            raise told.Unauthenticated("expected an API key")
         case "key":
             raise errors.Unauthenticated("expected an API key")
         case "disk":
@@ -86,6 +118,11 @@ def fail(how: str) -> None:
         ("defect", 1, "error: it answered nonsense (a defect: please report it)\n"),
         (
             "key",
+            6,
+            "error: expected an API key; say --api-key-file, or set HANAX_API_KEY_FILE or a profile\n",
+        ),
+        (
+            "gateway",
             6,
             "error: expected an API key; say --api-key-file, or set HANAX_API_KEY_FILE or a profile\n",
         ),

@@ -149,14 +149,32 @@ def test_a_gateway_that_fails_often_is_degraded(gateway: Gateway) -> None:
 def test_a_model_tells_why(gateway: Gateway) -> None:
     endpoint = {
         "address": "embedder:1",
+        "weight": 1.0,
         "state": "open",
         "latency_ms": None,
         "last_failure": {"code": "unavailable", "message": "connection refused"},
     }
-    model = {"model": "m", "health": "unavailable", "pattern": "hybrid", "dimension": 3, "waiting": 0}
+    model = {
+        "model": "m",
+        "health": "unavailable",
+        "external": False,
+        "protocol": "hana",
+        "pattern": "hybrid",
+        "dimension": 3,
+        "max_tokens": 256,
+        "load_balancing": "least_connections",
+        "waiting": 0,
+    }
     gateway.answers["/external/status"] = (200, {"models": [{**model, "endpoints": [endpoint]}]})
     [told] = asked(gateway.url, "--service", "m").json["checks"]
     assert (told["status"], told["message"]) == ("unhealthy", "embedder:1: connection refused")
+
+
+def test_a_gateway_of_another_version_is_told_and_no_stack_trace(gateway: Gateway) -> None:
+    gateway.answers["/external/status"] = (200, {"models": [{"name": "m"}]})
+    [told] = asked(gateway.url, "--service", "models").json["checks"]
+    assert told["status"] == "unhealthy"
+    assert "ModelStatus: model: Field required" in told["message"]
 
 
 def test_monitor_tells_what_changes_and_a_line_for_each_look_to_programs(gateway: Gateway) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import hanax
-from hxp_vector_client import AsyncVectorClient, VectorClient, __version__, errors
+from hxp_vector_client import AsyncVectorClient, Connection, VectorClient, __version__, errors
 from scripts.gen_sdk import generated, synchronous
 
 
@@ -66,7 +67,7 @@ def test_async_words_are_taken_out(written: str, made: str) -> None:
 
 
 def test_clients_refuse_what_is_no_address() -> None:
-    for url in ("127.0.0.1:8000", "ftp://host:1", "", "http://"):
+    for url in ("127.0.0.1:8000", "ftp://host:1", "", "http://", "http://host:99999"):
         with pytest.raises(errors.InvalidArgument, match="url"):
             VectorClient(url)
     for url in ("127.0.0.1", "ftp://host:1", "grpc://host:port"):
@@ -74,6 +75,18 @@ def test_clients_refuse_what_is_no_address() -> None:
             VectorClient(url, transport="grpc")
     with pytest.raises(errors.InvalidArgument, match="transport"):
         VectorClient(transport="pigeon")  # type: ignore[arg-type]
+
+
+def test_certificates_that_can_not_be_read_have_a_name(tmp_path: Path) -> None:
+    for transport in ("rest", "graphql"):
+        with pytest.raises(errors.InvalidArgument, match=r"certificates .*none.pem can not be read"):
+            VectorClient(
+                Connection("https://host", verify=str(tmp_path / "none.pem")),
+                transport=transport,
+            )
+    over_grpc = Connection("grpcs://host:1", verify=str(tmp_path / "none.pem"))
+    with VectorClient(over_grpc, transport="grpc") as client, pytest.raises(errors.InvalidArgument):
+        client.count("c")
 
 
 def test_options_that_do_not_exist_are_python_s_own_error() -> None:

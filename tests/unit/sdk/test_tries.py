@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,13 +120,12 @@ async def test_what_could_happen_twice_is_not_sent_again_once_it_was_sent(run: A
     with scripted(Told(0), data({})) as server, pytest.raises(named.ConnectionFailed):
         await run(server, lambda client: client.keys.create("k", [{"scopes": ["read"]}]))
     assert len(server.asked) == 1
-    with scripted(Told(0), data({})) as server, pytest.raises(named.ConnectionFailed):
-        await run(server, lambda client: client.jobs.submit("reembed"), transport="graphql")
-    assert len(server.asked) == 1
     answer = {"data": {"result": job}}
-    with scripted(refusal(429, "overloaded"), Told(200, answer)) as server:
-        await run(server, lambda client: client.jobs.submit("reembed"), transport="graphql")
-    assert len(server.asked) == 2
+    for passing in (Told(0), refusal(429, "overloaded")):
+        with scripted(passing, Told(200, answer)) as server:
+            await run(server, lambda client: client.jobs.submit("reembed"), transport="graphql")
+        assert len({asked.headers["idempotency-key"] for asked in server.asked}) == 1
+        assert len(server.asked) == 2
 
 
 async def test_tries_end(run: Any) -> None:
@@ -136,6 +136,27 @@ async def test_tries_end(run: Any) -> None:
         with pytest.raises(named.Unavailable):
             await run(server, lambda client: client.options(retries=0).count("c"))
     assert len(server.asked) == 2 + _QUICK.retries.attempts
+
+
+async def test_who_waits_is_told_why(run: Any) -> None:
+    told: list[tuple[str, float]] = []
+    quick = replace(_QUICK, on_retry=lambda error, pause: told.append((error.code, pause)))
+    with scripted(refusal(503, "unavailable"), Told(0), data({"count": 7})) as server:
+        assert await run(server, lambda client: client.count("c"), quick) == 7
+    assert [code for code, _ in told] == ["unavailable", "connection_failed"]
+    assert all(0 <= pause < 1 for _, pause in told)
+
+
+async def test_tries_end_with_the_time_for_them(run: Any) -> None:
+    """However many there may be: the call itself would have had much longer."""
+    patient = CallSettings(timeout_s=600.0, retries=Retries(10**9, 0.05, 0.05, within_s=1.0))
+    with scripted(refusal(503, "unavailable")) as server, pytest.raises(named.Unavailable):
+        await run(server, lambda client: client.count("c"), patient)
+    assert len(server.asked) > 1
+    # A pause that would end later is not begun.
+    with scripted(refusal(503, "unavailable", "30")) as server, pytest.raises(named.Unavailable):
+        await run(server, lambda client: client.count("c"), patient)
+    assert len(server.asked) == 1
 
 
 async def test_retry_after_is_obeyed_within_the_time_of_the_call(run: Any) -> None:
@@ -175,6 +196,12 @@ async def test_what_is_no_answer_of_this_api_has_a_name(run: Any, page: Any) -> 
     assert bad.value.status == 502
 
 
+async def test_an_answer_of_another_shape_has_a_name(run: Any) -> None:
+    for told in ({"results": [{"id": 1}]}, {"results": 5}, {}):
+        with scripted(data(told)) as server, pytest.raises(named.BadAnswer, match="SearchResults"):
+            await run(server, lambda client: client.search("c", [1.0]))
+
+
 async def test_headers_and_the_key_go_with_each_request(run: Any) -> None:
     with scripted(data({"count": 1})) as server:
         told = {"X-Request-ID": "mine", "Cache-Control": "no-cache"}
@@ -183,6 +210,41 @@ async def test_headers_and_the_key_go_with_each_request(run: Any) -> None:
     assert (headers["x-request-id"], headers["cache-control"]) == ("mine", "no-cache")
     assert headers["authorization"] == "Bearer hxk_1"
     assert headers["user-agent"].startswith("hxp-vector-client/")
+
+
+@pytest.mark.parametrize("transport", ["rest", "grpc", "graphql"])
+async def test_a_key_that_no_header_can_hold_is_refused_and_not_told(run: Any, transport: str) -> None:
+    """One that was read with the end of its line, for instance."""
+    with scripted(data({"count": 1})) as server:
+        url = server.url if transport != "grpc" else server.url.removeprefix("http://")
+        for key in ("hxk_secret\n", "two words", "schlüssel"):
+            with pytest.raises(named.InvalidArgument, match="api_key") as refused:
+                VectorClient(url, transport=transport, api_key=key)  # type: ignore[arg-type]
+            assert key.strip() not in str(refused.value)
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"id": 1.5, "vector": [1.0]}, r"points\[1\].id: an id is"),
+        ({"id": 1, "vector": ["a"]}, r"points\[1\].vector: expected numbers"),
+        ({"id": 1, "vektor": [1.0]}, r"points\[1\].vektor: expected one of"),
+        (7, r"points\[1\]: expected an object"),
+    ],
+)
+async def test_points_that_are_wrong_are_named_by_their_place(run: Any, wrong: Any, said: str) -> None:
+    points = [{"id": 0, "vector": [1.0]}, wrong]
+    with scripted(data(_INSERTED)) as server:
+        with pytest.raises(named.InvalidArgument, match=said) as refused:
+            await run(server, lambda client: client.write_points("c", points))
+        assert (refused.value.details, server.asked) == ({"index": 1}, [])
+
+
+async def test_a_text_that_is_none_is_left_to_the_server(run: Any) -> None:
+    with scripted(refusal(422, "invalid_argument")) as server, pytest.raises(named.InvalidArgument):
+        await run(server, lambda client: client.write_points("c", [{"id": 1, "text": 5}]))
+    assert len(server.asked) == 1
 
 
 async def test_connections_are_kept_and_closed_clients_say_so(run: Any) -> None:
@@ -212,6 +274,39 @@ async def test_a_write_that_fails_midway_says_what_is_stored(run: Any) -> None:
     assert refused.value.points_done == 2
     assert len(server.asked) == 2
     assert "number 2" in refused.value.__notes__[0]
+
+
+async def test_a_stream_counts_what_is_acknowledged_and_nothing_twice(run: Any) -> None:
+    """An answer that is lost is answered again to the same key; what failed is where to begin again."""
+    settings = CallSettings(
+        timeout_s=20.0,
+        retries=Retries(attempts=1, base_s=0.001),
+        batches=Batches(points=2, parallel=1),
+    )
+    points = [{"id": number, "vector": [1.0]} for number in range(6)]
+    told: list[tuple[int, int | None]] = []
+    stored = {"inserted": 2, "updated": 0, "ids": [1, 2], "versions": [1, 1]}
+    with scripted(data(stored), Told(0), data(stored)) as server:
+        tally = await run(
+            server,
+            lambda client: client.stream("c", points, progress=lambda *now: told.append(now)),
+            settings,
+        )
+    assert (tally.points, tally.inserted, tally.updated) == (6, 6, 0)
+    assert told == [(2, None), (4, None), (6, None)]
+    keys = [asked.headers["idempotency-key"] for asked in server.asked]
+    assert (keys[1] == keys[2], len(set(keys))) == (True, 3)
+    told.clear()
+    with (
+        scripted(data(stored), data(stored), refusal(422, "zero_vector")) as server,
+        pytest.raises(named.ZeroVector) as refused,
+    ):
+        await run(
+            server,
+            lambda client: client.stream("c", points, progress=lambda *now: told.append(now)),
+            settings,
+        )
+    assert (refused.value.points_done, told) == (4, [(2, None), (4, None)])
 
 
 async def test_batches_keep_to_bytes(run: Any) -> None:

@@ -20,10 +20,10 @@ from hanax.cli.grouping import grouped
 from hanax.cli.printing import Format, dump, output, show, show_one
 from hanax.cli.profiles import read_config
 from hanax.cli.reading_settings import read_settings
-from hanax.cli.versions import gateway_version
 from hanax.cli.whereabouts import database_url
-from hanax.core.errors import DatabaseUnavailable, HanaxError
+from hanax.core.errors import DatabaseUnavailable
 from hanax.core.settings import CommandSettings
+from hxp_vector_client import VectorError
 
 _LISTED = ("name", "state", "points", "dimension", "metric", "shards")
 
@@ -123,21 +123,23 @@ async def _upgrade(url: str) -> tuple[str | None, str | None]:
 
 
 async def _look(connection: Connection) -> dict[str, Any]:
-    async with connection.api() as api:
-        version = await gateway_version(api)
+    async with connection.client() as client:
+        version = await client.version()
+        # What is not ready is told, and not waited for.
+        now = client.options(retries=0)
         try:
-            await api.get("/ready")
+            await now.ready()
             reason = None
-        except HanaxError as error:
+        except VectorError as error:
             reason = error.message
         try:
-            database = str((await api.get("/health/database"))["status"])
-        except HanaxError as error:
+            database = (await now.database_health()).status
+        except VectorError as error:
             database = error.message
         listed = []
-        for one in (await api.get(collections.PATH))["collections"]:
-            described = await collections.describe(api, one["name"])
-            listed.append({name: described[name] for name in _LISTED})
+        for one in await client.collections.list():
+            described = await client.collections.get(one.name)
+            listed.append({name: getattr(described, name) for name in _LISTED})
     return {
         "url": connection.url,
         "told_by": connection.origin,

@@ -6,20 +6,20 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 import orjson
 import typer
+from rich.table import Table
 
-from hanax.cli.api import Api
 from hanax.cli.command_line import new_app
 from hanax.cli.connection import Asking, Showing
 from hanax.cli.grouping import grouped
 from hanax.cli.names import collection_names, model_names
-from hanax.cli.printing import Format, dump, output, plain_table, show, show_one
-from hanax.core.errors import CollectionExists, CollectionNotFound, InvalidArgument
-
-PATH: Final = "/api/v1/collections"
+from hanax.cli.printing import Format, cell, dump, plain_table, print_table, show, show_one
+from hanax.core.errors import InvalidArgument
+from hxp_vector_client import AsyncVectorClient
+from hxp_vector_client.errors import CollectionExists, CollectionNotFound
+from hxp_vector_client.models import CollectionStats, Shard
 
 app = new_app("Collections: list, create, describe, delete.")
 
@@ -44,8 +44,8 @@ def list_collections(showing: Showing) -> None:
     connection = showing.connection()
 
     async def ask() -> list[dict[str, Any]]:
-        async with connection.api() as api:
-            return list((await api.get(PATH))["collections"])
+        async with connection.client() as client:
+            return [one.model_dump() for one in await client.collections.list()]
 
     show(asyncio.run(ask()), _LISTED, connection.form)
 
@@ -101,18 +101,18 @@ def create_collection(
     ] = False,
 ) -> None:
     """Create a collection, ready for points on return."""
-    spec = {"name": name, **new.spec()}
+    spec = new.spec()
     connection = showing.connection()
 
-    async def make() -> dict[str, Any]:
-        async with connection.api() as api:
-            spec["dimension"] = new.dimension or await _dimension_of(api, new.model)
+    async def make() -> CollectionStats:
+        async with connection.client() as client:
+            dimension = new.dimension or await _dimension_of(client, new.model)
             try:
-                return dict(await api.post(PATH, spec))
+                return await client.collections.create(name, dimension, **spec)
             except CollectionExists:
                 if not if_missing:
                     raise
-                return await describe(api, name)
+                return await client.collections.get(name)
 
     show_one(_short(asyncio.run(make())), connection.form)
 
@@ -123,17 +123,16 @@ def describe_collection(name: Name, showing: Showing) -> None:
     """Show what a collection holds, how it is indexed, and what its shards say."""
     connection = showing.connection()
 
-    async def ask() -> dict[str, Any]:
-        async with connection.api() as api:
-            return await describe(api, name)
+    async def ask() -> CollectionStats:
+        async with connection.client() as client:
+            return await client.collections.get(name)
 
-    told = asyncio.run(ask())
+    there = asyncio.run(ask())
     if connection.form is not Format.TABLE:
-        dump(told, connection.form)
+        dump(there.model_dump(exclude_unset=True), connection.form)
         return
-    show_one(_short(told), Format.TABLE)
-    output().print()
-    output().print(_shard_table(told["shard_states"]))
+    show_one(_short(there), Format.TABLE)
+    print_table(_shard_table(there.shard_states), apart=True)
 
 
 @app.command("delete")
@@ -151,10 +150,10 @@ def delete_collection(
     connection = asking.connection()
 
     async def delete() -> bool:
-        async with connection.api() as api:
+        async with connection.client() as client:
             if not yes:
-                await _confirm(api, name, connection.url)
-            await api.delete(f"{PATH}/{quote(name, safe='')}" + ("?aliases=delete" if with_aliases else ""))
+                await _confirm(client, name, connection.url)
+            await client.collections.delete(name, with_aliases=with_aliases)
         return True
 
     try:
@@ -167,26 +166,21 @@ def delete_collection(
         typer.echo(f"Deleted {name}.")
 
 
-async def describe(api: Api, name: str) -> dict[str, Any]:
-    """Raises CollectionNotFound."""
-    return dict(await api.get(f"{PATH}/{quote(name, safe='')}"))
-
-
-async def _confirm(api: Api, name: str, url: str) -> None:
+async def _confirm(client: AsyncVectorClient, name: str, url: str) -> None:
     """Raises InvalidArgument where nobody can be asked, and typer.Abort."""
-    there = await describe(api, name)
+    there = await client.collections.get(name)
     if not sys.stdin.isatty():
         raise InvalidArgument("deleting a collection can't be undone: say --yes")
-    points = "?" if there["points"] is None else f"{there['points']:,}"
+    points = "?" if there.points is None else f"{there.points:,}"
     typer.confirm(f"Delete {name} with {points} points from {url}?", abort=True, err=True)
 
 
-async def _dimension_of(api: Api, model: str | None) -> int:
+async def _dimension_of(client: AsyncVectorClient, model: str | None) -> int:
     if model is None:
         raise InvalidArgument("say --dimension, or --model whose dimension it takes")
-    for one in (await api.get("/external/status"))["models"]:
-        if one["model"] == model:
-            return int(one["dimension"])
+    for one in await client.models.status():
+        if one.model == model:
+            return one.dimension
     raise InvalidArgument(f"the gateway does not know the model {model!r}: say --dimension, or another model")
 
 
@@ -200,21 +194,21 @@ def _typed(given: str, option: str) -> dict[str, Any]:
         raise InvalidArgument(f"{option}: expected a name or a JSON object: {error}") from None
 
 
-def _short(told: dict[str, Any]) -> dict[str, Any]:
+def _short(there: CollectionStats) -> dict[str, Any]:
     """A description without what each shard says."""
-    return {name: value for name, value in told.items() if name != "shard_states"}
+    return there.model_dump(exclude_unset=True, exclude={"shard_states"})
 
 
-def _shard_table(shards: list[dict[str, Any]]) -> Any:
+def _shard_table(shards: list[Shard]) -> Table:
     table = plain_table("shard", "node", "state", "points", "segments", "disk", "reason")
     for one in shards:
-        disk = one.get("disk_bytes")
         table.add_row(
-            str(one["shard"]),
-            one["node"],
-            one["state"],
-            *(str(one.get(name, "-")) for name in ("points", "segments")),
-            "-" if disk is None else f"{disk / 2**20:,.1f} MiB",
-            one.get("reason") or "-",
+            str(one.shard),
+            one.node,
+            one.state,
+            cell(one.points),
+            cell(one.segments),
+            "-" if one.disk_bytes is None else f"{one.disk_bytes / 2**20:,.1f} MiB",
+            one.reason or "-",
         )
     return table

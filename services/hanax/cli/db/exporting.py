@@ -17,17 +17,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from hanax.cli.api import Api
 from hanax.cli.connection import Connection, Showing
-from hanax.cli.db.collections import Name, describe
+from hanax.cli.db.collections import Name
 from hanax.cli.db.queries import read_filter
 from hanax.cli.db.writers import PointWriter, open_writer
 from hanax.cli.grouping import grouped
 from hanax.cli.printing import Format, dump, show_one
 from hanax.cli.progress import progress
 from hanax.core.errors import InvalidArgument
+from hxp_vector_client import AsyncVectorClient
+from hxp_vector_client.models import Point
 
-_SCROLL: Final = "/api/v1/vectors/scroll"
 _PAGE: Final = 500
 # As long as a shard takes to be restarted.
 _PATIENCE_S: Final = 60.0
@@ -94,6 +94,16 @@ def export_points(
 
 
 @dataclass(frozen=True, slots=True)
+class _Wanted:
+    """filter: None: all. limit: None: however many there are."""
+
+    collection: str
+    filter: Any
+    vectors: bool
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Destination:
     file: str
     form: FileFormat
@@ -102,16 +112,19 @@ class _Destination:
 
 async def _export(connection: Connection, name: str, chosen: Chosen, to: _Destination) -> Exported:
     began = time.monotonic()
-    body: dict[str, Any] = {"collection": name, "include_vectors": chosen.vectors}
-    if chosen.filter is not None:
-        body["filter"] = read_filter(chosen.filter)
-    async with connection.api(_PATIENCE_S) as api:
-        dimension = int((await describe(api, name))["dimension"])
+    wanted = _Wanted(
+        name,
+        None if chosen.filter is None else read_filter(chosen.filter),
+        chosen.vectors,
+        chosen.limit,
+    )
+    async with connection.client(_PATIENCE_S) as client:
+        dimension = (await client.collections.get(name)).dimension
         if to.form is FileFormat.NPY and not chosen.vectors:
             raise InvalidArgument("a .npy file is made of vectors: leave out --no-vectors")
         writer = open_writer(to.file, to.form.value, dimension, to.force)
         try:
-            points = await _write(api, writer, body, chosen.limit)
+            points = await _write(client, writer, wanted)
             sizes = await asyncio.to_thread(writer.finish)
         finally:
             writer.abandon()
@@ -119,14 +132,13 @@ async def _export(connection: Connection, name: str, chosen: Chosen, to: _Destin
     return Exported(name, list(sizes), to.form.value, points, sum(sizes.values()), seconds)
 
 
-async def _write(api: Api, writer: PointWriter, body: dict[str, Any], limit: int | None) -> int:
-    total = limit
-    if limit is None:
-        counted = {name: value for name, value in body.items() if name != "include_vectors"}
-        total = int((await api.post("/api/v1/vectors/count", counted))["count"])
+async def _write(client: AsyncVectorClient, writer: PointWriter, wanted: _Wanted) -> int:
+    total = wanted.limit
+    if total is None:
+        total = await client.count(wanted.collection, wanted.filter)
     written = 0
-    with progress(f"export of {body['collection']}", total) as advance:
-        async with aclosing(_pages(api, body, limit)) as pages:
+    with progress(f"export of {wanted.collection}", total) as advance:
+        async with aclosing(_pages(client, wanted)) as pages:
             async for page in pages:
                 await asyncio.to_thread(writer.write, page)
                 written += len(page)
@@ -134,19 +146,20 @@ async def _write(api: Api, writer: PointWriter, body: dict[str, Any], limit: int
     return written
 
 
-async def _pages(
-    api: Api, body: dict[str, Any], limit: int | None
-) -> AsyncGenerator[list[dict[str, Any]], None]:
+async def _pages(client: AsyncVectorClient, wanted: _Wanted) -> AsyncGenerator[list[Point], None]:
     """In an order that writes do not disturb: a point that is there all the while is written once."""
-    cursor = None
-    left = sys.maxsize if limit is None else limit
-    while left > 0:
-        page = await api.post(_SCROLL, {**body, "limit": min(_PAGE, left), "cursor": cursor})
-        if page["vectors"]:
-            yield page["vectors"]
-        left -= len(page["vectors"])
-        cursor = page["next_cursor"]
-        if cursor is None:
+    left = sys.maxsize if wanted.limit is None else wanted.limit
+    pages = client.pages(
+        wanted.collection,
+        filter=wanted.filter,
+        include_vectors=wanted.vectors,
+        page_size=min(_PAGE, left),
+    )
+    async for page in pages:
+        if page.points:
+            yield page.points[:left]
+        left -= len(page.points)
+        if left <= 0:
             return
 
 

@@ -9,13 +9,11 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, cast
 
 import typer
 
-from hanax.cli.api import Api
 from hanax.cli.connection import Connection, Showing
-from hanax.cli.db.collections import PATH, describe
 from hanax.cli.db.points import PointSource, Shape
 from hanax.cli.db.sources.files import Fields, FileSource, format_of
 from hanax.cli.db.sources.foreign import Foreign, foreign_source
@@ -25,8 +23,11 @@ from hanax.cli.grouping import grouped
 from hanax.cli.names import collection_names
 from hanax.cli.printing import Format, dump, show_one
 from hanax.cli.progress import progress
-from hanax.core.errors import CollectionNotFound, DimensionMismatch, FailedPrecondition, InvalidArgument
+from hanax.core.errors import DimensionMismatch, FailedPrecondition, InvalidArgument
 from hanax.core.job_specs import UploadFormat
+from hxp_vector_client import AsyncVectorClient
+from hxp_vector_client.errors import CollectionNotFound
+from hxp_vector_client.writing import Mode
 
 _SHOWN_ERRORS: Final = 20
 # A write is given as long as a shard takes to be restarted.
@@ -75,7 +76,7 @@ class Writing:
     ] = 0
 
     def target(self) -> Target:
-        return Target(self.collection, self.mode, self.batch_size, self.max_errors)
+        return Target(self.collection, cast(Mode, self.mode), self.batch_size, self.max_errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,12 @@ def _opened(source: str, kind: Kind | None, fields: Fields, foreign: Foreign) ->
 async def _import(connection: Connection, name: str, source: PointSource, writing: Writing) -> Imported:
     began = time.monotonic()
     try:
-        async with connection.api(_PATIENCE_S) as api:
+        async with connection.client(_PATIENCE_S) as client:
             shape = await source.shape()
-            created = await _prepare(api, source, shape, writing)
-            before = await _count(api, writing.collection)
-            stored = await _stored(api, source, shape, writing)
-            after = await _count(api, writing.collection)
+            created = await _prepare(client, source, shape, writing)
+            before = await client.count(writing.collection)
+            stored = await _stored(client, source, shape, writing)
+            after = await client.count(writing.collection)
             source_count = (await source.shape()).count
     finally:
         await source.close()
@@ -166,12 +167,12 @@ async def _import(connection: Connection, name: str, source: PointSource, writin
     return told
 
 
-async def _stored(api: Api, source: PointSource, shape: Shape, writing: Writing) -> Stored:
+async def _stored(client: AsyncVectorClient, source: PointSource, shape: Shape, writing: Writing) -> Stored:
     """Raises what stopped it, saying where to go on."""
     total = None if shape.count is None else max(0, shape.count - writing.skip)
     try:
         with progress(f"import to {writing.collection}", total) as advance:
-            return await store(api, source, writing.target(), writing.skip, advance)
+            return await store(client, source, writing.target(), writing.skip, advance)
     except CopyStopped as stop:
         done = writing.skip + stop.stored.rows
         _complain_of(stop.stored.failed)
@@ -179,37 +180,36 @@ async def _stored(api: Api, source: PointSource, shape: Shape, writing: Writing)
         raise type(stop.error)(f"{stop.error.message}; {behind}", **stop.error.details) from None
 
 
-async def _prepare(api: Api, source: PointSource, shape: Shape, writing: Writing) -> bool:
+async def _prepare(client: AsyncVectorClient, source: PointSource, shape: Shape, writing: Writing) -> bool:
     """Whether the collection was made. Raises CollectionNotFound, DimensionMismatch."""
     try:
-        there = await describe(api, writing.collection)
+        there = await client.collections.get(writing.collection)
     except CollectionNotFound as error:
         if not writing.create:
             raise CollectionNotFound(f"{error.message}; say --create to make it") from None
     else:
-        if shape.dimension is not None and shape.dimension != there["dimension"]:
+        if shape.dimension is not None and shape.dimension != there.dimension:
             raise DimensionMismatch(
                 f"the source has vectors of {shape.dimension} numbers, {writing.collection} takes "
-                f"{there['dimension']}"
+                f"{there.dimension}"
             )
         return False
-    spec = {
-        "name": writing.collection,
-        "dimension": shape.dimension or await _first_dimension(api, source, writing.model),
-        "metric": writing.metric or shape.metric or "cosine",
-        "shards": writing.shards,
-        "embedding_model": writing.model,
-    }
-    await api.post(PATH, spec)
+    await client.collections.create(
+        writing.collection,
+        shape.dimension or await _first_dimension(client, source, writing.model),
+        metric=cast(Any, writing.metric or shape.metric or "cosine"),
+        shards=writing.shards,
+        embedding_model=writing.model,
+    )
     return True
 
 
-async def _first_dimension(api: Api, source: PointSource, model: str | None) -> int:
+async def _first_dimension(client: AsyncVectorClient, source: PointSource, model: str | None) -> int:
     """The model's, else that of the first vector. Raises InvalidArgument."""
     if model is not None:
-        models = (await api.get("/external/status"))["models"]
-        if found := [int(one["dimension"]) for one in models if one["model"] == model]:
-            return found[0]
+        for one in await client.models.status():
+            if one.model == model:
+                return one.dimension
     async with aclosing(source.pages(0)) as pages:
         async for page in pages:
             for row in page:
@@ -220,10 +220,6 @@ async def _first_dimension(api: Api, source: PointSource, model: str | None) -> 
         "the source begins with no vector that would tell the dimension: say --model, or make the "
         "collection first"
     )
-
-
-async def _count(api: Api, collection: str) -> int:
-    return int((await api.post("/api/v1/vectors/count", {"collection": collection}))["count"])
 
 
 def _compare(told: Imported, skip: int, before: int) -> None:

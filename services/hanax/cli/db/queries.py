@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,11 +16,12 @@ import typer
 from hanax.cli.connection import Showing
 from hanax.cli.db.collections import Name
 from hanax.cli.grouping import grouped
-from hanax.cli.printing import Format, cell, dump, output, plain_table
+from hanax.cli.printing import Format, cell, dump, plain_table, print_table
 from hanax.core.errors import InvalidArgument
+from hxp_vector_client.models import Hit, Point
 
-_SEARCH: Final = "/api/v1/vectors/search"
-_SCROLL: Final = "/api/v1/vectors/scroll"
+# Points of one answer, where there is nothing to search for.
+_PAGE: Final = 500
 _SHOWN_NUMBERS: Final = 4
 _SHOWN_METADATA: Final = 160
 
@@ -38,13 +40,13 @@ class Sought:
         None
     )
 
-    def body(self) -> dict[str, Any]:
-        """As POST /api/v1/vectors/search takes it; empty: nothing is searched for. Raises InvalidArgument."""
+    def named(self) -> dict[str, Any]:
+        """As the client's search takes it; empty: nothing is searched for. Raises InvalidArgument."""
         text = sys.stdin.read().strip() if self.text == "-" else self.text
         told = {
             "text": text,
             "vector": None if self.vector is None else read_vector(self.vector),
-            "id": None if self.like is None else read_id(self.like),
+            "like": None if self.like is None else read_id(self.like),
         }
         found = {name: value for name, value in told.items() if value is not None}
         if len(found) > 1:
@@ -63,7 +65,8 @@ class Answers:
     vectors: Annotated[bool, typer.Option("--vectors", help="Show the vectors too.")] = False
     exact: Annotated[bool, typer.Option("--exact", help="Compare all points, without the index.")] = False
 
-    def body(self) -> dict[str, Any]:
+    def named(self) -> dict[str, Any]:
+        """As the client's search and scroll take it. Raises InvalidArgument."""
         told: dict[str, Any] = {"limit": self.limit, "include_vectors": self.vectors}
         if self.filter is not None:
             told["filter"] = read_filter(self.filter)
@@ -77,17 +80,17 @@ def query(name: Name, sought: Sought, answers: Answers, showing: Showing) -> Non
     JSON and YAML: a list of points, best first, each with id, score, metadata and what else was asked for.
     """
     connection = showing.connection()
-    wanted = sought.body()
+    wanted = sought.named()
     if not wanted and answers.exact:
         raise InvalidArgument("--exact is of a search: say TEXT, --vector or --like")
-    body = {"collection": name, **wanted, **answers.body()}
+    named = answers.named()
 
-    async def ask() -> list[dict[str, Any]]:
-        async with connection.api() as api:
+    async def ask() -> Sequence[Hit | Point]:
+        async with connection.client() as client:
             if wanted:
-                found = await api.post(_SEARCH, {**body, "exact": answers.exact})
-                return list(found["results"])
-            return list((await api.post(_SCROLL, body))["vectors"])
+                return list(await client.search(name, **wanted, **named, exact=answers.exact))
+            pages = client.scroll(name, **named, page_size=min(answers.limit, _PAGE))
+            return [point async for point in pages]
 
     rows = [_row(point) for point in asyncio.run(ask())]
     if connection.form is not Format.TABLE:
@@ -97,7 +100,7 @@ def query(name: Name, sought: Sought, answers: Answers, showing: Showing) -> Non
     table = plain_table(*columns or ["id", "metadata"])
     for row in rows:
         table.add_row(*(_shown(column, row.get(column)) for column in columns))
-    output().print(table)
+    print_table(table)
 
 
 def read_vector(given: str) -> list[float]:
@@ -143,19 +146,16 @@ def _array(path: Path) -> list[float]:
     return numbers
 
 
-def _row(point: dict[str, Any]) -> dict[str, Any]:
+def _row(point: Hit | Point) -> dict[str, Any]:
     """What is searched and what is scrolled look alike."""
-    row = {name: value for name, value in point.items() if name not in ("embedding", "collection", "model")}
-    if "embedding" in point:
-        row["vector"] = point["embedding"]
-    return row
+    return point.model_dump(exclude_unset=True, exclude={"collection", "model"})
 
 
 def _shown(column: str, value: Any) -> str:
     match column, value:
         case "score", float():
             return f"{value:.4f}"
-        case "vector", list() if len(value) > _SHOWN_NUMBERS:
+        case "vector", np.ndarray() if len(value) > _SHOWN_NUMBERS:
             begin = ", ".join(f"{number:.4g}" for number in value[:_SHOWN_NUMBERS])
             return f"[{begin}, … {len(value)} numbers]"
         case "metadata", dict():

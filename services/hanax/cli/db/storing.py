@@ -15,16 +15,18 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hanax.cli.api import Api
 from hanax.cli.db.points import PointSource, Row
+from hanax.cli.failures import plain_error
 from hanax.core.errors import FailedPrecondition, HanaxError
+from hxp_vector_client import AsyncVectorClient, VectorError
+from hxp_vector_client.models import Inserted
+from hxp_vector_client.writing import Mode
 
-_INSERT: Final = "/api/v1/vectors/insert"
 _IN_FLIGHT: Final = 4
 # As JSON that is about three times as much, well below what a body may have.
 _BATCH_BYTES: Final = 4 * 1024 * 1024
-_PLACE: Final = re.compile(r"^vectors\[\d+\](: |\.)")
-_POINT: Final = re.compile(r"vectors\[(\d+)\]")
+_PLACE: Final = re.compile(r"^(?:vectors|points)\[\d+\](: |\.)")
+_POINT: Final = re.compile(r"(?:vectors|points)\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Target:
     """mode: upsert, insert or update. max_errors: bad rows that are left out, beyond which it stops."""
 
     collection: str
-    mode: str = "upsert"
+    mode: Mode = "upsert"
     batch_size: int = 500
     max_errors: int = 0
 
@@ -69,7 +71,7 @@ class CopyStopped(Exception):
 
 
 async def store(
-    api: Api, source: PointSource, target: Target, skip: int, told: Callable[[int], None]
+    client: AsyncVectorClient, source: PointSource, target: Target, skip: int, told: Callable[[int], None]
 ) -> Stored:
     """All rows of the source behind the first `skip`. told: how many more rows are done.
 
@@ -99,15 +101,15 @@ async def store(
                 # Of two rows with one id the later one stays, as if they came one by one.
                 while len(running) == _IN_FLIGHT or any(ids & other.ids for other in running):
                     await finish_first()
-                running.append(_Running(ids, asyncio.create_task(_store_batch(api, target, batch))))
+                running.append(_Running(ids, asyncio.create_task(_store_batch(client, target, batch))))
         await finish()
     except _SourceFailed as failure:
         # What was read of it before is on its way.
-        with suppress(HanaxError):
+        with suppress(VectorError):
             await finish()
         raise CopyStopped(failure.error, stored) from failure.error
-    except HanaxError as error:
-        raise CopyStopped(error, stored) from error
+    except VectorError as error:
+        raise CopyStopped(plain_error(error), stored) from error
     except asyncio.CancelledError:
         for one in running:
             one.task.cancel()
@@ -158,16 +160,16 @@ async def _rows(source: PointSource, skip: int) -> AsyncGenerator[Row, None]:
         raise _SourceFailed(error) from error
 
 
-async def _store_batch(api: Api, target: Target, batch: Sequence[Row]) -> Stored:
+async def _store_batch(client: AsyncVectorClient, target: Target, batch: Sequence[Row]) -> Stored:
     """Wrong rows are left out. With more of them than may be, it is stored up to the first one too many."""
     wrong = {place: row.fault.message for place, row in enumerate(batch) if row.fault is not None}
     while True:
         end = _end(wrong, target.max_errors, len(batch))
         places = [place for place in range(end) if place not in wrong]
         try:
-            answer = await _insert(api, target, [batch[place] for place in places])
+            answer = await _insert(client, target, [batch[place] for place in places])
             break
-        except HanaxError as error:
+        except VectorError as error:
             index: Any = error.details.get("index")
             if not isinstance(index, int) or not 0 <= index < len(places):
                 raise
@@ -179,24 +181,19 @@ async def _store_batch(api: Api, target: Target, batch: Sequence[Row]) -> Stored
     told = {place: f"{batch[place].place}: {wrong[place]}" for place in sorted(wrong) if place <= end}
     return Stored(
         rows=end,
-        inserted=answer["inserted"],
-        updated=answer["updated"],
-        skipped=len(answer["skipped"]),
+        inserted=answer.inserted,
+        updated=answer.updated,
+        skipped=len(answer.skipped),
         failed=[message for place, message in told.items() if place < end],
         stopped_by=told.get(end),
     )
 
 
-async def _insert(api: Api, target: Target, rows: Sequence[Row]) -> dict[str, Any]:
+async def _insert(client: AsyncVectorClient, target: Target, rows: Sequence[Row]) -> Inserted:
     if not rows:
-        return {"inserted": 0, "updated": 0, "skipped": []}
-    body = {
-        "collection": target.collection,
-        "mode": target.mode,
-        "vectors": [row.body() for row in rows],
-        "urgent": True,
-    }
-    return dict(await api.post(_INSERT, body))
+        return Inserted()
+    points = [row.body() for row in rows]
+    return await client.write_points(target.collection, points, mode=target.mode, urgent=True)
 
 
 def _end(wrong: Collection[int], max_errors: int, count: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -13,9 +13,10 @@ import orjson
 
 from hanax.cli.db.sources.files import COMPANION
 from hanax.core.errors import FailedPrecondition, InvalidArgument
+from hxp_vector_client.models import Point
 
 _DRAFT: Final = ".part"
-Point = Mapping[str, Any]
+_LINE: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 class PointWriter(Protocol):
@@ -62,7 +63,10 @@ class LinesWriter:
 
     def write(self, points: Sequence[Point]) -> None:
         for point in points:
-            self._file.write(orjson.dumps(plain_point(point), option=orjson.OPT_APPEND_NEWLINE))
+            self.write_one(plain_point(point))
+
+    def write_one(self, told: dict[str, Any]) -> None:
+        self._file.write(orjson.dumps(told, option=_LINE))
 
     def finish(self) -> dict[str, int]:
         self._file.flush()
@@ -140,9 +144,12 @@ class ArrayWriter:
         self._write_header()
 
     def write(self, points: Sequence[Point]) -> None:
-        rows = np.array([point["embedding"] for point in points], dtype="<f4")
+        rows = np.array([point.vector for point in points], dtype="<f4")
         self._file.write(rows.reshape(len(points), self._dimension).tobytes())
-        self._lines.write([{**point, "embedding": None} for point in points])
+        for point in points:
+            told = plain_point(point)
+            del told["vector"]
+            self._lines.write_one(told)
         self._rows += len(points)
 
     def finish(self) -> dict[str, int]:
@@ -193,8 +200,9 @@ class _Draft:
 
 def plain_point(point: Point) -> dict[str, Any]:
     """As an insert takes it, from what a scroll answers."""
-    told = {"id": point["id"], "vector": point.get("embedding"), "metadata": point.get("metadata") or None}
-    told["expires_at"] = point.get("expires_at")
+    told: dict[str, Any] = {"id": point.id, "vector": point.vector, "metadata": point.metadata or None}
+    if point.expires_at is not None:
+        told["expires_at"] = point.expires_at.isoformat().replace("+00:00", "Z")
     return {name: value for name, value in told.items() if value is not None}
 
 

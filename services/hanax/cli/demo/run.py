@@ -7,14 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from hanax.cli.api import Api
+from hanax.cli.connection import Access
 from hanax.cli.demo.corpus import Document
 from hanax.cli.demo.indexing import Target, index_corpus
 from hanax.cli.demo.questions import ANSWERS, QUESTIONS, Question, is_answered
@@ -26,6 +26,7 @@ from hanax.local import control
 from hanax.local.inspection import inspect
 from hanax.local.layout import Layout
 from hanax.local.state import running_supervisor
+from hxp_vector_client import AsyncVectorClient
 
 _COLLECTION: Final = "python-docs"
 _MODEL: Final = "all-MiniLM-L6-v2"
@@ -35,6 +36,8 @@ _SHARDS: Final = 2
 _SHOWN: Final = 3
 
 _POLL_S: Final = 0.2
+# Longer than a shard or the embedder takes to be restarted.
+_PATIENCE_S: Final = 60.0
 
 
 Corpus = Callable[[], Sequence[Document]]
@@ -79,10 +82,10 @@ def _await_running(layout: Layout, timeout_s: float) -> str:
 
 
 async def _ask_everything(api_url: str, corpus: Corpus, console: Console) -> bool:
-    async with Api(api_url) as api:
-        await _index(api, corpus, console)
+    async with Access(api_url).client(_PATIENCE_S) as client:
+        await _index(client, corpus, console)
         table = _answer_table()
-        answered = [await _ask(api, question, table) for question in QUESTIONS]
+        answered = [await _ask(client, question, table) for question in QUESTIONS]
     console.print()
     console.print(table)
     for question, found in zip(QUESTIONS, answered, strict=True):
@@ -94,8 +97,8 @@ async def _ask_everything(api_url: str, corpus: Corpus, console: Console) -> boo
     return all(answered)
 
 
-async def _index(api: Api, corpus: Corpus, console: Console) -> None:
-    models = (await api.get("/ready"))["models"]
+async def _index(client: AsyncVectorClient, corpus: Corpus, console: Console) -> None:
+    models = (await client.ready()).models
     if _MODEL not in models:
         served = ", ".join(models) or "none"
         raise FailedPrecondition(
@@ -103,8 +106,8 @@ async def _index(api: Api, corpus: Corpus, console: Console) -> None:
             "Start it with HANAX_EMBEDDER_BACKEND and HANAX_EMBEDDER_MODEL unset"
         )
     began = time.monotonic()
-    embedded = await api.post("/api/v1/embeddings/generate", {"text": "hello", "model": _MODEL})
-    target = Target(_COLLECTION, _MODEL, embedded["dimension"], _SHARDS)
+    embedded = await client.embed("hello", model=_MODEL)
+    target = Target(_COLLECTION, _MODEL, embedded.dimension, _SHARDS)
     documents = corpus()
     console.print(
         f"{len(documents):,} texts: what Python {sys.version.split()[0]} says of its standard library",
@@ -119,7 +122,7 @@ async def _index(api: Api, corpus: Corpus, console: Console) -> None:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("indexing", total=None)
         indexed = await index_corpus(
-            api,
+            client,
             target,
             documents,
             lambda done, missing: progress.update(
@@ -136,10 +139,9 @@ async def _index(api: Api, corpus: Corpus, console: Console) -> None:
         console.print("all indexed by an earlier run", highlight=False)
 
 
-async def _ask(api: Api, question: Question, table: Table) -> bool:
-    body = {"collection": _COLLECTION, "text": question.text, "limit": ANSWERS}
-    hits: list[dict[str, Any]] = (await api.post("/api/v1/vectors/search", body))["results"]
-    ids = [str(hit["id"]) for hit in hits]
+async def _ask(client: AsyncVectorClient, question: Question, table: Table) -> bool:
+    hits = await client.search(_COLLECTION, text=question.text, limit=ANSWERS)
+    ids = [str(one) for one in hits.ids]
     if table.row_count:
         table.add_row()
     table.add_row("", "", Text(f"{question.text}?", style="bold"), "")
@@ -148,9 +150,9 @@ async def _ask(api: Api, question: Question, table: Table) -> bool:
         right = ids[place] in question.best
         table.add_row(
             str(place + 1),
-            f"{hit['score']:.3f}",
+            f"{hit.score:.3f}",
             Text(ids[place], style="green" if right else ""),
-            hit["metadata"]["found_at"],
+            (hit.metadata or {})["found_at"],
         )
     return is_answered(question, ids)
 

@@ -21,7 +21,7 @@ from hanax.cli.health.monitor import Monitor
 from hanax.cli.health.report import ReportFormat, make_report, render_report
 from hanax.cli.health.table import check_table
 from hanax.cli.names import service_names
-from hanax.cli.printing import Format, dump, output
+from hanax.cli.printing import Format, dump, print_table
 from hanax.core.errors import InvalidArgument
 
 app = new_app("How the platform is: the gateway, what it needs, and the services of the local stack.")
@@ -48,7 +48,7 @@ def check(
     found = asyncio.run(look(connection))
     checks = chosen(found.checks, service)
     if connection.form is Format.TABLE:
-        output().print(check_table(checks))
+        print_table(check_table(checks))
     else:
         told = {**found.told(), "status": overall(checks).value, "checks": [one.told() for one in checks]}
         dump(told, connection.form)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from hanax.cli.connection import Connection
 from hanax.cli.health.checks import Check, Status, overall
@@ -12,6 +12,9 @@ from hanax.cli.health.gateway import check_gateway
 from hanax.cli.health.stack import check_stack
 from hanax.local.layout import Layout
 from hanax.local.state import read_state, running_supervisor
+
+# Of each question: longer than a healthy gateway takes for any of them.
+_TIMEOUT_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,9 @@ class Look:
 async def look(connection: Connection) -> Look:
     """Raises InvalidArgument for an address or key that can be none; what does not answer is told."""
     at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    # As it is now: a gateway that is away is not waited for.
-    async with connection.api(patience_s=0.0) as api:
-        checks = await check_gateway(api)
+    # As it is now: a gateway that is away is not waited for, nor one that hangs for long.
+    async with connection.client(patience_s=0.0) as client:
+        checks = await check_gateway(client.options(timeout_s=_TIMEOUT_S))
     layout = local_stack_of(connection)
     if layout is not None:
         checks += await check_stack(layout)

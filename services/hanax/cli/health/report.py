@@ -13,9 +13,9 @@ from hanax.cli.connection import Connection
 from hanax.cli.health.looking import local_stack_of, look
 from hanax.cli.printing import Format, rendered
 from hanax.cli.versions import look_at_versions
-from hanax.core.errors import HanaxError
 from hanax.local.layout import Layout
 from hanax.local.logfiles import last_lines
+from hxp_vector_client import VectorError
 
 _LINES_LOOKED_AT: Final = 500
 _ERRORS_SHOWN: Final = 20
@@ -58,23 +58,22 @@ async def _collections(connection: Connection) -> tuple[list[dict[str, Any]], st
     """What there is of each, or why that is not known."""
     rows = []
     try:
-        async with connection.api(patience_s=0.0) as api:
-            for one in (await api.get("/api/v1/collections"))["collections"]:
-                told = await api.get(f"/api/v1/collections/{one['name']}")
-                disk = [shard.get("disk_bytes") for shard in told["shard_states"]]
+        async with connection.client(patience_s=0.0) as client:
+            for one in await client.collections.list():
+                told = await client.collections.get(one.name)
                 rows.append(
                     {
-                        "name": one["name"],
-                        "state": one["state"],
-                        "points": told["points"],
-                        "dimension": one["dimension"],
-                        "metric": one["metric"],
-                        "shards": one["shards"],
-                        "disk_bytes": sum(size or 0 for size in disk),
-                        "index": one["index"]["type"],
+                        "name": one.name,
+                        "state": one.state,
+                        "points": told.points,
+                        "dimension": one.dimension,
+                        "metric": one.metric,
+                        "shards": one.shards,
+                        "disk_bytes": sum(shard.disk_bytes or 0 for shard in told.shard_states),
+                        "index": (one.index or {}).get("type"),
                     }
                 )
-    except HanaxError as error:
+    except VectorError as error:
         return rows, error.message
     return rows, None
 

@@ -17,7 +17,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from hanax.cli.api import Api
 from hanax.cli.command_line import new_app
 from hanax.cli.connection import Asking
 from hanax.cli.exits import Exit
@@ -40,6 +39,7 @@ from hanax.metadata.applied_migrations import AppliedMigrations
 from hanax.metadata.database import Database
 from hanax.metadata.engines import DatabaseOptions
 from hanax.metadata.upgrading import upgrade
+from hxp_vector_client import AsyncVectorClient
 
 app = new_app("Changes of collections, as numbered files that are kept beside an application's code.")
 
@@ -195,9 +195,9 @@ async def _opened(url: str) -> AsyncIterator[AppliedMigrations]:
 
 
 @asynccontextmanager
-async def _gateway(asking: Asking) -> AsyncIterator[Api]:
-    async with asking.connection().api() as api:
-        yield api
+async def _gateway(asking: Asking) -> AsyncIterator[AsyncVectorClient]:
+    async with asking.connection().client() as client:
+        yield client
 
 
 def _tell_steps(name: str, steps: list[Step]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hanax.cli.api import Api
-from hanax.core.errors import AliasNotFound, CollectionNotFound
+from hxp_vector_client import AsyncVectorClient
+from hxp_vector_client.errors import AliasNotFound, CollectionNotFound
 
 # Says what is wrong, or nothing.
-Check = Callable[[Api], Awaitable[str | None]]
+Check = Callable[[AsyncVectorClient], Awaitable[str | None]]
 
 
 @dataclass(slots=True)
@@ -22,9 +22,9 @@ class Checks:
     def collection(self, name: str, **expected: Any) -> None:
         """That it is there, with these fields of its description."""
 
-        async def check(api: Api) -> str | None:
+        async def check(client: AsyncVectorClient) -> str | None:
             try:
-                there = await api.get(f"/api/v1/collections/{name}")
+                there = (await client.collections.get(name)).model_dump(mode="json")
             except CollectionNotFound:
                 return f"collection {name} is not there"
             for field_name, value in expected.items():
@@ -37,9 +37,9 @@ class Checks:
         self.all.append(check)
 
     def alias(self, alias: str, collection: str) -> None:
-        async def check(api: Api) -> str | None:
+        async def check(client: AsyncVectorClient) -> str | None:
             try:
-                got = (await api.get(f"/api/v1/aliases/{alias}"))["collection"]
+                got = await client.aliases.get(alias)
             except AliasNotFound:
                 return f"alias {alias} is not there"
             return None if got == collection else f"alias {alias}: expected {collection}, got {got}"
@@ -47,12 +47,12 @@ class Checks:
         self.all.append(check)
 
     def points(self, collection: str, *, at_least: int) -> None:
-        async def check(api: Api) -> str | None:
+        async def check(client: AsyncVectorClient) -> str | None:
             try:
-                got = (await api.get(f"/api/v1/collections/{collection}"))["points"]
+                got = (await client.collections.get(collection)).points
             except CollectionNotFound:
                 return f"collection {collection} is not there"
-            if got >= at_least:
+            if got is not None and got >= at_least:
                 return None
             return f"collection {collection}: expected at least {at_least} points, got {got}"
 

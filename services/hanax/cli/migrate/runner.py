@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hanax.cli.api import Api
 from hanax.cli.migrate.checks import Checks
 from hanax.cli.migrate.files import MigrationFile
 from hanax.cli.migrate.history import check_history, find_file
 from hanax.cli.migrate.steps import Step, Steps
 from hanax.core.errors import HanaxError, InvalidMigration, MigrationFailed, MigrationLocked
 from hanax.metadata.applied_migrations import Applied, AppliedMigrations, StepNote
+from hxp_vector_client import AsyncVectorClient, VectorError
 
 # A lock whose holder died is free after this long; it is renewed three times as often.
 _LOCK_S: Final = 30.0
@@ -31,7 +31,7 @@ Tell = Callable[[str], None]
 class Runner:
     """tell: is handed a line for each thing that is done. now_us: microseconds since 1970 UTC."""
 
-    api: Api
+    client: AsyncVectorClient
     applied: AppliedMigrations
     tell: Tell
     now_us: Callable[[], int]
@@ -84,9 +84,9 @@ class Runner:
             for place in range(len(steps)):
                 note = await self._do(note, steps, place)
             for check in checks.all:
-                if problem := await check(self.api):
+                if problem := await check(self.client):
                     raise MigrationFailed(f"not as `validate` expects: {problem}")
-        except (HanaxError, _StepFailed) as error:
+        except (HanaxError, VectorError, _StepFailed) as error:
             await self._give_up(note, steps, error)
         await self.applied.save(replace(note, state="applied", ended_at_us=self.now_us()))
 
@@ -113,7 +113,7 @@ class Runner:
         step, noted = steps[place], note.steps[place]
         try:
             if noted.state == "pending":
-                noted = replace(noted, state="doing", memo=await step.look(self.api))
+                noted = replace(noted, state="doing", memo=await step.look(self.client))
                 note = await self._save(note, place, noted)
             self.tell(f"  {step.title}")
             memo = dict(noted.memo)
@@ -123,7 +123,7 @@ class Runner:
                 note = await self._save(note, place, replace(noted, memo=dict(memo)))
 
             try:
-                await step.do(self.api, memo, keep)
+                await step.do(self.client, memo, keep)
             finally:
                 # Also what a step that failed has found out: taking it back needs it.
                 await keep()
@@ -131,8 +131,7 @@ class Runner:
             if not step.reversible:
                 # It says that it failed: there is nothing to take back.
                 note = await self._save(note, place, replace(note.steps[place], state="pending"))
-            told = error.message if isinstance(error, HanaxError) else f"{type(error).__name__}: {error}"
-            raise _StepFailed(note, f"step {place + 1}, {step.title}: {told}") from error
+            raise _StepFailed(note, f"step {place + 1}, {step.title}: {_told(error)}") from error
         return await self._save(note, place, replace(note.steps[place], state="done"))
 
     async def _save(self, note: Applied, place: int, step: StepNote) -> Applied:
@@ -140,7 +139,9 @@ class Runner:
         await self.applied.save(note)
         return note
 
-    async def _give_up(self, note: Applied, steps: Sequence[Step], error: HanaxError | _StepFailed) -> None:
+    async def _give_up(
+        self, note: Applied, steps: Sequence[Step], error: HanaxError | VectorError | _StepFailed
+    ) -> None:
         """Undo what was done, and raise MigrationFailed."""
         note = error.note if isinstance(error, _StepFailed) else note
         note = replace(note, state="failed", error=error.message)
@@ -165,12 +166,11 @@ class Runner:
                 continue
             self.tell(f"  undo: {step.title}")
             try:
-                await step.undo(self.api, dict(noted.memo))
+                await step.undo(self.client, dict(noted.memo))
             except Exception as error:
-                told = error.message if isinstance(error, HanaxError) else f"{type(error).__name__}: {error}"
                 raise MigrationFailed(
                     f"{note.name}: {note.error or 'left unfinished'}; and step {place + 1}, {step.title}, "
-                    f"could not be undone: {told}; mend that and run the command again"
+                    f"could not be undone: {_told(error)}; mend that and run the command again"
                 ) from error
             note = await self._save(note, place, replace(noted, state="undone"))
 
@@ -211,6 +211,12 @@ class _StepFailed(Exception):
         super().__init__(message)
         self.note = note
         self.message = message
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, HanaxError | VectorError):
+        return error.message
+    return f"{type(error).__name__}: {error}"
 
 
 def read_steps(file: MigrationFile, direction: str) -> list[Step]:

@@ -11,27 +11,19 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
-from urllib.parse import quote
 
-from hanax.cli.api import Api
-from hanax.core.errors import (
-    AliasNotFound,
-    CollectionExists,
-    CollectionNotFound,
-    FailedPrecondition,
-    InvalidMigration,
-)
+from hanax.core.errors import CollectionExists, FailedPrecondition, InvalidMigration
+from hxp_vector_client import AsyncVectorClient
+from hxp_vector_client.errors import AliasNotFound, CollectionNotFound
+from hxp_vector_client.models import CollectionStats
 
 Memo = dict[str, Any]
 Note = Callable[[], Awaitable[None]]
-Action = Callable[[Api], Awaitable[None] | None]
+Action = Callable[[AsyncVectorClient], Awaitable[None] | None]
 
-_COLLECTIONS: Final = "/api/v1/collections"
-_ALIASES: Final = "/api/v1/aliases"
-_JOBS: Final = "/api/v1/jobs"
-_JOB_POLL_S: Final = 0.5
 _LOOKED_AT: Final = 1_000
-_JOB_ENDS: Final = ("succeeded", "partial", "failed", "cancelled")
+# The largest collections take days.
+_LONGEST_JOB_S: Final = 30 * 86_400.0
 _CHANGEABLE: Final = ("index", "quantisation", "target_recall", "payload_indexes")
 
 
@@ -42,15 +34,15 @@ class Step(Protocol):
     def title(self) -> str: ...
     @property
     def reversible(self) -> bool: ...
-    async def look(self, api: Api) -> Memo:
+    async def look(self, client: AsyncVectorClient) -> Memo:
         """What is there before. Raises what would make the step fail, as far as it can be known."""
         ...
 
-    async def do(self, api: Api, memo: Memo, note: Note) -> None:
+    async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
         """note: keeps what the memo has by now, before a step that takes long goes on."""
         ...
 
-    async def undo(self, api: Api, memo: Memo) -> None: ...
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +58,27 @@ class CreateCollection:
     def title(self) -> str:
         return f"create collection {self.name}"
 
-    async def look(self, api: Api) -> Memo:
-        if await _described(api, self.name) is not None:
+    async def look(self, client: AsyncVectorClient) -> Memo:
+        if await _described(client, self.name) is not None:
             raise CollectionExists(f"collection {self.name!r} exists already", collection=self.name)
         return {}
 
-    async def do(self, api: Api, memo: Memo, note: Note) -> None:
-        created = await api.post(_COLLECTIONS, self.spec)
-        memo["uid"] = created["uid"]
+    async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
+        options = {name: value for name, value in self.spec.items() if name not in ("name", "dimension")}
+        created = await client.collections.create(self.name, self.spec["dimension"], **options)
+        memo["uid"] = created.uid
 
-    async def undo(self, api: Api, memo: Memo) -> None:
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
         """Where nobody noted the uid, only an empty collection is taken to be the one made here."""
-        there = await _described(api, self.name)
-        if there is None or there["uid"] != memo.get("uid", there["uid"]):
+        there = await _described(client, self.name)
+        if there is None or there.uid != memo.get("uid", there.uid):
             return
-        if "uid" not in memo and there["points"]:
+        if "uid" not in memo and there.points:
             raise FailedPrecondition(
                 f"collection {self.name!r} was being created when this ended, and has points now: "
                 "delete or keep it yourself"
             )
-        await api.delete(f"{_COLLECTIONS}/{quote(self.name, safe='')}")
+        await client.collections.delete(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +92,16 @@ class DeleteCollection:
     def title(self) -> str:
         return f"delete collection {self.name} and its points"
 
-    async def look(self, api: Api) -> Memo:
-        there = await _described(api, self.name)
-        return {"points": None if there is None else there["points"]}
+    async def look(self, client: AsyncVectorClient) -> Memo:
+        there = await _described(client, self.name)
+        return {"points": None if there is None else there.points}
 
-    async def do(self, api: Api, memo: Memo, note: Note) -> None:
-        if await _described(api, self.name) is not None:
-            await api.delete(f"{_COLLECTIONS}/{quote(self.name, safe='')}")
+    async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
+        if await _described(client, self.name) is not None:
+            await client.collections.delete(self.name)
 
-    async def undo(self, api: Api, memo: Memo) -> None:
-        if await _described(api, self.name) is None:
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
+        if await _described(client, self.name) is None:
             raise FailedPrecondition(f"collection {self.name!r} is deleted; its points can't be brought back")
 
 
@@ -122,15 +115,15 @@ class ChangeCollection:
     def title(self) -> str:
         return f"change {', '.join(self.change)} of collection {self.name}"
 
-    async def look(self, api: Api) -> Memo:
-        there = await api.get(f"{_COLLECTIONS}/{quote(self.name, safe='')}")
+    async def look(self, client: AsyncVectorClient) -> Memo:
+        there = (await client.collections.get(self.name)).model_dump(mode="json")
         return {"before": {name: there[name] for name in self.change}}
 
-    async def do(self, api: Api, memo: Memo, note: Note) -> None:
-        await api.patch(f"{_COLLECTIONS}/{quote(self.name, safe='')}", self.change)
+    async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
+        await client.collections.update(self.name, **self.change)
 
-    async def undo(self, api: Api, memo: Memo) -> None:
-        await api.patch(f"{_COLLECTIONS}/{quote(self.name, safe='')}", memo["before"])
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
+        await client.collections.update(self.name, **memo["before"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +140,14 @@ class PointAlias:
             return f"remove alias {self.alias}"
         return f"point alias {self.alias} to {self.collection}"
 
-    async def look(self, api: Api) -> Memo:
-        return {"before": await _target(api, self.alias)}
+    async def look(self, client: AsyncVectorClient) -> Memo:
+        return {"before": await _target(client, self.alias)}
 
-    async def do(self, api: Api, memo: Memo, note: Note) -> None:
-        await _point(api, self.alias, self.collection)
+    async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
+        await _point(client, self.alias, self.collection)
 
-    async def undo(self, api: Api, memo: Memo) -> None:
-        await _point(api, self.alias, memo["before"])
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
+        await _point(client, self.alias, memo["before"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,44 +164,41 @@ class Reembed:
     def title(self) -> str:
         return f"embed {self.source} again with {self.model} into {self.target}"
 
-    async def look(self, api: Api) -> Memo:
-        await api.get(f"{_COLLECTIONS}/{quote(self.source, safe='')}")
-        if await _described(api, self.target) is not None:
+    async def look(self, client: AsyncVectorClient) -> Memo:
+        await client.collections.get(self.source)
+        if await _described(client, self.target) is not None:
             raise CollectionExists(f"collection {self.target!r} exists already", collection=self.target)
         return {}
 
-    async def do(self, api: Api, memo: Memo, note: Note) -> None:
-        ordered = {
-            "kind": "reembed",
-            "collection": self.source,
-            "target": self.target,
-            "model": self.model,
-            "text_field": self.text_field,
-        }
-        job = await api.post(_JOBS, ordered)
-        memo["job"] = job["job_id"]
+    async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
+        job = await client.jobs.submit(
+            "reembed",
+            collection=self.source,
+            target=self.target,
+            model=self.model,
+            text_field=self.text_field,
+        )
+        memo["job"] = job.job_id
         await note()
-        while job["state"] not in _JOB_ENDS:
-            await asyncio.sleep(_JOB_POLL_S)
-            job = await api.get(f"{_JOBS}/{memo['job']}")
-        if job["state"] != "succeeded":
-            reason = (job.get("error") or {}).get("message") or f"it ended {job['state']}"
-            raise FailedPrecondition(f"job {memo['job']}: {reason}", job=memo["job"])
+        job = await client.jobs.wait(job, timeout_s=_LONGEST_JOB_S)
+        if job.state != "succeeded":
+            reason = f"it ended {job.state}" if job.error is None else job.error.message
+            raise FailedPrecondition(f"job {job.job_id}: {reason}", job=job.job_id)
 
-    async def undo(self, api: Api, memo: Memo) -> None:
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
         """Also of a job that was ordered, and not noted: the answer may have been lost."""
-        for job in (await api.get(f"{_JOBS}?limit={_LOOKED_AT}"))["jobs"]:
-            if job["kind"] == "reembed" and job["spec"].get("target") == self.target:
-                memo.setdefault("job", job["job_id"])
-                if job["state"] not in _JOB_ENDS:
-                    await api.delete(f"{_JOBS}/{job['job_id']}")
-        if "job" in memo and await _described(api, self.target) is not None:
-            await api.delete(f"{_COLLECTIONS}/{quote(self.target, safe='')}")
+        for job in await client.jobs.list(limit=_LOOKED_AT):
+            if job.kind == "reembed" and job.spec.get("target") == self.target:
+                memo.setdefault("job", job.job_id)
+                if not job.ended:
+                    await client.jobs.cancel(job)
+        if "job" in memo and await _described(client, self.target) is not None:
+            await client.collections.delete(self.target)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Functions of the migration's own, plain or asynchronous, that are handed the API."""
+    """Functions of the migration's own, plain or asynchronous, that are handed the client."""
 
     title: str
     action: Action
@@ -218,16 +208,16 @@ class Call:
     def reversible(self) -> bool:
         return self.inverse is not None
 
-    async def look(self, api: Api) -> Memo:
+    async def look(self, client: AsyncVectorClient) -> Memo:
         return {}
 
-    async def do(self, api: Api, memo: Memo, note: Note) -> None:
-        await _run(self.action, api)
+    async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
+        await _run(self.action, client)
 
-    async def undo(self, api: Api, memo: Memo) -> None:
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
         if self.inverse is None:
             raise FailedPrecondition(f"step {self.title!r} says no way back: give it `undo`")
-        await _run(self.inverse, api)
+        await _run(self.inverse, client)
 
 
 @dataclass(slots=True)
@@ -237,7 +227,9 @@ class Steps:
     all: list[Step] = field(default_factory=list)
 
     def create_collection(self, name: str, **spec: Any) -> None:
-        """spec: as POST /api/v1/collections takes it, without the name."""
+        """spec: as POST /api/v1/collections takes it, without the name. Raises InvalidMigration."""
+        if "dimension" not in spec:
+            raise InvalidMigration(f"create_collection({name!r}): expected dimension=")
         self.all.append(CreateCollection({"name": name, **spec}))
 
     def delete_collection(self, name: str) -> None:
@@ -270,29 +262,29 @@ class Steps:
         self.all.append(Call(title, do, undo))
 
 
-async def _run(action: Action, api: Api) -> None:
+async def _run(action: Action, client: AsyncVectorClient) -> None:
     # In a thread: one that takes long must not keep the lock from being renewed.
-    ran = await asyncio.to_thread(action, api)
+    ran = await asyncio.to_thread(action, client)
     if inspect.isawaitable(ran):
         await ran
 
 
-async def _described(api: Api, name: str) -> dict[str, Any] | None:
+async def _described(client: AsyncVectorClient, name: str) -> CollectionStats | None:
     try:
-        return dict(await api.get(f"{_COLLECTIONS}/{quote(name, safe='')}"))
+        return await client.collections.get(name)
     except CollectionNotFound:
         return None
 
 
-async def _target(api: Api, alias: str) -> str | None:
+async def _target(client: AsyncVectorClient, alias: str) -> str | None:
     try:
-        return str((await api.get(f"{_ALIASES}/{quote(alias, safe='')}"))["collection"])
+        return await client.aliases.get(alias)
     except AliasNotFound:
         return None
 
 
-async def _point(api: Api, alias: str, collection: str | None) -> None:
+async def _point(client: AsyncVectorClient, alias: str, collection: str | None) -> None:
     if collection is not None:
-        await api.put(f"{_ALIASES}/{quote(alias, safe='')}", {"collection": collection})
-    elif await _target(api, alias) is not None:
-        await api.delete(f"{_ALIASES}/{quote(alias, safe='')}")
+        await client.aliases.set(alias, collection)
+    elif await _target(client, alias) is not None:
+        await client.aliases.delete(alias)

@@ -15,11 +15,12 @@ from hanax.cli.connection import Showing
 from hanax.cli.failures import exit_code
 from hanax.cli.grouping import grouped
 from hanax.cli.models.benchmark import Load, measure
-from hanax.cli.models.embedding import find_model, list_models
+from hanax.cli.models.embedding import find_model
 from hanax.cli.models.trial import try_model
 from hanax.cli.names import model_names
-from hanax.cli.printing import Format, dump, output, plain_table, show, show_one
+from hanax.cli.printing import Format, dump, plain_table, print_table, show, show_one
 from hanax.cli.progress import progress
+from hxp_vector_client.models import ModelStatus
 
 app = new_app("Embedding models: which there are, whether they answer, and how fast.")
 
@@ -51,16 +52,16 @@ def list_(
     """List the models that the gateway routes to."""
     connection = showing.connection()
 
-    async def ask() -> list[dict[str, Any]]:
-        async with connection.api() as api:
-            return await list_models(api)
+    async def ask() -> list[ModelStatus]:
+        async with connection.client() as client:
+            return await client.models.status()
 
     rows = []
     for one in asyncio.run(ask()):
         row = {
-            **one,
-            "type": "external" if one["external"] else "local",
-            "endpoints": len(one["endpoints"]),
+            **one.model_dump(),
+            "type": "external" if one.external else "local",
+            "endpoints": len(one.endpoints),
         }
         if kind is Type.ALL or kind.value in (row["type"], row["pattern"]):
             rows.append(row)
@@ -74,8 +75,8 @@ def test(model: Model, showing: Showing) -> None:
     connection = showing.connection()
 
     async def run() -> dict[str, Any]:
-        async with connection.api() as api:
-            return await try_model(api, await find_model(api, model))
+        async with connection.client() as client:
+            return await try_model(client, await find_model(client, model))
 
     told = asyncio.run(run())
     if connection.form is not Format.TABLE:
@@ -84,7 +85,7 @@ def test(model: Model, showing: Showing) -> None:
         table = plain_table("check", "result", "message")
         for one in told["checks"]:
             table.add_row(one["check"], one["result"], one["message"] or "-")
-        output().print(table)
+        print_table(table)
     if not told["ok"]:
         raise typer.Exit(1)
 
@@ -96,10 +97,10 @@ def benchmark(model: Model, load: Load, showing: Showing) -> None:
     connection = showing.connection()
 
     async def run() -> dict[str, Any]:
-        async with connection.api() as api:
-            found = await find_model(api, model)
+        async with connection.client() as client:
+            found = await find_model(client, model)
             with progress(f"benchmark of {model}", load.samples) as advance:
-                return asdict(await measure(api, found["model"], load, advance))
+                return asdict(await measure(client, found.model, load, advance))
 
     told = asyncio.run(run())
     if connection.form is not Format.TABLE:

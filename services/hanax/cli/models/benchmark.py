@@ -12,9 +12,9 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from hanax.cli.api import Api
 from hanax.cli.models.embedding import embed
 from hanax.cli.progress import Advance
+from hxp_vector_client import AsyncVectorClient
 
 # Of common length, so that a text has about as many tokens as words.
 _WORDS: Final = (
@@ -57,11 +57,11 @@ class Measured:
     latency_ms: dict[str, float]
 
 
-async def measure(api: Api, model: str, load: Load, advance: Advance) -> Measured:
+async def measure(client: AsyncVectorClient, model: str, load: Load, advance: Advance) -> Measured:
     """Raises the first error that the gateway answers."""
     batches = _batches(load, load.warmup * load.batch_size + load.samples)
     for _ in range(load.warmup):
-        await embed(api, model, next(batches))
+        await embed(client, model, next(batches))
     latencies: list[float] = []
     tokens = 0
 
@@ -69,9 +69,9 @@ async def measure(api: Api, model: str, load: Load, advance: Advance) -> Measure
         nonlocal tokens
         for texts in batches:
             sent = time.perf_counter()
-            made = await embed(api, model, texts)
+            made = await embed(client, model, texts)
             latencies.append(time.perf_counter() - sent)
-            tokens += made.tokens
+            tokens += made.total_tokens
             advance(len(texts))
 
     began = time.perf_counter()

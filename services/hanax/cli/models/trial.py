@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from hanax.cli.api import Api
 from hanax.cli.models.embedding import embed
-from hanax.core.errors import HanaxError
+from hxp_vector_client import AsyncVectorClient, VectorError
+from hxp_vector_client.models import ModelStatus
 
 _QUESTION: Final = "how do I compute the checksum of a file?"
 _NEAR: Final = "Calculating a file's hash digest"
@@ -18,22 +18,22 @@ _FAR: Final = "The cat slept all afternoon on the warm window sill"
 _SAME: Final = 0.999
 
 
-async def try_model(api: Api, model: dict[str, Any]) -> dict[str, Any]:
+async def try_model(client: AsyncVectorClient, model: ModelStatus) -> dict[str, Any]:
     """model, ok, latency_ms of the first text, and checks: each with check, result (ok, failed or note) and
     message. Of a model that does not answer there is one check.
     """
     began = time.perf_counter()
     try:
-        alone = (await embed(api, model["model"], [_QUESTION])).vectors
+        alone = (await embed(client, model.model, [_QUESTION])).vectors
         latency_ms = round((time.perf_counter() - began) * 1e3, 2)
-        again = (await embed(api, model["model"], [_QUESTION])).vectors
-        batch = (await embed(api, model["model"], [_FAR, _QUESTION, _NEAR])).vectors
-    except HanaxError as error:
+        again = (await embed(client, model.model, [_QUESTION])).vectors
+        batch = (await embed(client, model.model, [_FAR, _QUESTION, _NEAR])).vectors
+    except VectorError as error:
         return _told(model, None, [_check("answers", False, error.message)])
     checks = [_check("answers", True, f"{latency_ms:.1f} ms for one text")]
     dimension = alone.shape[1]
     checks.append(
-        _check("dimension", dimension == model["dimension"], f"{dimension}, declared {model['dimension']}")
+        _check("dimension", dimension == model.dimension, f"{dimension}, declared {model.dimension}")
     )
     everything = np.concatenate([alone, again, batch])
     checks.append(_check("finite numbers", bool(np.isfinite(everything).all()), ""))
@@ -57,9 +57,9 @@ async def try_model(api: Api, model: dict[str, Any]) -> dict[str, Any]:
     return _told(model, latency_ms, [*checks, meaning])
 
 
-def _told(model: dict[str, Any], latency_ms: float | None, checks: list[dict[str, Any]]) -> dict[str, Any]:
+def _told(model: ModelStatus, latency_ms: float | None, checks: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "model": model["model"],
+        "model": model.model,
         "ok": all(one["result"] != "failed" for one in checks),
         "latency_ms": latency_ms,
         "checks": checks,

@@ -17,18 +17,10 @@ import typer
 from hanax.batch_processor.sources import Item, Part, Source
 from hanax.cli.db.points import Row, Shape, Vector
 from hanax.core.errors import HanaxError, InvalidArgument, InvalidUpload
-from hanax.core.job_formats import HEAD_BYTES, check_format
+from hanax.core.job_formats import FORMAT_BY_ENDING, HEAD_BYTES, check_format
 from hanax.core.job_specs import UploadFormat
 from hanax.core.json_values import kind_of
 
-SUFFIXES: Final = {
-    ".jsonl": UploadFormat.JSONL,
-    ".ndjson": UploadFormat.JSONL,
-    ".csv": UploadFormat.CSV,
-    ".parquet": UploadFormat.PARQUET,
-    ".npy": UploadFormat.NPY,
-    ".fvecs": UploadFormat.FVECS,
-}
 # Beside vectors.npy: their ids and metadata, row by row.
 COMPANION: Final = ".points.jsonl"
 
@@ -177,9 +169,9 @@ class FileSource:
 def format_of(path: Path) -> UploadFormat:
     """By the name's ending. Raises InvalidArgument."""
     try:
-        return SUFFIXES[path.suffix.lower()]
+        return FORMAT_BY_ENDING[path.suffix.lower()]
     except KeyError:
-        endings = ", ".join(SUFFIXES)
+        endings = ", ".join(FORMAT_BY_ENDING)
         raise InvalidArgument(f"{path}: expected a name that ends in {endings}; or say --from") from None
 
 
