@@ -9,7 +9,14 @@ import pytest
 
 from citadel.vector.v1 import libraries_pb2, vector_pb2
 from hxp_vector_client import _stubs
-from hxp_vector_client._stubs import jobs_pb2_grpc, libraries_pb2_grpc, models_pb2_grpc, vector_pb2_grpc
+from hxp_vector_client._stubs import (
+    jobs_pb2_grpc,
+    keys_pb2_grpc,
+    libraries_pb2_grpc,
+    models_pb2_grpc,
+    platform_pb2_grpc,
+    vector_pb2_grpc,
+)
 from hxp_vector_client._stubs import libraries_pb2 as client_libraries_pb2
 from hxp_vector_client._stubs import vector_pb2 as client_pb2
 
@@ -36,8 +43,10 @@ def test_every_service_has_its_stub() -> None:
     with grpc.insecure_channel("127.0.0.1:9") as channel:
         for stub in (
             jobs_pb2_grpc.JobServiceStub(channel),
+            keys_pb2_grpc.KeyServiceStub(channel),
             libraries_pb2_grpc.LibraryServiceStub(channel),
             models_pb2_grpc.ModelServiceStub(channel),
+            platform_pb2_grpc.PlatformServiceStub(channel),
             vector_pb2_grpc.VectorServiceStub(channel),
         ):
             assert vars(stub)

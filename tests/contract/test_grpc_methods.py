@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from citadel.vector.v1 import jobs_pb2, libraries_pb2, models_pb2, vector_pb2
+from citadel.vector.v1 import (
+    jobs_pb2,
+    keys_pb2,
+    libraries_pb2,
+    models_pb2,
+    platform_pb2,
+    vector_pb2,
+)
+from hanax.core.settings import GatewaySettings
+from hanax.gateway.grpc.door import services_of
+from hanax.gateway.grpc.methods import Unary
 from hanax.gateway.grpc.words import WORDS
+from hanax.gateway.rest.idempotency import POSTED_READS
+from hanax.gateway.services import Services
+from hanax.runtime.catalog_folder import CatalogFolder
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "grpc.md").read_text()
 
-FILES: tuple[Any, ...] = (jobs_pb2, libraries_pb2, models_pb2, vector_pb2)
+FILES: tuple[Any, ...] = (jobs_pb2, keys_pb2, libraries_pb2, models_pb2, platform_pb2, vector_pb2)
 PUBLIC = [
     file.DESCRIPTOR.services_by_name[name] for file in FILES for name in file.DESCRIPTOR.services_by_name
 ]
 METHODS = {method.name for service in PUBLIC for method in service.methods}
 
-OPENAI = "made for OpenAI's clients, which speak HTTP"
-OPERATING = "for those who run the platform, whose tools speak HTTP"
-HEALTH = "grpc.health.v1 has it"
+HEALTH = "a probe: grpc.health.v1 has it"
+SCRAPED = "a page that is scraped, whose reader speaks HTTP"
 
 METHOD_BY_ROUTE = {
     "POST /api/v1/embeddings/generate": "GenerateEmbedding",
@@ -83,29 +96,31 @@ METHOD_BY_ROUTE = {
     "GET /api/v1/chunks/{chunk_id}": "GetChunk",
     "PATCH /api/v1/chunks/{chunk_id}": "UpdateChunk",
     "DELETE /api/v1/chunks/{chunk_id}": "DeleteChunk",
+    # In the form that OpenAI's clients know.
+    "POST /v1/embeddings": "GenerateEmbedding",
+    "GET /v1/models": "ListModelStatuses",
+    "GET /v1/models/{name}": "GetModelStatus",
+    "GET /api/v1/operations": "ListOperations",
+    "GET /cache/stats": "GetCacheStats",
+    "POST /cache/warm": "WarmCache",
+    "DELETE /cache": "ClearCache",
+    "POST /api/v1/keys": "CreateKey",
+    "GET /api/v1/keys": "ListKeys",
+    "GET /api/v1/keys/{key_id}": "GetKey",
+    "DELETE /api/v1/keys/{key_id}": "RevokeKey",
+    "POST /api/v1/keys/{key_id}/rotate": "RotateKey",
 }
+# Pages and probes, and nothing else.
 REASON_BY_ROUTE = {
-    "POST /v1/embeddings": OPENAI,
-    "GET /v1/models": OPENAI,
-    "GET /v1/models/{name}": OPENAI,
     "GET /health": HEALTH,
     "GET /ready": HEALTH,
-    "GET /health/database": OPERATING,
-    "GET /metrics": OPERATING,
-    "GET /api/v1/operations": OPERATING,
-    "GET /cache/stats": OPERATING,
-    "POST /cache/warm": OPERATING,
-    "DELETE /cache": OPERATING,
-    "POST /api/v1/keys": OPERATING,
-    "GET /api/v1/keys": OPERATING,
-    "GET /api/v1/keys/{key_id}": OPERATING,
-    "DELETE /api/v1/keys/{key_id}": OPERATING,
-    "POST /api/v1/keys/{key_id}/rotate": OPERATING,
+    "GET /health/database": HEALTH,
+    "GET /metrics": SCRAPED,
 }
 # Of a route that does several things: POST /jobs takes files, DELETE /jobs/{job_id} forgets.
 ALSO = {"UploadJob", "ForgetJob"}
-# What REST has in another form: NDJSON at its insert, and one of a list.
-BESIDE = {"StreamVectors", "GetModelStatus"}
+# What REST has in another form: NDJSON at its insert.
+BESIDE = {"StreamVectors"}
 
 
 def test_every_route_has_its_method_or_a_reason() -> None:
@@ -116,6 +131,21 @@ def test_every_route_has_its_method_or_a_reason() -> None:
 
 def test_every_method_has_its_route() -> None:
     assert set(METHOD_BY_ROUTE.values()) | ALSO | BESIDE == METHODS
+
+
+def test_what_changes_something_takes_an_idempotency_key(tmp_path: Path) -> None:
+    """As over REST: a POST, PUT, PATCH or DELETE that is no question."""
+    services = Services(GatewaySettings(), CatalogFolder(tmp_path), time.monotonic, lambda: 0)
+    methods = {name: one for table in services_of(services).values() for name, one in table.items()}
+    changing = {
+        method
+        for route, method in METHOD_BY_ROUTE.items()
+        if not route.startswith("GET ") and route.rpartition("/")[2] not in POSTED_READS
+    }
+    unary = {name: method for name, method in methods.items() if isinstance(method, Unary)}
+    assert {name for name, method in unary.items() if method.changes} == (changing | ALSO) & unary.keys()
+    # As `Cache-Control: no-store` over REST.
+    assert {name for name, method in unary.items() if method.tells_secret} == {"CreateKey", "RotateKey"}
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

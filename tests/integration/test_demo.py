@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from hanax.cli.api import Api
+from hanax.cli.connection import Access
 from hanax.cli.demo.corpus import Document, build_corpus, fingerprint_of
 from hanax.cli.demo.indexing import Target, index_corpus
 from hanax.cli.demo.questions import QUESTIONS
 from hanax.core.errors import FailedPrecondition
+from hxp_vector_client import AsyncVectorClient
 from tests.integration.local_stack import LocalStack
+
+# Longer than a shard takes to be restarted on a busy machine.
+PATIENCE_S = 60.0
 
 # Where the best answers are, and what is near to them.
 MODULES = {
@@ -112,11 +116,11 @@ class TestIndexing:
     ) -> None:
         target = target_named("twice")
         told: list[tuple[int, int]] = []
-        async with Api(stack.state().api_url) as api:
-            first = await index_corpus(api, target, documents, lambda *now: told.append(now))
+        async with Access(stack.state().api_url).client(PATIENCE_S) as client:
+            first = await index_corpus(client, target, documents, lambda *now: told.append(now))
             assert first == len(documents) == stack.count("twice")
             assert (told[0], told[-1]) == ((0, first), (first, first))
-            assert await index_corpus(api, target, documents, lambda *now: told.append(now)) == 0
+            assert await index_corpus(client, target, documents, lambda *now: told.append(now)) == 0
         assert told[-1] == (0, 0)
 
     async def test_an_interrupted_run_is_completed(
@@ -128,12 +132,12 @@ class TestIndexing:
             if done:
                 raise KeyError("interrupted")
 
-        async with Api(stack.state().api_url) as api:
+        async with Access(stack.state().api_url).client(PATIENCE_S) as client:
             with pytest.raises(KeyError, match="interrupted"):
-                await index_corpus(api, target, documents, interrupt)
+                await index_corpus(client, target, documents, interrupt)
             present = stack.count("interrupted")
             assert 0 < present < len(documents)
-            indexed = await index_corpus(api, target, documents, lambda *now: None)
+            indexed = await index_corpus(client, target, documents, lambda *now: None)
         # What was on its way when the run was interrupted may have arrived after the count.
         assert 0 < indexed <= len(documents) - present
         assert stack.count("interrupted") == len(documents)
@@ -143,10 +147,10 @@ class TestIndexing:
     ) -> None:
         target = target_named("changed")
         changed = [replace(documents[0], text="another text"), *documents[2:]]
-        async with Api(stack.state().api_url) as api:
-            await index_corpus(api, target, documents, lambda *now: None)
-            assert await index_corpus(api, target, changed, lambda *now: None) == len(changed)
-            found = await points(api, "changed", documents)
+        async with Access(stack.state().api_url).client(PATIENCE_S) as client:
+            await index_corpus(client, target, documents, lambda *now: None)
+            assert await index_corpus(client, target, changed, lambda *now: None) == len(changed)
+            found = await points(client, "changed", documents)
         assert [one["id"] for one in found] == [document.id for document in changed]
         assert found[0]["metadata"]["text"] == "another text"
         assert {one["metadata"]["corpus"] for one in found} == {fingerprint_of(changed)}
@@ -154,9 +158,9 @@ class TestIndexing:
     async def test_metadata_says_where_it_was_found(
         self, stack: LocalStack, documents: list[Document]
     ) -> None:
-        async with Api(stack.state().api_url) as api:
-            await index_corpus(api, target_named("metadata"), documents, lambda *now: None)
-            found = await points(api, "metadata", documents)
+        async with Access(stack.state().api_url).client(PATIENCE_S) as client:
+            await index_corpus(client, target_named("metadata"), documents, lambda *now: None)
+            found = await points(client, "metadata", documents)
         for one, document in zip(found, documents, strict=True):
             assert one["metadata"] == {
                 "module": document.module,
@@ -171,7 +175,7 @@ class TestIndexing:
     async def test_a_restarting_shard_is_waited_for(
         self, stack: LocalStack, documents: list[Document]
     ) -> None:
-        async with Api(stack.state().api_url) as api:
+        async with Access(stack.state().api_url).client(PATIENCE_S) as client:
 
             def kill_once(done: int, missing: int) -> None:
                 if 0 < done <= 64:
@@ -180,7 +184,7 @@ class TestIndexing:
                     assert found is not None
                     found.kill()
 
-            indexed = await index_corpus(api, target_named("killed"), documents, kill_once)
+            indexed = await index_corpus(client, target_named("killed"), documents, kill_once)
         assert indexed == len(documents) == stack.count("killed")
         await asyncio.to_thread(stack.ready)
 
@@ -188,20 +192,17 @@ class TestIndexing:
         self, stack: LocalStack, documents: list[Document]
     ) -> None:
         stack.create("other")
-        async with Api(stack.state().api_url) as api:
+        async with Access(stack.state().api_url).client(PATIENCE_S) as client:
             with pytest.raises(FailedPrecondition, match="'other' has dimension 2 where 384"):
-                await index_corpus(api, target_named("other"), documents, lambda *now: None)
+                await index_corpus(client, target_named("other"), documents, lambda *now: None)
 
 
 def target_named(name: str) -> Target:
     return Target(name, "hash-384", 384, 2)
 
 
-async def points(api: Api, collection: str, documents: list[Document]) -> list[dict[str, Any]]:
-    body = {
-        "collection": collection,
-        "ids": [document.id for document in documents],
-        "include_vectors": False,
-    }
-    found: list[dict[str, Any]] = (await api.post("/api/v1/vectors/get", body))["vectors"]
-    return found
+async def points(
+    client: AsyncVectorClient, collection: str, documents: list[Document]
+) -> list[dict[str, Any]]:
+    found = await client.get(collection, [document.id for document in documents], include_vectors=False)
+    return [one.model_dump() for one in found.points]

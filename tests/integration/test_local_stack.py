@@ -284,7 +284,7 @@ def test_ctrl_c_while_starting_leaves_nothing(stack: LocalStack) -> None:
 
 def test_two_at_once_start_one_stack(stack: LocalStack) -> None:
     with stack.begin("up", "--detach") as one, stack.begin("up", "--detach") as other:
-        statuses = {one.wait(60), other.wait(60)}
+        statuses = {one.wait(110), other.wait(110)}
         said = [process.stdout.read() for process in (one, other) if process.stdout is not None]
     assert 0 in statuses
     for text in said:

@@ -268,6 +268,7 @@ def test_a_killed_index_shard_keeps_its_word(tmp_path: Path) -> None:
             for thread in threads:
                 thread.start()
             wait_until("writes are answered", load.is_answered)
+            # At any moment of their work.
             time.sleep(source.uniform(0, 0.3))
             assert process.process is not None
             process.process.send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Waiting for what becomes true in another process."""
+"""Waiting for what others make true: another process, thread or task."""
 
 from __future__ import annotations
 

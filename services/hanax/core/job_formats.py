@@ -16,6 +16,15 @@ from hanax.core.job_specs import UploadFormat
 # As much of a file as `check_format` is to be given.
 HEAD_BYTES: Final = 4_096
 
+# What the ending of a file's name says, in lower case.
+FORMAT_BY_ENDING: Final = {
+    ".jsonl": UploadFormat.JSONL,
+    ".ndjson": UploadFormat.JSONL,
+    ".csv": UploadFormat.CSV,
+    ".parquet": UploadFormat.PARQUET,
+    ".npy": UploadFormat.NPY,
+    ".fvecs": UploadFormat.FVECS,
+}
 
 # How files of other formats begin.
 _MAGIC: Final = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 _DAY_US: Final = 86_400_000_000
@@ -14,6 +14,12 @@ _FORM: Final = re.compile(
     r"(?:[Tt ]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]{1,9}))?"
     r"(?:[Zz]|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"
 )
+
+
+def text_of(instant_us: int) -> str:
+    """A moment of the years 1 to 9999, in UTC, as RFC 3339 has it."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant_us)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def instant_of(text: str) -> int | None:

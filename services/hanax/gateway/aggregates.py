@@ -64,7 +64,7 @@ class Aggregates:
 
     async def facet(self, call: Call, request: FacetRequest) -> Facet:
         """Shards tell all of their values, so counts add up; refused where they are too many."""
-        with self._via.metrics.operation("facet", request.collection, call):
+        with self._via.metrics.reading("facet", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             filter_json = encode_filter(request.filter)
             keeping = Keeping(_FACET, "metadata", self._via.timeouts.request_s)
@@ -102,7 +102,7 @@ class Aggregates:
 
     async def distinct(self, call: Call, request: DistinctRequest) -> Values:
         """A page of values. Raises InvalidCursor."""
-        with self._via.metrics.operation("distinct", request.collection, call):
+        with self._via.metrics.reading("distinct", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             filter_json = encode_filter(request.filter)
             after = b""

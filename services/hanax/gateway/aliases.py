@@ -28,7 +28,7 @@ class AliasNames:
 
     async def list(self, call: Call) -> Mapping[str, str]:
         """All collections that the caller may read by their aliases, as declared."""
-        with self._metrics.operation("list_aliases", None):
+        with self._metrics.reading("list_aliases", None, call):
             caller = call.caller
             caller.require_some(Scope.READ, "aliases")
             declared = (await asyncio.to_thread(self._catalog.aliases)).collection_by_alias
@@ -38,7 +38,7 @@ class AliasNames:
 
     async def find(self, call: Call, alias: str) -> str:
         """The collection that an alias stands for. AliasNotFound also where it is not for the caller."""
-        with self._metrics.operation("get_alias", None):
+        with self._metrics.reading("get_alias", None, call):
             call.caller.require_some(Scope.READ, "aliases")
             declared = await asyncio.to_thread(self._catalog.aliases)
             collection = declared.collection_by_alias.get(alias)
@@ -53,7 +53,7 @@ class AliasNames:
         CollectionNotFound, AliasNotFound, CollectionExists, InvalidArgument for an alias that is changed
         twice, FailedPrecondition for too many, or DeadlineExceeded when it is declared but not in force.
         """
-        with self._metrics.operation("switch_aliases", None):
+        with self._metrics.changing("switch_aliases", None, call):
             changes: dict[str, str | None] = {}
             for number, change in enumerate(request.changes):
                 if change.alias in changes:

@@ -33,6 +33,7 @@ class Call:
     `caller`: what they may do. `rate`: what is left of their limit; None: they have none.
     `items`: points that were written, removed or answered so far.
     `must_end`: it has begun to change something, and ends even when its client has gone away.
+    `replayed`: its answer is that of an earlier one with the same Idempotency-Key.
     """
 
     request_id: str
@@ -50,6 +51,7 @@ class Call:
     answer_until_us: float = field(init=False, default=math.inf)
     places: Places | SharedPlace | None = field(init=False, default=None)
     must_end: bool = field(init=False, default=False)
+    replayed: bool = field(init=False, default=False)
     items: int = field(init=False, default=0)
     _latest: float = field(init=False, default=math.inf)
     _away: bool = field(init=False, default=False)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol
-
-import xxhash
+from typing import Final, Protocol
 
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.catalog import CatalogEntry
@@ -21,12 +18,13 @@ from hanax.core.library_names import check_changeable, check_free
 from hanax.core.routing import Aliases, CollectionRoute, RoutingTable
 from hanax.core.specs import CollectionChange, CollectionSpec
 from hanax.gateway.calls import Call
+from hanax.gateway.collection_states import CollectionStates, Described, Listed, listed_of, revision_of
 from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.registry import check_dimension
 from hanax.gateway.requests import change_spec
 from hanax.gateway.routing import Routing
-from hanax.gateway.shards import Shards, for_each_shard
+from hanax.gateway.shards import Shards
 
 _NAME_FORM: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -36,8 +34,6 @@ _OPEN_POLL_S: Final = 0.02
 
 # Refused to a caller whose points are forced, administrator or not: a collection has points of others.
 _CHANGES: Final = "a change of a collection"
-
-State = Literal["ready", "degraded", "pending", "suspended"]
 
 
 class Catalog(Protocol):
@@ -51,40 +47,6 @@ class Catalog(Protocol):
     def change_aliases(self, changes: Mapping[str, str | None]) -> Aliases: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """`state`: ready or suspended when it is in the routing table, pending until then."""
-
-    uid: str
-    spec: CollectionSpec
-    created_at_us: int
-    state: State
-    aliases: list[str]
-
-    @property
-    def revision(self) -> str:
-        """Another one after every change of what was declared."""
-        return revision_of(self.uid, self.spec)
-
-
-@dataclass(frozen=True, slots=True)
-class ShardState:
-    """What one shard tells of itself, or the error that says why it does not."""
-
-    shard: int
-    node: str
-    answer: pb.DescribeResponse | HanaxError
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """`points` is None while a shard does not answer: part of a sum would pass for the whole."""
-
-    listed: Listed
-    points: int | None
-    shards: list[ShardState]
-
-
 class Collections:
     def __init__(
         self,
@@ -96,7 +58,7 @@ class Collections:
         now_us: Callable[[], int],
     ) -> None:
         self._routing = routing
-        self._shards = shards
+        self._states = CollectionStates(routing, shards)
         self._catalog = catalog
         self._metrics = metrics
         self._create_timeout_s = create_timeout_s
@@ -137,7 +99,7 @@ class Collections:
         Raises CollectionExists, ModelNotFound, ModelConflict, or DeadlineExceeded when it is
         declared but not served in time.
         """
-        with self._metrics.operation("create_collection", spec.name, call):
+        with self._metrics.changing("create_collection", spec.name, call):
             if spec.embedding_model is not None:
                 check_dimension(spec, self._routing.model(spec.embedding_model))
             call.grant(self._create_timeout_s)
@@ -154,7 +116,7 @@ class Collections:
         have; no other change comes between that look and this one. Raises CollectionNotFound,
         InvalidArgument for what can't be built, RevisionConflict or DeadlineExceeded.
         """
-        with self._metrics.operation("update_collection", name, call):
+        with self._metrics.changing("update_collection", name, call):
             name = self._resolve(name)
             uid = "" if if_revision is None else (await self._described(call, name)).listed.uid
 
@@ -174,7 +136,7 @@ class Collections:
         Raises CollectionNotFound, CollectionHasAliases, or DeadlineExceeded when it is withdrawn but still
         served.
         """
-        with self._metrics.operation("delete_collection", name, call):
+        with self._metrics.changing("delete_collection", name, call):
             name = self._resolve(name)
             call.grant(self._create_timeout_s)
             call.must_end = True
@@ -200,12 +162,12 @@ class Collections:
 
     async def list(self, call: Call) -> list[Listed]:
         """All declared collections that the caller may read, by name."""
-        with self._metrics.operation("list_collections", None):
+        with self._metrics.reading("list_collections", None, call):
             call.caller.require_some(Scope.READ, "collections")
             entries = await asyncio.to_thread(self._catalog.entries)
             entries.sort(key=lambda entry: entry.spec.name)
             return [
-                _listed(entry, self._routing.table)
+                listed_of(entry, self._routing.table)
                 for entry in entries
                 if call.caller.allows(Scope.READ, entry.spec.name)
             ]
@@ -214,7 +176,7 @@ class Collections:
         """One collection and each of its shards; to callers whose points are forced, nothing of the shards,
         which hold those of others. Raises CollectionNotFound.
         """
-        with self._metrics.operation("describe_collection", name):
+        with self._metrics.reading("describe_collection", name, call):
             name = self._allowed(call, Scope.READ, name)
             described = await self._described(call, name)
             if call.caller.forced is not None:
@@ -223,16 +185,16 @@ class Collections:
 
     async def described(self, call: Call, name: str) -> Described:
         """The same for whoever may use the library that it belongs to."""
-        with self._metrics.operation("describe_collection", name):
+        with self._metrics.reading("describe_collection", name, call):
             return await self._described(call, name)
 
     async def _described(self, call: Call, name: str) -> Described:
         route = self._routing.table.collection_by_name.get(name)
         if route is not None:
-            return await self._describe(call, route, _DESCRIBE_TIMEOUT_S)
+            return await self._states.look(call, route, _DESCRIBE_TIMEOUT_S)
         for entry in await asyncio.to_thread(self._catalog.entries):
             if entry.spec.name == name:
-                return Described(_listed(entry, self._routing.table), None, [])
+                return Described(listed_of(entry, self._routing.table), None, [])
         raise CollectionNotFound(f"there is no collection {name!r}", collection=name)
 
     def _allowed(self, call: Call, scope: Scope, name: str) -> str:
@@ -265,7 +227,7 @@ class Collections:
             left = call.deadline - call.clock()
             if left <= 0:
                 raise self._not_in_time(route.spec.name, "opened by every shard")
-            described = await self._describe(call, route, left)
+            described = await self._states.look(call, route, left)
             if described.listed.state == "suspended":
                 return described
             if described.listed.state == "ready" and all(
@@ -287,32 +249,6 @@ class Collections:
             collection=name,
         )
 
-    async def _describe(self, call: Call, route: CollectionRoute, timeout_s: float) -> Described:
-        aliases = self._routing.table.aliases.of(route.spec.name)
-        if route.suspended:
-            return Described(
-                Listed(route.uid, route.spec, route.created_at_us, "suspended", aliases), None, []
-            )
-        probe = Call(call.request_id, call.clock)
-        probe.grant(timeout_s)
-        with call.waiting("shard"):
-            answers = await self._shards.tell(
-                probe,
-                route,
-                lambda stub: stub.Describe,
-                for_each_shard(route, lambda ref: pb.DescribeRequest(ref=ref)),
-            )
-        shards = [ShardState(shard.shard, shard.replicas[0], answers[shard.shard]) for shard in route.shards]
-        points = 0
-        ready = True
-        for state in shards:
-            if isinstance(state.answer, HanaxError):
-                ready = False
-            else:
-                points += state.answer.points
-        listed = Listed(route.uid, route.spec, route.created_at_us, "ready" if ready else "degraded", aliases)
-        return Described(listed, points if ready else None, shards)
-
 
 def _goes_by(answer: pb.DescribeResponse | HanaxError, generation: int) -> bool:
     """Whether a shard has taken up the collection's spec."""
@@ -326,19 +262,6 @@ def check_name(name: str) -> None:
             f"there is no collection {name[:63]!r}: a name has 1 to 63 lower-case letters, "
             "digits and '-', not at either end"
         )
-
-
-def _listed(entry: CatalogEntry, table: RoutingTable) -> Listed:
-    route = table.collection_by_name.get(entry.spec.name)
-    if route is None or route.uid != entry.uid:
-        return Listed(entry.uid, entry.spec, entry.created_at_us, "pending", [])
-    state: State = "suspended" if route.suspended else "ready"
-    return Listed(entry.uid, entry.spec, entry.created_at_us, state, table.aliases.of(entry.spec.name))
-
-
-def revision_of(uid: str, spec: CollectionSpec) -> str:
-    """Tells what is declared of a collection from what was, and it from another of the same name."""
-    return xxhash.xxh3_64_hexdigest(f"{uid} {spec.model_dump_json()}".encode())
 
 
 def _check_revision(name: str, found: str, expected: str) -> None:

@@ -114,10 +114,14 @@ def _matrix(columns: Columns, spec: CollectionSpec, texts: int) -> Matrix:
     if not raw and not dimension and texts:
         return np.empty((0, spec.dimension), dtype=np.float32)
     if raw and dimension != spec.dimension:
+        # All rows are wrong: told of the first, as of points that come one by one.
+        index = next((row for row, text in enumerate(columns.texts) if not text), 0)
         raise DimensionMismatch(
-            f"vectors: collection {spec.name!r} takes {spec.dimension} numbers, got {dimension}",
+            f"vectors[{index}].vector: collection {spec.name!r} takes {spec.dimension} numbers, "
+            f"got {dimension}",
             expected=spec.dimension,
             got=dimension,
+            index=index,
         )
     if len(raw) % (_FLOAT_BYTES * spec.dimension):
         row = _FLOAT_BYTES * spec.dimension

@@ -8,7 +8,7 @@ from typing import Final
 from hanax.core.errors import InvalidExpiry
 from hanax.core.json_values import kind_of
 from hanax.core.limits import MAX_INSTANT_US, MAX_TTL_SECONDS
-from hanax.core.times import instant_of
+from hanax.core.times import instant_of, text_of
 
 NEVER: Final = 0
 
@@ -58,9 +58,9 @@ def _parse_instant(value: object, name: str, now_us: int) -> int:
         got = repr(value[:60]) if isinstance(value, str) else kind_of(value)
         raise InvalidExpiry(f"{name}: expected a time like 2031-01-31T10:00:00Z, got {got}")
     if instant <= now_us:
-        raise _passed(name, value)
+        raise _passed(name, instant)
     return instant
 
 
-def _passed(name: str, value: object) -> InvalidExpiry:
-    return InvalidExpiry(f"{name}: expected a time to come, {value} has passed")
+def _passed(name: str, instant_us: int) -> InvalidExpiry:
+    return InvalidExpiry(f"{name}: expected a time to come, {text_of(instant_us)} has passed")

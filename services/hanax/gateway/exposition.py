@@ -30,6 +30,11 @@ class Exposition:
         self._registry = registry
         self._worker_ports = worker_ports
 
+    @property
+    def own_port(self) -> int | None:
+        """Where the others ask this one; None: alone."""
+        return self._worker_ports[0] if self._worker_ports else None
+
     def own(self) -> bytes:
         """Prometheus text."""
         return generate_latest(self._registry)

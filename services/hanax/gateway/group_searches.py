@@ -36,7 +36,7 @@ class GroupSearches:
         Raises CollectionNotFound, PointNotFound, an InvalidArgument, what embedding raises, Unavailable or
         DeadlineExceeded.
         """
-        with self._via.metrics.operation("search_groups", request.collection, call):
+        with self._via.metrics.reading("search_groups", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             question = question_of(request, route)
             question.limit = request.group_size

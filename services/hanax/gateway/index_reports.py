@@ -12,7 +12,7 @@ from typing import Any
 from citadel.vector.v1 import shard_pb2 as pb
 from hanax.core.errors import HanaxError
 from hanax.core.limits import MAX_FIELDS_TOLD
-from hanax.gateway.collections import ShardState
+from hanax.gateway.collection_states import ShardState
 
 Answers = Sequence[pb.DescribeResponse | HanaxError]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hanax.core.errors import (
     FailedPrecondition,
@@ -37,6 +38,8 @@ MAX_STREAMS: Final = 32
 # Refused for now, of shards or of a model: a stream waits, as nobody else can tell its sender to.
 _TRIES: Final = 20
 _LONGEST_PAUSE_S: Final = 2.0
+
+Answer = TypeVar("Answer")
 
 # A point with its number.
 Row = tuple[int, object]
@@ -109,20 +112,28 @@ class InsertStreams:
         Raises what `Routing.writable` does before anything is read, Overloaded, and what `parts` raises.
         """
         self._routing.writable(call.caller, request.collection)
+        running: set[asyncio.Future[Any]] = set()
+        with self.place():
+            try:
+                async for outcome in self._run(call, request, parts, running):
+                    yield outcome
+                    if outcome.failure is not None:
+                        return
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the streams that there may be, of all doors together. Raises Overloaded."""
         if self._count >= MAX_STREAMS:
             raise Overloaded(f"the gateway takes {MAX_STREAMS} streams already", limit=MAX_STREAMS)
         self._count += 1
-        running: set[asyncio.Future[Any]] = set()
         try:
-            async for outcome in self._run(call, request, parts, running):
-                yield outcome
-                if outcome.failure is not None:
-                    return
+            yield
         finally:
             self._count -= 1
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(
         self,
@@ -174,14 +185,14 @@ class InsertStreams:
         rows = list(zip(part.numbers, part.points, strict=True))
         if part.faults and request.on_error == "stop":
             rows = _stop_at(outcome, rows)
-        try:
-            for run in _without_repeats(rows):
-                before = outcome.failure
+        for run in _without_repeats(rows):
+            before = outcome.failure
+            try:
                 await self._store_run(call, request, run, outcome)
-                if outcome.failure is not before:
-                    break
-        except HanaxError as error:
-            outcome.failure = error
+            except HanaxError as error:
+                _end_before(outcome, run[0][0], error)
+            if outcome.failure is not before:
+                break
         return outcome
 
     async def _store_run(self, call: Call, request: StreamRequest, rows: list[Row], outcome: Outcome) -> None:
@@ -215,15 +226,7 @@ class InsertStreams:
                 "urgent": request.urgent,
             }
         )
-        for left in reversed(range(_TRIES)):
-            try:
-                done = await self._points.insert(call, insertion)
-                break
-            except (Overloaded, RateLimited) as error:
-                if left == 0:
-                    raise
-                asked_s = error.details.get("retry_after_s", 0.1)
-            await asyncio.sleep(min(float(asked_s), _LONGEST_PAUSE_S))
+        done = await patiently(lambda: self._points.insert(call, insertion))
         if isinstance(done, Queued):
             outcome.queued += len(points)
             outcome.job_ids.append(done.job.id)
@@ -247,6 +250,17 @@ class InsertStreams:
         bad = await asyncio.to_thread(find_bad, [point for _, point in rows], spec, self._now_us())
         # Alone it may be right: such as an id that two points have.
         return bad or {index: error}
+
+
+async def patiently(insert: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Store a batch of a stream: a refusal for now is waited out, for a while. Raises what `insert` does."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await insert()
+        except (Overloaded, RateLimited) as error:
+            asked_s = float(error.details.get("retry_after_s", 0.1))
+        await asyncio.sleep(min(asked_s, _LONGEST_PAUSE_S))
+    return await insert()
 
 
 def find_bad(points: Sequence[object], spec: CollectionSpec, now_us: int) -> dict[int, HanaxError]:
@@ -294,6 +308,13 @@ def _stop_at(outcome: Outcome, rows: list[Row]) -> list[Row]:
     outcome.last = fault.number
     outcome.failure = fault.error
     return [row for row in rows if row[0] < fault.number]
+
+
+def _end_before(outcome: Outcome, number: int, error: HanaxError) -> None:
+    """Nothing is decided of the rows from `number` on, though some of them may be stored."""
+    outcome.failure = error
+    outcome.last = number - 1
+    outcome.faults = [fault for fault in outcome.faults if fault.number < number]
 
 
 def _count_conflicts(rows: list[Row], error: VersionConflict, outcome: Outcome) -> list[Row]:

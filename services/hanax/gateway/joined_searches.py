@@ -24,6 +24,7 @@ from hanax.core.errors import DeadlineExceeded, HanaxError, ResourceExhausted, U
 from hanax.core.limits import MAX_BATCH_QUERIES, MAX_SEARCH_LIMIT
 from hanax.core.routing import CollectionRoute
 from hanax.gateway.calls import Call
+from hanax.gateway.failure_log import log_defect
 from hanax.gateway.shards import Shards, for_each_shard
 from hanax.gateway.vectors import Matrix, float32_le
 
@@ -174,6 +175,9 @@ class JoinedSearches:
             failure = None
         except HanaxError as error:
             failure = error
+        except Exception as error:
+            # Logged once, though all who wait are told.
+            failure = log_defect(error, taken[0].call.request_id, "joined searches")
         finally:
             for row, one in enumerate(taken):
                 if one.end.done():

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from hanax.core.limits import MAX_DOCUMENT_CHUNKS
+from hanax.gateway.cache.frequent import MAX_REQUESTS
 from hanax.gateway.requests import Request
 
 MAX_PAGE: Final = 1_000
@@ -22,11 +23,24 @@ class PageRequest(Request):
     cursor: str | None = None
 
 
-class JobListRequest(Request):
+class OperationListRequest(PageRequest):
+    """Lines of the operation log of which all that is given is true."""
+
+    collection: Annotated[str | None, Field(max_length=255)] = None
+    operation: Annotated[str | None, Field(max_length=64)] = None
+    outcome: Annotated[str | None, Field(max_length=64)] = None
+
+
+class WarmRequest(Request):
+    """limit: requests that are asked again."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_REQUESTS)] = 32
+
+
+class JobListRequest(PageRequest):
     """before: a job's id; those that are older."""
 
     state: Literal["queued", "running", "paused", "succeeded", "partial", "failed", "cancelled"] | None = None
-    limit: _Limit = 100
     before: str | None = None
 
 

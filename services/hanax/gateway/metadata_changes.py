@@ -76,7 +76,7 @@ class MetadataChanges:
 
         Raises PointNotFound or VersionConflict.
         """
-        with self._via.metrics.operation("update_metadata", point.collection, call):
+        with self._via.metrics.changing("update_metadata", point.collection, call):
             route = self._via.routing.writable(call.caller, point.collection)
             encoded = encode_id(point.id)
             raw = encode_metadata(metadata, "metadata")
@@ -100,7 +100,7 @@ class MetadataChanges:
 
     async def change(self, call: Call, request: MetadataRequest) -> MetadataChanged:
         """The same change of many points. Unknown ids are named, not an error."""
-        with self._via.metrics.operation("change_metadata", request.collection, call):
+        with self._via.metrics.changing("change_metadata", request.collection, call):
             route = self._via.routing.writable(call.caller, request.collection)
             if (request.ids is None) == (request.filter is None):
                 got = "neither" if request.ids is None else "both"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -27,6 +27,7 @@ class Metrics:
         self._models: frozenset[str] = frozenset()
         self._resolve = RoutingTable().resolve
         self._notes: list[Callable[[Operation], None]] = []
+        self._notes_of_changes: list[Callable[[Operation], None]] = []
         self._refused: Callable[[str, str, str, str], None] | None = None
         self._now_us: Callable[[], int] = lambda: 0
         self._requests = RequestMetrics(_SERVICE, self.registry)
@@ -88,8 +89,13 @@ class Metrics:
             self._texts.labels(model, source).inc(texts)
 
     def note_to(self, note: Callable[[Operation], None], now_us: Callable[[], int]) -> None:
-        """Tell `note` of each operation of a call from now on."""
+        """Tell `note` of each operation from now on."""
         self._notes.append(note)
+        self._now_us = now_us
+
+    def note_changes_to(self, note: Callable[[Operation], None], now_us: Callable[[], int]) -> None:
+        """The same, without those that only read."""
+        self._notes_of_changes.append(note)
         self._now_us = now_us
 
     def tell_refusals_to(self, told: Callable[[str, str, str, str], None]) -> None:
@@ -101,15 +107,20 @@ class Metrics:
         if self._refused is not None:
             self._refused(code, call.actor, path, call.request_id)
 
-    def operation(
-        self, name: str, collection: str | None, call: Call | None = None
-    ) -> AbstractContextManager[None]:
-        """Count what runs inside, by how it ends. call: whose operation is noted in the log."""
-        ended = None if call is None else self._noting(name, collection, call)
+    def reading(self, name: str, collection: str | None, call: Call) -> AbstractContextManager[None]:
+        """Count and note what runs inside, by how it ends. It changes nothing that anybody sees."""
+        ended = self._noting(self._notes, name, collection, call)
         return self._operations.counting(name, lambda: self._label(collection), ended)
 
-    def _noting(self, name: str, collection: str | None, call: Call) -> Callable[[str], None] | None:
-        if not self._notes:
+    def changing(self, name: str, collection: str | None, call: Call) -> AbstractContextManager[None]:
+        """The same of what changes something, which those are told too who follow changes."""
+        ended = self._noting([*self._notes, *self._notes_of_changes], name, collection, call)
+        return self._operations.counting(name, lambda: self._label(collection), ended)
+
+    def _noting(
+        self, notes: Sequence[Callable[[Operation], None]], name: str, collection: str | None, call: Call
+    ) -> Callable[[str], None] | None:
+        if not notes:
             return None
         began, had = call.clock(), call.items
 
@@ -124,7 +135,7 @@ class Metrics:
                 items=call.items - had,
                 request_id=call.request_id,
             )
-            for note in self._notes:
+            for note in notes:
                 note(operation)
 
         return ended

@@ -60,7 +60,7 @@ class Points:
 
         Raises VersionConflict.
         """
-        with self._via.metrics.operation("insert", request.collection, call):
+        with self._via.metrics.changing("insert", request.collection, call):
             route = self._via.routing.writable(call.caller, request.collection)
             batch = await self._parse(request, route)
             if batch.texts:
@@ -74,7 +74,7 @@ class Points:
 
         Raises VersionConflict, and CollectionNotFound where another collection than was meant has the name.
         """
-        with self._via.metrics.operation("insert", request.collection, call):
+        with self._via.metrics.changing("insert", request.collection, call):
             route = self._via.routing.writable(call.caller, request.collection)
             if request.uid and request.uid != route.uid:
                 raise another_is_there(request.collection)
@@ -150,7 +150,7 @@ class Points:
         """Remove one point. Raises VersionConflict, or PointNotFound; also when a first attempt had
         removed it unheard.
         """
-        with self._via.metrics.operation("delete", point.collection, call):
+        with self._via.metrics.changing("delete", point.collection, call):
             route = self._via.routing.writable(call.caller, point.collection)
             encoded = encode_id(point.id)
             (shard,) = rows_by_shard(route, [encoded])
@@ -164,7 +164,7 @@ class Points:
 
     async def delete(self, call: Call, request: DeleteRequest) -> int:
         """Remove points by id or by filter; how many there were. Unknown ids are no error."""
-        with self._via.metrics.operation("delete", request.collection, call):
+        with self._via.metrics.changing("delete", request.collection, call):
             route = self._via.routing.writable(call.caller, request.collection)
             if (request.ids is None) == (request.filter is None):
                 got = "neither" if request.ids is None else "both"

@@ -66,7 +66,7 @@ class Queries:
 
     async def get(self, call: Call, request: GetRequest) -> Found:
         """Points by id. Those that do not exist are named, not an error."""
-        with self._via.metrics.operation("get", request.collection, call):
+        with self._via.metrics.reading("get", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             ids = parse_ids(request.ids)
             projection = encode_projection(
@@ -76,7 +76,7 @@ class Queries:
 
     async def get_one(self, call: Call, collection: str, point_id: PointId) -> Found:
         """One point with metadata, vector and version. Raises PointNotFound."""
-        with self._via.metrics.operation("get", collection, call):
+        with self._via.metrics.reading("get", collection, call):
             route = self._via.routing.readable(call.caller, collection)
             projection = pb.Projection(metadata=True, vectors=True, versions=True)
             found = await self._read(call, route, [encode_id(point_id)], projection)
@@ -118,7 +118,7 @@ class Queries:
         """As `scroll`, in the form in which shards answer. uid: of the collection that is meant; empty:
         whoever has the name. Raises CollectionNotFound where another has it.
         """
-        with self._via.metrics.operation("scroll", request.collection, call):
+        with self._via.metrics.reading("scroll", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             if uid and uid != route.uid:
                 raise another_is_there(request.collection)
@@ -150,7 +150,7 @@ class Queries:
             return ScrolledPage(route, answers, places, cursor)
 
     async def count(self, call: Call, request: CountRequest) -> int:
-        with self._via.metrics.operation("count", request.collection, call):
+        with self._via.metrics.reading("count", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             filter_json = encode_filter(request.filter)
 

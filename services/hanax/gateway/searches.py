@@ -45,7 +45,7 @@ class Searches:
         self._joined = JoinedSearches(upstreams.shards, clock)
 
     async def search(self, call: Call, request: SearchRequest) -> SearchResult:
-        with self._via.metrics.operation("search", request.collection, call):
+        with self._via.metrics.reading("search", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             page = page_of(request)
             question = question_of(request, route)
@@ -70,7 +70,7 @@ class Searches:
 
     async def search_batch(self, call: Call, request: BatchSearchRequest) -> list[SearchResult]:
         """The result of each query, in order."""
-        with self._via.metrics.operation("search_batch", request.collection, call):
+        with self._via.metrics.reading("search_batch", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             page = page_of(request)
             question = question_of(request, route)
@@ -97,7 +97,7 @@ class Searches:
 
     async def recommend(self, call: Call, request: RecommendRequest) -> SearchResult:
         """Points like the positive and unlike the negative examples."""
-        with self._via.metrics.operation("recommend", request.collection, call):
+        with self._via.metrics.reading("recommend", request.collection, call):
             route = self._via.routing.readable(call.caller, request.collection)
             page = page_of(request)
             question = question_of(request, route)

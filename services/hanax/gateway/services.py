@@ -101,7 +101,7 @@ class Services:
         timeouts = Timeouts(settings.request_timeout_s, settings.embed_timeout_s)
         self._replicas = Replicas(self._channels, settings.request_timeout_s, clock)
         self.metrics.pools.add(self._replicas.pool)
-        shards = Shards(self.routing, self._channels, self._replicas)
+        shards = self._shards = Shards(self.routing, self._channels, self._replicas)
         self._protocols = Protocols(
             self._channels,
             Secrets(settings.secrets_dir, os.environ),
@@ -114,14 +114,14 @@ class Services:
             self.metrics.pools,
             clock,
         )
-        self.cache = Cache(settings, self.metrics.registry, clock, now_us)
+        self.cache = Cache(settings, self.metrics, clock, now_us)
         self.keys = Keys(self._shared_keys(settings), settings.idempotency_keep_s, clock)
         self.guard = self._open_guard(settings, now_us)
         self.api_keys = KeyDesk(self.database, self.metrics, now_us)
         embedding = Embedding(self.models, self.cache.embeddings, self.metrics, settings.embed_timeout_s)
         self.job_store = JobStore(self.database, settings, now_us)
-        self.submissions = Submissions(self.routing, embedding, self.job_store)
-        self.jobs = JobDesk(self.job_store)
+        self.submissions = Submissions(self.routing, embedding, self.job_store, self.metrics)
+        self.jobs = JobDesk(self.job_store, self.metrics)
         self.followers = Followers(self.job_store)
         queueing = Queueing(self.submissions)
         self.generation = Generation(self.routing, embedding, queueing, self.metrics)
@@ -143,7 +143,9 @@ class Services:
         self.insert_streams = InsertStreams(self.points, self.routing, now_us)
         self.scroll_streams = ScrollStreams(self.queries)
         self.metadata_changes = MetadataChanges(upstreams, now_us)
-        self.warming = Warming(self.cache.store, self.cache.frequent, self._kept_operations(), clock)
+        self.warming = Warming(
+            self.cache.store, self.cache.frequent, self._kept_operations(), clock, self.metrics
+        )
         self.collections = Collections(
             self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
         )
@@ -216,6 +218,7 @@ class Services:
                 await self.database.close()
             for task in self._closing:
                 task.cancel()
+            self._shards.close()
             await self._channels.close()
 
     def _shared_keys(self, settings: GatewaySettings) -> KeyStore | None:
@@ -231,7 +234,7 @@ class Services:
         """Raises FailedPrecondition."""
         guard = open_guard(settings, self.database, self.cache, self.clock, now_us)
         if guard.enabled and settings.audit_log:
-            self.metrics.note_to(audit_operation, now_us)
+            self.metrics.note_changes_to(audit_operation, now_us)
             self.metrics.tell_refusals_to(audit_refusal)
         return guard
 

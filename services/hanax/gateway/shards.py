@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import ShardServiceStub
@@ -29,6 +30,7 @@ from hanax.gateway.routing import Routing
 from hanax.gateway.stubs import Stubs
 from hanax.rpc.channels import Channels, call_with_retry
 from hanax.rpc.errors import error_from_call
+from hanax.rpc.wires import WiredMethod, Wires, WiresTo
 
 if TYPE_CHECKING:
     from grpc import aio
@@ -42,14 +44,25 @@ Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 Method = Callable[["ShardStub"], "aio.UnaryUnaryMultiCallable[Question, Answer]"]
 
-_UPSERT: Final = f"/{pb.DESCRIPTOR.services_by_name['ShardService'].full_name}/Upsert"
+_SERVICE: Final = pb.DESCRIPTOR.services_by_name["ShardService"]
+_METHODS: Final = _SERVICE.methods_by_name
+_UPSERT: Final = f"/{_SERVICE.full_name}/Upsert"
+
+# All that changes nothing, so that it may be asked twice.
+WIRED: Final = ("Search", "Recommend", "SearchGroups", "Get", "Scroll", "Count", "Facet", "Distinct")
+_WIRES_TIMEOUT_S: Final = 2.0
 
 
 class ShardStub(ShardServiceAsyncStub):
-    """UpsertEncoded: Upsert, whose order is encoded already (`upsert_orders`)."""
+    """Reads go on wires where there are some. UpsertEncoded: Upsert, whose order is encoded already
+    (`upsert_orders`).
+    """
 
-    def __init__(self, channel: aio.Channel) -> None:
+    def __init__(self, channel: aio.Channel, wires: WiresTo) -> None:
         super().__init__(channel)
+        for name in WIRED:
+            decode = GetMessageClass(_METHODS[name].output_type).FromString
+            setattr(self, name, WiredMethod(name, decode, wires, getattr(self, name)))
         self.UpsertEncoded: aio.UnaryUnaryMultiCallable[bytes, pb.UpsertResponse] = channel.unary_unary(
             _UPSERT, request_serializer=None, response_deserializer=pb.UpsertResponse.FromString
         )
@@ -59,12 +72,21 @@ class Shards:
     def __init__(self, routing: Routing, channels: Channels, replicas: Replicas) -> None:
         self._routing = routing
         self._replicas = replicas
-        self._stubs: Stubs[ShardStub] = Stubs(channels, ShardStub)
+        self._wires = Wires(self._wires_port)
+        self._stubs: Stubs[ShardStub] = Stubs(
+            channels, lambda channel, address: ShardStub(channel, self._wires.get(address))
+        )
 
     def follow(self, table: RoutingTable) -> None:
         """Forget the shards that a newer table no longer names."""
-        self._stubs.retain(set(table.address_by_node.values()))
+        addresses = set(table.address_by_node.values())
+        self._stubs.retain(addresses)
+        self._wires.retain(addresses)
         self._replicas.follow(table)
+
+    def close(self) -> None:
+        """Its channels are closed apart."""
+        self._wires.close()
 
     async def ask(
         self,
@@ -175,6 +197,10 @@ class Shards:
         if address is None:
             raise Unavailable(f"node {node!r} has left the routing table")
         return self._stubs.get(address)
+
+    async def _wires_port(self, address: str) -> int:
+        told = await self._stubs.get(address).Wires(pb.WiresRequest(), timeout=_WIRES_TIMEOUT_S)
+        return told.port
 
 
 def _of_shard(error: HanaxError, route: CollectionRoute, shard: int) -> HanaxError:

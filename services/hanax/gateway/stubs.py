@@ -15,7 +15,8 @@ Stub = TypeVar("Stub")
 class Stubs(Generic[Stub]):
     """Making a stub costs as much as a small call, so they are kept as long as their channel."""
 
-    def __init__(self, channels: Channels, make: Callable[[aio.Channel], Stub]) -> None:
+    def __init__(self, channels: Channels, make: Callable[[aio.Channel, str], Stub]) -> None:
+        """make: of a channel, and the address that it is to."""
         self._channels = channels
         self._make = make
         self._stubs: dict[str, tuple[aio.Channel, Stub]] = {}
@@ -25,7 +26,7 @@ class Stubs(Generic[Stub]):
         known = self._stubs.get(address)
         # An address that left the table and came back has another channel; the old one closes.
         if known is None or known[0] is not channel:
-            known = self._stubs[address] = channel, self._make(channel)
+            known = self._stubs[address] = channel, self._make(channel, address)
         return known[1]
 
     def retain(self, addresses: Collection[str]) -> None:

@@ -29,7 +29,9 @@ from hanax.index_shard.metrics import Metrics
 from hanax.index_shard.node_states import NodeStates
 from hanax.index_shard.replicas import Replicas
 from hanax.index_shard.service import ShardService
+from hanax.index_shard.wired import wire_methods
 from hanax.rpc.servers import CallObserver, RpcServer
+from hanax.rpc.wire_servers import WireServer
 from hanax.runtime.allocator import return_freed_memory
 from hanax.runtime.collector import spare_what_is_there
 from hanax.runtime.files import allow_many_files
@@ -69,6 +71,13 @@ class IndexShard:
             time.monotonic,
             CallObserver(self._metrics.answered),
         )
+        self._wires = WireServer(
+            settings.shard_host,
+            settings.shard_wires_port,
+            settings.shard_threads,
+            time.monotonic,
+            CallObserver(self._metrics.answered),
+        )
         self._metrics_port = MetricsPort(
             settings.shard_host,
             settings.shard_metrics_port,
@@ -97,11 +106,12 @@ class IndexShard:
         # In a cluster somebody always writes a table: without one there was no answer yet.
         self._needs_table = bool(settings.routing_configmap)
         self._metrics.follow(self._replicas.all)
-        service = ShardService(self._replicas, self._metrics, self._routing.look)
-        add_ShardServiceServicer_to_server(service, self._server.registry)
+        self._service = ShardService(self._replicas, self._metrics, self._routing.look, self._wires.port)
+        add_ShardServiceServicer_to_server(self._service, self._server.registry)
 
     def start(self) -> None:
         self._server.start()
+        self._wires.start(wire_methods(self._service))
         self._metrics_port.start()
         self._routing.start()
         log.info("serving", port=self._server.port, metrics_port=self._metrics_port.port)
@@ -112,7 +122,10 @@ class IndexShard:
         self._routing.stop()
         self._ending = True
         self._ready.clear()
+        draining = threading.Thread(target=self._wires.drain, args=(self._grace_s,), daemon=True)
+        draining.start()
         self._server.drain(self._grace_s)
+        draining.join()
         self._replicas.close()
         self._background.close()
         self._folder.close()

@@ -32,10 +32,13 @@ from hanax.index_shard.replicas import Replicas
 class ShardService(ShardServiceServicer):
     """`look` reads the routing table anew: a caller may know of a collection before this node does."""
 
-    def __init__(self, replicas: Replicas, metrics: Metrics, look: Callable[[], None]) -> None:
+    def __init__(
+        self, replicas: Replicas, metrics: Metrics, look: Callable[[], None], wires_port: int
+    ) -> None:
         self._replicas = replicas
         self._metrics = metrics
         self._look = look
+        self._wires_port = wires_port
 
     def Upsert(self, request: pb.UpsertRequest, context: grpc.ServicerContext) -> pb.UpsertResponse:
         with self._serving("upsert", request.ref) as (shard, _):
@@ -240,6 +243,9 @@ class ShardService(ShardServiceServicer):
     def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.DescribeResponse:
         with self._serving("describe", request.ref) as (shard, route):
             return messages.encode_stats(shard.stats(), route.generation)
+
+    def Wires(self, request: pb.WiresRequest, context: grpc.ServicerContext) -> pb.WiresResponse:
+        return pb.WiresResponse(port=self._wires_port)
 
     @contextmanager
     def _serving(self, operation: str, ref: pb.ShardRef) -> Iterator[tuple[Shard, CollectionRoute]]:

@@ -22,6 +22,10 @@ def service_key_variables(given: Mapping[str, str], file: Path) -> dict[str, str
         return {}
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        draft = file.with_name(file.name + ".new")
+        # What a start that was cut short has left: without it nobody else could have made it readable.
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
             opened.write(new_key(new_key_id()) + "\n")
+        draft.replace(file)
     return {_NAME: str(file)}

@@ -150,7 +150,12 @@ def http_status(error: HanaxError) -> int:
 
 
 def status_from_error(error: HanaxError, retry_after_s: float | None = None) -> grpc.Status:
-    """What a server answers for `error`. retry_after_s: told as RetryInfo.
+    """What a gRPC server answers for `error`. retry_after_s: told as RetryInfo."""
+    return rpc_status.to_status(encode_error(error, retry_after_s))
+
+
+def encode_error(error: HanaxError, retry_after_s: float | None = None) -> status_pb2.Status:
+    """The error as it travels.
 
     A message past _MAX_MESSAGE_BYTES is cut; details past _MAX_DETAILS_BYTES, or not JSON, are left out, and
     so are fields that find no room beside them.
@@ -175,7 +180,7 @@ def status_from_error(error: HanaxError, retry_after_s: float | None = None) -> 
     for place, detail in zip(packed, told, strict=True):
         place.Pack(detail)
     number = code_pb2.Code.Value(grpc_code.name)
-    return rpc_status.to_status(status_pb2.Status(code=number, message=message, details=packed))
+    return status_pb2.Status(code=number, message=message, details=packed)
 
 
 def _violations(
@@ -194,17 +199,35 @@ def _violations(
         yield error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
 
 
+class CallFailed(grpc.RpcError):
+    """A call that failed on its way past gRPC, by an error of ours."""
+
+    def __init__(self, error: HanaxError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 def error_from_call(failure: grpc.RpcError) -> HanaxError:
-    """What a failed call means. `failure` comes from a synchronous or an asyncio channel."""
+    """What a failed call means. `failure` is CallFailed, or comes from a channel, synchronous or asyncio."""
+    if isinstance(failure, CallFailed):
+        return failure.error
     code: grpc.StatusCode = failure.code()
     message: str = failure.details() or code.name.lower()
     trailing = cast("Iterable[tuple[str, Any]]", failure.trailing_metadata() or ())
     for key, value in trailing:
         if key == "grpc-status-details-bin":
-            status = status_pb2.Status.FromString(value)
-            for detail in status.details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info) and info.domain == _DOMAIN:
-                    details = orjson.loads(info.metadata.get("details", "{}"))
-                    return errors.error_from_code(info.reason, status.message, details)
+            error = decode_error(value)
+            if error is not None:
+                return error
     return ERROR_BY_GRPC.get(code, errors.Internal)(message)
+
+
+def decode_error(encoded: bytes) -> HanaxError | None:
+    """The error that `encode_error` encoded; None for a status of somebody else's."""
+    status = status_pb2.Status.FromString(encoded)
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == _DOMAIN:
+            details = orjson.loads(info.metadata.get("details", "{}"))
+            return errors.error_from_code(info.reason, status.message, details)
+    return None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 import hanax
+
+# A connection on which nothing is asked, or whose answer is not read, ends after this long.
+_SILENCE_S = 30.0
 
 
 class MetricsPort:
@@ -28,6 +32,12 @@ class MetricsPort:
             # The header Server, which tells which version runs.
             server_version = f"hana-x-vector/{hanax.__version__}"
             sys_version = ""
+            timeout = _SILENCE_S
+
+            def handle(self) -> None:
+                # A probe waits a few seconds and goes; on a busy machine that is nothing to log.
+                with suppress(ConnectionError, TimeoutError):
+                    super().handle()
 
             def do_GET(self) -> None:
                 if self.path == "/metrics":

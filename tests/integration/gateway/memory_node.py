@@ -40,15 +40,22 @@ class StoredPoint:
     version: int
 
 
+# Longer than any test waits, so that none hangs for ever that fails with its gate shut.
+_GATE_S = 300.0
+
+
 @dataclass
 class Faults:
-    """What the next calls meet. `delay_s` ends early when the call does."""
+    """What the next calls meet. gate: they wait until it is set. `delay_s` ends early when the call does."""
 
     error: HanaxError | None = None
     failures_left: int = 0
     delay_s: float = 0.0
+    gate: threading.Event | None = None
 
     def meet(self, context: grpc.ServicerContext) -> None:
+        if (gate := self.gate) is not None:
+            gate.wait(_GATE_S)
         if self.delay_s:
             ended = threading.Event()
             if context.add_callback(ended.set):
@@ -93,6 +100,10 @@ class MemoryNode(ShardServiceServicer):
     @property
     def writes(self) -> int:
         return sum(self.calls[name] for name in ("Upsert", "UpdateMetadata", "ChangeMetadata", "Delete"))
+
+    def Wires(self, request: pb.WiresRequest, context: grpc.ServicerContext) -> pb.WiresResponse:
+        """Reads come over gRPC too, where faults end with the call."""
+        return pb.WiresResponse()
 
     def Upsert(self, request: pb.UpsertRequest, context: grpc.ServicerContext) -> pb.UpsertResponse:
         with self._shard("Upsert", request.ref, context) as points:

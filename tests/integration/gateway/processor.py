@@ -22,7 +22,7 @@ def job_settings(folder: Path) -> dict[str, object]:
 
 @contextmanager
 def running_processor(stack: Stack, **settings: object) -> Iterator[None]:
-    """For a stack whose gateway has `job_settings` of its folder."""
+    """For a stack whose gateway has `job_settings` of its folder. None: without that setting."""
     log = stack.folder / "batch-processor.log"
     told = {
         "gateway_address": stack.gateway.grpc_address,
@@ -31,7 +31,7 @@ def running_processor(stack: Stack, **settings: object) -> Iterator[None]:
         **job_settings(stack.folder),
         **settings,
     }
-    variables = {f"HANAX_{name.upper()}": str(value) for name, value in told.items()}
+    variables = {f"HANAX_{name.upper()}": str(value) for name, value in told.items() if value is not None}
     with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "hanax.batch_processor"],

@@ -82,8 +82,11 @@ class Reconciler:
         models: tuple[ModelRoute, ...] = (),
     ) -> None:
         catalog.mkdir(parents=True, exist_ok=True)
-        places = tuple(NodeRoute(name=node.name, address=node.address) for node in nodes)
-        self._controller = Controller(catalog, routing_file, lambda: places, time.monotonic)
+
+        def places() -> tuple[NodeRoute, ...]:
+            return tuple(NodeRoute(name=node.name, address=node.address) for node in nodes)
+
+        self._controller = Controller(catalog, routing_file, places, time.monotonic)
         self._controller.models = models
         self.paused = threading.Event()
         self._ended = threading.Event()
@@ -133,7 +136,11 @@ class GatewayProcess:
                 stderr=log,
                 stdout=log,
             )
-        wait_until("the gateway listens", self._find_port)
+        try:
+            wait_until("the gateway listens", self._find_port)
+        except BaseException:
+            self.close()
+            raise
 
     def _find_port(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()

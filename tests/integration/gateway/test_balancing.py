@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -27,6 +27,7 @@ from hanax.rpc.channels import Channels
 from tests.integration.gateway.upstreams import behaviours
 from tests.integration.gateway.upstreams.behaviours import Behaviour
 from tests.integration.gateway.upstreams.servers import UpstreamServer, route_to, running_upstreams
+from tests.integration.waiting import until
 
 OPTIONS = PoolOptions(
     policy="round_robin",
@@ -85,13 +86,6 @@ async def _client(servers: list[UpstreamServer], options: PoolOptions) -> AsyncI
         await channels.close()
 
 
-async def _until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        # What is waited for is the state of a pool, which tells nobody.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 def _spread(servers: list[UpstreamServer]) -> float:
     """How far the load of one is from an even share, as a part of it."""
     even = sum(server.served for server in servers) / len(servers)
@@ -116,7 +110,7 @@ async def test_one_that_is_killed_costs_no_request_and_comes_back(policy: Balanc
             prober = Prober(client.pool, client.probe, random.Random(5))
             prober.start()
             sending = asyncio.create_task(client.send(450))
-            await _until(lambda: client.answered >= 100)
+            await until("100 answers", lambda: client.answered >= 100)
             await asyncio.to_thread(servers[0].kill)
             await sending
             assert client.failed == []
@@ -128,7 +122,7 @@ async def test_one_that_is_killed_costs_no_request_and_comes_back(policy: Balanc
             served = servers[0].served
             await asyncio.to_thread(servers[0].restart)
             # Found by a probe, long before its circuit would let a trial through by itself.
-            await _until(lambda: client.pool.status()[0].state == "half_open")
+            await until("half open", lambda: client.pool.status()[0].state == "half_open")
             await client.send(100)
             assert client.failed == []
             assert client.pool.status()[0].state == "closed"
@@ -145,7 +139,7 @@ async def test_the_only_endpoint_is_waited_for_where_attempts_are_not_numbered()
             await client.send(5)
             await asyncio.to_thread(servers[0].kill)
             sending = asyncio.create_task(client.send(40))
-            await _until(lambda: client.pool.status()[0].state == "open")
+            await until("open", lambda: client.pool.status()[0].state == "open")
             await asyncio.to_thread(servers[0].restart)
             await sending
             prober.close()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hanax.core.times import instant_of
+from hanax.core.times import instant_of, text_of
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -95,3 +95,18 @@ def test_instants_agree_with_datetime(hours: int) -> None:
 )
 def test_other_texts_are_no_dates(text: str) -> None:
     assert instant_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999999Z",
+        "2031-01-31T10:00:00Z",
+        "9999-12-31T23:59:59.999999Z",
+    ],
+)
+def test_an_instant_as_text(text: str) -> None:
+    instant = instant_of(text)
+    assert instant is not None
+    assert text_of(instant) == text

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from hanax.core.errors import Cancelled, DeadlineExceeded, InvalidJson
-from hanax.gateway.rest import bodies
-from hanax.gateway.rest.bodies import decode_json, read_json
+from hanax.gateway import bodies
+from hanax.gateway.bodies import decode_json, read_json
 
 _scalars = (
     st.none()

@@ -44,7 +44,7 @@ def _put_edge_around(app: Starlette, places: Places) -> None:
         clock=time.monotonic,
         places=places,
         limits=BodyLimits(0),
-        entrance=Entrance(guard),
+        entrance=Entrance(guard, None),
     )
 
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from citadel.vector.v1 import shard_pb2 as pb
-from hanax.core.errors import DeadlineExceeded, ResourceExhausted, Unavailable
+from hanax.core.errors import DeadlineExceeded, Internal, ResourceExhausted, Unavailable
 from hanax.core.limits import SLOTS
 from hanax.core.routing import CollectionRoute, ShardRoute
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.calls import Call
 from hanax.gateway.joined_searches import JoinedSearches
 from hanax.gateway.shards import Shards
+from tests.integration.waiting import until
 
 ROUTE = CollectionRoute(
     uid="u",
@@ -60,6 +61,7 @@ async def _search(joined: JoinedSearches, number: float, limit: int = 10, call: 
 
 async def _begin(joined: JoinedSearches, numbers: range, limit: int = 10) -> list[asyncio.Task[float]]:
     tasks = [asyncio.create_task(_search(joined, number, limit)) for number in numbers]
+    # One turn of the event loop: each is asked, or waits.
     await asyncio.sleep(0)
     return tasks
 
@@ -106,6 +108,17 @@ async def test_each_is_told_of_a_failure_and_the_next_are_asked() -> None:
     assert await _search(joined, 9) == 9
 
 
+async def test_a_defect_is_told_as_one_to_all_who_went_together() -> None:
+    line = Line()
+    line.failures = [TypeError("expected another thing")]
+    joined = JoinedSearches(line, time.monotonic)
+    tasks = await _begin(joined, range(4))
+    line.may_go.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in ended[2:]] == [Internal, Internal]
+    assert await _search(joined, 9) == 9
+
+
 async def test_what_is_too_much_together_is_asked_one_by_one() -> None:
     line = Line()
     line.failures = [ResourceExhausted("too large an answer")]
@@ -143,9 +156,7 @@ async def test_a_question_that_hangs_holds_up_nobody_else() -> None:
     joined = JoinedSearches(line, time.monotonic)
     hang = await _begin(joined, range(2))
     waiting = [asyncio.create_task(_search(joined, number)) for number in range(2, 5)]
-    async with asyncio.timeout(10.0):
-        while len(line.asked) < 3:
-            await asyncio.sleep(0.01)
+    await until("those that waited are asked", lambda: len(line.asked) == 3)
     assert line.asked == [[0.0], [1.0], [2.0, 3.0, 4.0]]
     line.may_go.set()
     assert await asyncio.gather(*hang, *waiting) == [0, 1, 2, 3, 4]

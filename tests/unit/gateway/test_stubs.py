@@ -12,7 +12,8 @@ async def test_a_stub_lives_as_long_as_its_channel() -> None:
     channels = Channels()
     made: list[aio.Channel] = []
 
-    def make(channel: aio.Channel) -> int:
+    def make(channel: aio.Channel, address: str) -> int:
+        assert channel is channels.get(address)
         made.append(channel)
         return len(made)
 

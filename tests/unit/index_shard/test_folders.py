@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hanax.core.errors import FailedPrecondition
 from hanax.index_shard.folders import DataFolder
-
-DEADLINE_S = 20.0
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from tests.integration.waiting import wait_until
 
 
 @pytest.fixture
@@ -65,7 +56,7 @@ def test_discarded_data_are_out_of_sight_at_once_and_gone_soon(folder: DataFolde
     assert folder.discard("docs", "u1")
     assert not (root / "collections" / "docs-u1").exists()
     assert not folder.discard("docs", "u1")
-    wait_until(lambda: is_empty(root / "trash"))
+    wait_until("the trash is empty", lambda: is_empty(root / "trash"))
     assert other.is_dir()
 
 
@@ -75,7 +66,7 @@ def test_what_an_earlier_owner_left_in_the_trash_is_removed(root: Path) -> None:
     (left / "data").write_bytes(b"x")
     folder = DataFolder(root)
     try:
-        wait_until(lambda: is_empty(root / "trash"))
+        wait_until("the trash is empty", lambda: is_empty(root / "trash"))
     finally:
         folder.close()
     assert (root / "trash").is_dir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,11 @@ from hanax.core.ids import encode_id
 from hanax.core.node_state import NodeState, ReplicaState
 from hanax.core.routing import CollectionRoute, NodeRoute, RoutingTable, ShardRoute
 from hanax.core.specs import CollectionSpec
-from hanax.engine.schema import Schema
-from hanax.engine.shard.background import Background
-from hanax.engine.shard.options import ShardOptions
 from hanax.engine.shard.results import ShardStats
 from hanax.engine.shard.shard import Shard
-from hanax.index_shard.folders import DataFolder
 from hanax.index_shard.node_states import NodeStates
-from hanax.index_shard.replicas import Replicas
-
-DEADLINE_S = 20.0
+from tests.integration.waiting import wait_until
+from tests.unit.index_shard.nodes import DEADLINE_S, Node
 
 
 def route(name: str, **more: Any) -> CollectionRoute:
@@ -36,58 +30,39 @@ def route(name: str, **more: Any) -> CollectionRoute:
     )
 
 
-class Node:
-    """Replicas on a real folder, and a clock that a test moves."""
+class TellingNode(Node):
+    """With a clock that a test moves."""
 
     def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.trouble["broken"] = DataLoss("segment 3 is damaged")
         self.now = 0.0
-        self.gate = threading.Event()
-        self.gate.set()
-        self.settled = threading.Semaphore(0)
-        self.background = Background(1)
-        self.folder = DataFolder(root)
-        self.replicas = Replicas("me", self.folder, self._open, self.settled.release)
         self.states = NodeStates("me", self.replicas, lambda: self.now)
-
-    def _open(self, folder: Path, spec: CollectionSpec) -> Shard:
-        assert self.gate.wait(DEADLINE_S)
-        if spec.name == "broken":
-            raise DataLoss("segment 3 is damaged")
-        schema = Schema.single(spec.dimension, spec.metric)
-        return Shard.open(folder, schema, ShardOptions(), self.background, lambda: 1)
-
-    def follow(self, revision: int, *routes: CollectionRoute) -> None:
-        nodes = (NodeRoute(name="me", address="127.0.0.1:1"),)
-        self.replicas.follow(RoutingTable(revision=revision, nodes=nodes, collections=routes))
-
-    def settle(self, revision: int, *routes: CollectionRoute) -> None:
-        self.follow(revision, *routes)
-        assert self.settled.acquire(timeout=DEADLINE_S)
 
     def tell(self) -> NodeState:
         """What it tells once the last answer is too old."""
         self.now += 1.0
         return NodeState.parse(self.states.body())
 
-    def close(self) -> None:
-        self.replicas.close()
-        self.background.close()
-        self.folder.close()
+
+def table(revision: int, *routes: CollectionRoute) -> RoutingTable:
+    nodes = (NodeRoute(name="me", address="127.0.0.1:1"),)
+    return RoutingTable(revision=revision, nodes=nodes, collections=routes)
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    node = Node(tmp_path)
+def node(tmp_path: Path) -> Iterator[TellingNode]:
+    node = TellingNode(tmp_path)
     yield node
     node.close()
 
 
-def test_before_the_first_table_there_is_no_revision(node: Node) -> None:
+def test_before_the_first_table_there_is_no_revision(node: TellingNode) -> None:
     assert node.tell() == NodeState(node="me", revision=None, replicas=())
 
 
-def test_an_open_shard_tells_what_it_holds(node: Node) -> None:
-    node.settle(4, route("a", generation=3))
+def test_an_open_shard_tells_what_it_holds(node: TellingNode) -> None:
+    node.follow(table(4, route("a", generation=3)))
     shard = node.replicas.find("a", "uid-a", 0)[0]
     rows = np.eye(2, dtype=np.float32)
     shard.upsert([encode_id(1), encode_id(2)], {"default": rows}, [b"{}"] * 2)
@@ -112,19 +87,23 @@ def test_an_open_shard_tells_what_it_holds(node: Node) -> None:
     )
 
 
-def test_what_is_not_open_tells_why(node: Node) -> None:
-    node.settle(1, route("a"), route("broken"), route("resting", suspended=True))
+def test_what_is_not_open_tells_why(node: TellingNode) -> None:
+    node.follow(table(1, route("a"), route("broken"), route("resting", suspended=True)))
     told = {replica.collection: replica for replica in node.tell().replicas}
     assert set(told) == {"a", "broken"}
     assert (told["broken"].state, told["broken"].reason) == ("failed", "segment 3 is damaged")
 
 
-def test_what_opens_is_told_as_opening_under_the_new_generation(node: Node) -> None:
-    node.settle(1, route("a"))
+def test_what_opens_is_told_as_opening_under_the_new_generation(node: TellingNode) -> None:
+    node.follow(table(1, route("a")))
     node.gate.clear()
-    node.follow(2, route("a", generation=2), route("b"))
-    while len((told := node.tell()).replicas) < 2:
-        pass
+    node.replicas.follow(table(2, route("a", generation=2), route("b")))
+
+    def both() -> NodeState | None:
+        told = node.tell()
+        return told if len(told.replicas) == 2 else None
+
+    told = wait_until("both are told of", both)
     node.gate.set()
     states = {replica.collection: (replica.state, replica.generation) for replica in told.replicas}
     assert told.revision == 2
@@ -132,7 +111,7 @@ def test_what_opens_is_told_as_opening_under_the_new_generation(node: Node) -> N
 
 
 def test_shards_are_asked_again_only_when_some_time_has_passed(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: TellingNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At least half a second, and twenty times what it took: thousands of shards take a while."""
     asked: list[str] = []
@@ -149,21 +128,21 @@ def test_shards_are_asked_again_only_when_some_time_has_passed(
         node.states.body()
         return len(asked)
 
-    node.settle(1, route("a"), route("b"))
+    node.follow(table(1, route("a"), route("b")))
     monkeypatch.setattr(Shard, "stats", slowly)
     assert [tell(now) for now in (20.0, 20.5, 24.1, 24.3)] == [2, 0, 0, 2]
 
 
-def test_what_opens_meanwhile_is_asked_at_once(node: Node) -> None:
-    node.settle(1, route("a"))
+def test_what_opens_meanwhile_is_asked_at_once(node: TellingNode) -> None:
+    node.follow(table(1, route("a")))
     assert len(node.tell().replicas) == 1
-    node.settle(2, route("a", generation=2), route("b"))
+    node.follow(table(2, route("a", generation=2), route("b")))
     told = NodeState.parse(node.states.body())
     assert [(one.collection, one.generation, one.state) for one in told.replicas] == [
         ("b", 1, "open"),
         ("a", 2, "open"),
     ]
-    node.settle(3)
+    node.follow(table(3))
     assert NodeState.parse(node.states.body()).replicas == ()
 
 

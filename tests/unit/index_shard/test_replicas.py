@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,18 +24,15 @@ from hanax.core.ids import encode_id
 from hanax.core.index_specs import Indexing
 from hanax.core.routing import CollectionRoute, DeletedCollection, NodeRoute, RoutingTable, ShardRoute
 from hanax.core.specs import CollectionSpec, PayloadIndex
-from hanax.engine.schema import Schema
-from hanax.engine.shard.background import Background
-from hanax.engine.shard.options import ShardOptions
 from hanax.engine.shard.results import IndexStats, ShardStats
 from hanax.engine.shard.shard import Shard
-from hanax.index_shard.folders import DataFolder
 from hanax.index_shard.gauges import ReplicaGauges
 from hanax.index_shard.metrics import Metrics
-from hanax.index_shard.replicas import Replica, Replicas
+from hanax.index_shard.replicas import Replica
 from hanax.runtime.service_metrics import MAX_COLLECTIONS
+from tests.integration.waiting import wait_until
+from tests.unit.index_shard.nodes import DEADLINE_S, Node
 
-DEADLINE_S = 20.0
 NODE = NodeRoute(name="me", address="127.0.0.1:1")
 
 
@@ -65,51 +60,11 @@ def table(*routes: CollectionRoute, deleted: tuple[str, ...] = ()) -> RoutingTab
     return RoutingTable(nodes=(NODE,), collections=routes, deleted=gone)
 
 
-class Node:
-    """Replicas on a real folder. `trouble` is raised instead of opening a collection's shards."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.trouble: dict[str, Exception] = {}
-        self.opened: list[str] = []
-        self.settled = threading.Semaphore(0)
-        self.background = Background(1)
-        self.folder = DataFolder(root)
-        self.replicas = Replicas("me", self.folder, self._open, self.settled.release)
-
-    def _open(self, folder: Path, spec: CollectionSpec) -> Shard:
-        if trouble := self.trouble.get(spec.name):
-            raise trouble
-        self.opened.append(spec.name)
-        schema = Schema.single(spec.dimension, spec.metric)
-        return Shard.open(folder, schema, ShardOptions(), self.background, lambda: 1)
-
-    def follow(self, wanted: RoutingTable) -> None:
-        """Return when the table has been applied."""
-        self.replicas.follow(wanted)
-        assert self.settled.acquire(timeout=DEADLINE_S)
-
-    def shard(self, name: str, number: int = 0) -> Shard:
-        return self.replicas.find(name, f"uid-{name}", number)[0]
-
-    def close(self) -> None:
-        self.replicas.close()
-        self.background.close()
-        self.folder.close()
-
-
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     node = Node(tmp_path)
     yield node
     node.close()
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def write(shard: Shard) -> None:
@@ -199,7 +154,7 @@ def test_trouble_that_may_pass_is_tried_again(node: Node, trouble: Exception) ->
     with pytest.raises((StorageFull, Unavailable)):
         node.shard("a")
     node.trouble.clear()
-    wait_until(lambda: "a" in node.opened)
+    wait_until("a is opened", lambda: "a" in node.opened)
     assert node.settled.acquire(timeout=DEADLINE_S)
     write(node.shard("a"))
 
@@ -227,7 +182,12 @@ def test_only_the_newest_of_many_tables_counts(node: Node) -> None:
     for number in range(50):
         node.replicas.follow(table(route(f"c{number}")))
     node.follow(table(route("last")))
-    wait_until(lambda: [replica.route.spec.name for replica in node.replicas.all()] == ["last"])
+    wait_until(
+        "the last table holds",
+        lambda: (
+            [(one.route.spec.name, one.shard is not None) for one in node.replicas.all()] == [("last", True)]
+        ),
+    )
     write(node.shard("last"))
 
 
@@ -238,13 +198,13 @@ def test_deleting_is_tried_again_when_it_fails(node: Node) -> None:
     trash.rmdir()
     trash.write_bytes(b"a file in the way")
     node.replicas.follow(table(deleted=("a",)))
-    wait_until(lambda: not list(node.replicas.all()))
+    wait_until("all are closed", lambda: not list(node.replicas.all()))
     with pytest.raises(CollectionNotFound):
         node.shard("a")
     assert (node.root / "collections" / "a-uid-a").is_dir()
     trash.unlink()
     trash.mkdir()
-    wait_until(lambda: not (node.root / "collections" / "a-uid-a").exists())
+    wait_until("its files are gone", lambda: not (node.root / "collections" / "a-uid-a").exists())
     with pytest.raises(Unavailable, match="closed"):
         shard.count()
 

@@ -17,6 +17,7 @@ from hanax.core.model_routes import ModelRoute
 from hanax.core.settings import LocalSettings
 from hanax.local.models import LocalModels
 from hanax.local.models_file import read_models
+from tests.integration.waiting import until
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "models"
 ADDRESS = "127.0.0.1:9301"
@@ -228,29 +229,21 @@ async def test_changes_of_the_file_are_taken_up_and_a_damaged_one_changes_nothin
     models.remember((), ADDRESS)
     following = asyncio.create_task(models.follow())
 
-    async def until(names: list[str]) -> None:
-        async with asyncio.timeout(60):
-            while True:
-                if published.names == names:
-                    return
-                await asyncio.sleep(0.01)
+    async def follows(*names: str) -> None:
+        await until("the models of the file", lambda: published.names == list(names))
 
     try:
         write(path, declared("a"), declared("b"))
-        await until(["a", "b"])
+        await follows("a", "b")
         with capture_logs() as logs:
             path.write_text("a: [")
-            async with asyncio.timeout(60):
-                while True:
-                    if any(line["event"] == "models kept" for line in logs):
-                        break
-                    await asyncio.sleep(0.01)
+            await until("it is told", lambda: any(line["event"] == "models kept" for line in logs))
         assert published.names == ["a", "b"]
         write(path, declared("b"), declared("c"))
-        await until(["b", "c"])
+        await follows("b", "c")
         path.unlink()
         write(path, declared("c"))
-        await until(["c"])
+        await follows("c")
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -17,6 +17,7 @@ from hanax.core.routing_config_map import to_config_map_data
 from hanax_operator import model_pods
 from hanax_operator.reconcile import routing
 from hanax_operator.reconcile.routing import Publisher
+from tests.integration.waiting import until
 from tests.unit.operator.samples import child, collection_object, model_object
 from tests.unit.operator.test_model_pods import pod
 from tests.unit.operator.worlds import TABLE, World
@@ -122,8 +123,9 @@ async def test_a_write_that_fails_is_tried_again() -> None:
     world.api.failure = Unavailable("no answer", status=0)
     running = asyncio.ensure_future(world.publisher.run())
     world.publisher.request()
-    while TABLE not in world.api.objects or world.publisher.problem is not None:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(
+        "the table is written", lambda: TABLE in world.api.objects and world.publisher.problem is None
+    )
     running.cancel()
     assert world.stored().revision == 1
 
@@ -146,16 +148,16 @@ async def test_a_defect_of_planning_stops_neither_the_publisher_nor_what_is_serv
     world.declare("bad")
     running = asyncio.ensure_future(world.publisher.run())
     world.publisher.request()
-    while world.publisher.problem is None:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    assert world.publisher.problem.reason is Reason.APPLY_FAILED
-    assert "a defect" in world.publisher.problem.message
+    await until("a problem is told", lambda: world.publisher.problem)
+    problem = world.publisher.problem
+    assert problem is not None
+    assert problem.reason is Reason.APPLY_FAILED
+    assert "a defect" in problem.message
     assert world.woken() == ["bad"]
     assert list(world.stored().collection_by_name) == ["a"]
     world.context.store.drop(collection_object("bad", resourceVersion="11"))
     world.declare("b")
-    while world.publisher.route("b", "uid-b") is None:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until("the next has a route", lambda: world.publisher.route("b", "uid-b"))
     assert world.publisher.problem is None
     assert not running.done()
     running.cancel()
@@ -196,9 +198,9 @@ async def test_a_change_that_is_held_back_is_published_when_it_is_due(
 
     async def told(*numbers: int) -> None:
         wanted = tuple(f"10.0.0.{number}:9301" for number in numbers)
-        async with asyncio.timeout(60):
-            while world.publisher.table.model_by_name["mini"].addresses != wanted:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(
+            "all are routed to", lambda: world.publisher.table.model_by_name["mini"].addresses == wanted
+        )
 
     world.context.store.put(pod(1, model="mini"))
     await world.publisher.publish()

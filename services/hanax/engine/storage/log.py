@@ -7,30 +7,21 @@ open; damage anywhere else raises DataLoss. Only the shard's one writer calls ap
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
-
-import xxhash
+from typing import Protocol
 
 from hanax.core.errors import DataLoss, Unavailable
 from hanax.engine.storage.files import full_disk_named, sync_folder
+from hanax.engine.storage.log_files import (
+    FILE_HEADER_BYTES,
+    RECORD_HEADER_BYTES,
+    LogFileReader,
+    file_header,
+    record_header,
+)
 from hanax.engine.storage.records import Buffer
 
-FORMAT = 1
-
-_FILE_HEADER = struct.Struct("<8sIIQ")
-_RECORD_HEADER = struct.Struct("<4sIQQQ")
-_CHECKSUM = struct.Struct("<Q")
-_FILE_MAGIC = b"HANAXLOG"
-_RECORD_MAGIC = b"HXRC"
-_FILE_HEADER_BYTES = _FILE_HEADER.size + _CHECKSUM.size
-_RECORD_HEADER_BYTES = _RECORD_HEADER.size + _CHECKSUM.size
-# What a file system leaves unwritten after a power cut reads as zeros, page by page. A few zeros at
-# the edge of a page may be data.
-_PAGE_BYTES = 4096
-_TELLING_ZEROS = 64
 # IOV_MAX of Linux; a group of writes may have more pieces.
 _PIECES_PER_WRITE = 1024
 
@@ -100,7 +91,7 @@ class FileLog:
         self._last = covered
         expected: int | None = None
         for number, path in enumerate(files):
-            reader = _FileReader(path, is_last=number == len(files) - 1)
+            reader = LogFileReader(path, is_last=number == len(files) - 1)
             first = reader.first_sequence
             if first is None:
                 # The process ended while it made this file: nothing was ever written to it.
@@ -118,7 +109,7 @@ class FileLog:
                 expected = sequence + 1
                 if sequence > covered:
                     self._last = sequence
-                    self.record_bytes += _RECORD_HEADER_BYTES + len(payload)
+                    self.record_bytes += RECORD_HEADER_BYTES + len(payload)
                     yield sequence, payload
             self._closed_sizes[path] = path.stat().st_size
             if number == len(files) - 1:
@@ -140,7 +131,7 @@ class FileLog:
             raise Unavailable(f"the log takes no writes until the shard is reopened: {self._broken}")
         pieces: list[Buffer] = []
         for number, payload in enumerate(payloads):
-            pieces.append(_record_header(self._last + 1 + number, self._last, payload))
+            pieces.append(record_header(self._last + 1 + number, self._last, payload))
             pieces.extend(payload)
         with full_disk_named("the log"):
             handle = self._file if self._file is not None else self._open_next()
@@ -158,7 +149,7 @@ class FileLog:
 
     def rotate(self) -> None:
         """Close the file that has records; the next append makes a new one."""
-        if self._file is not None and self._open_path is not None and self._size > _FILE_HEADER_BYTES:
+        if self._file is not None and self._open_path is not None and self._size > FILE_HEADER_BYTES:
             self._closed_sizes[self._open_path] = self._size
             os.close(self._file)
             self._file = self._open_path = None
@@ -196,10 +187,9 @@ class FileLog:
 
     def _open_next(self) -> int:
         path = self._open_path = self._next_path()
-        header = _FILE_HEADER.pack(_FILE_MAGIC, FORMAT, 0, self._last + 1)
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_APPEND, 0o644)
         try:
-            _write_all(handle, [header + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(header))])
+            _write_all(handle, [file_header(self._last + 1)])
             os.fsync(handle)
             sync_folder(self._folder)
         except BaseException:
@@ -207,7 +197,7 @@ class FileLog:
             path.unlink()
             self._open_path = None
             raise
-        self._file, self._size = handle, _FILE_HEADER_BYTES
+        self._file, self._size = handle, FILE_HEADER_BYTES
         return handle
 
 
@@ -217,108 +207,6 @@ def _sync_file(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-class _FileReader:
-    """Reads one file from start to end, and cuts a torn tail when it is the last one."""
-
-    def __init__(self, path: Path, is_last: bool) -> None:
-        self._path = path
-        self._is_last = is_last
-        self._data = path.read_bytes()
-        self.first_sequence = self._read_header()
-
-    def _read_header(self) -> int | None:
-        header = self._data[:_FILE_HEADER_BYTES]
-        # The header is durable before the first record is written.
-        begun = len(self._data) == len(header) and not any(header)
-        if self._is_last and (begun or len(header) < _FILE_HEADER_BYTES):
-            return None
-        fields, checksum = header[: _FILE_HEADER.size], header[_FILE_HEADER.size :]
-        if checksum != _CHECKSUM.pack(xxhash.xxh3_64_intdigest(fields)):
-            raise self._damage(0, "its header is damaged")
-        magic, version, _, first = _FILE_HEADER.unpack(fields)
-        if magic != _FILE_MAGIC or version != FORMAT or int(self._path.stem) != first:
-            raise self._damage(0, f"it is not a log of format {FORMAT} that starts at its name")
-        return int(first)
-
-    def records(self) -> Iterator[tuple[int, bytes]]:
-        assert self.first_sequence is not None
-        data, at, expected = self._data, _FILE_HEADER_BYTES, self.first_sequence
-        while at < len(data):
-            header = _parse_record_header(data, at)
-            if header is None:
-                self._cut_or_raise(at, len(data), expected)
-                return
-            end = at + _RECORD_HEADER_BYTES + header.length
-            if header.sequence != expected:
-                raise self._damage(at, f"expected sequence {expected}, found {header.sequence}")
-            payload = data[at + _RECORD_HEADER_BYTES : end]
-            if len(payload) < header.length or xxhash.xxh3_64_intdigest(payload) != header.checksum:
-                self._cut_or_raise(at, end, expected)
-                return
-            yield expected, payload
-            at, expected = end, expected + 1
-
-    def _cut_or_raise(self, at: int, end: int, sequence: int) -> None:
-        """Cut the tail at `at` if it is the torn write of records that were never acknowledged."""
-        torn = end > len(self._data) or len(self._data) - at < _RECORD_HEADER_BYTES
-        if self._is_last and (torn or self._has_unwritten_page(at)) and not self._was_durable(at, sequence):
-            with self._path.open("r+b") as file:
-                file.truncate(at)
-                os.fsync(file.fileno())
-            return
-        raise self._damage(at, f"record {sequence} is damaged")
-
-    def _has_unwritten_page(self, at: int) -> bool:
-        size = len(self._data)
-        for start in (at, *range(-(-at // _PAGE_BYTES) * _PAGE_BYTES, size, _PAGE_BYTES)):
-            part = self._data[start : (start // _PAGE_BYTES + 1) * _PAGE_BYTES]
-            # No record begins with zeros.
-            telling = len(_RECORD_MAGIC) if start == at else _TELLING_ZEROS
-            if len(part) >= telling and not any(part):
-                return True
-        return False
-
-    def _was_durable(self, at: int, sequence: int) -> bool:
-        """Whether a later record says that `sequence` had been synced before it was written."""
-        while (at := self._data.find(_RECORD_MAGIC, at + 1)) >= 0:
-            header = _parse_record_header(self._data, at)
-            if header is not None and header.durable >= sequence:
-                return True
-        return False
-
-    def _damage(self, at: int, what: str) -> DataLoss:
-        return DataLoss(f"{self._path} at byte {at}: {what}", path=str(self._path), offset=at)
-
-
-class _RecordHeader(NamedTuple):
-    length: int
-    sequence: int
-    durable: int
-    checksum: int
-
-
-def _record_header(sequence: int, durable: int, payload: Sequence[Buffer]) -> bytes:
-    digest = xxhash.xxh3_64()
-    length = 0
-    for piece in payload:
-        digest.update(piece)
-        length += len(piece)
-    header = _RECORD_HEADER.pack(_RECORD_MAGIC, length, sequence, durable, digest.intdigest())
-    return header + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(header))
-
-
-def _parse_record_header(data: bytes, at: int) -> _RecordHeader | None:
-    """None when there is no whole header."""
-    header = data[at : at + _RECORD_HEADER_BYTES]
-    if len(header) < _RECORD_HEADER_BYTES or header[:4] != _RECORD_MAGIC:
-        return None
-    fields, checksum = header[: _RECORD_HEADER.size], header[_RECORD_HEADER.size :]
-    if checksum != _CHECKSUM.pack(xxhash.xxh3_64_intdigest(fields)):
-        return None
-    _, length, sequence, durable, digest = _RECORD_HEADER.unpack(fields)
-    return _RecordHeader(length, sequence, durable, digest)
 
 
 def _write_all(handle: int, pieces: Sequence[Buffer]) -> int:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry
-
 from hanax.core.errors import FailedPrecondition, Unavailable
 from hanax.core.settings import GatewaySettings
 from hanax.gateway.cache.answers import AnswerCache, Kind
@@ -19,6 +17,7 @@ from hanax.gateway.cache.stores import Store, StoreStats
 from hanax.gateway.cache.versions import Versions
 from hanax.gateway.calls import Call
 from hanax.gateway.guard.scopes import Scope
+from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.kept import EmbeddingCache, NoCache
 
 if TYPE_CHECKING:
@@ -58,13 +57,14 @@ class Cache:
     def __init__(
         self,
         settings: GatewaySettings,
-        registry: CollectorRegistry,
+        metrics: Metrics,
         clock: Callable[[], float],
         now_us: Callable[[], int],
     ) -> None:
         """Raises FailedPrecondition for Redis without a URL that leads to one."""
         self._off = settings.cache == "off"
-        self._metrics = CacheMetrics(registry)
+        self._operations = metrics
+        self._metrics = CacheMetrics(metrics.registry)
         self.store = _open(settings, self._metrics, clock)
         self.versions = Versions(self.store)
         self.frequent = Frequent()
@@ -102,11 +102,12 @@ class Cache:
 
         Raises Unauthenticated, PermissionDenied, and Unavailable while the store is away.
         """
-        call.caller.require_all(Scope.ADMIN, "the cache")
-        entries = await self.store.clear()
-        if entries is None:
-            raise Unavailable("the cache's store is away: what it keeps can't be forgotten now")
-        return entries
+        with self._operations.changing("clear_cache", None, call):
+            call.caller.require_all(Scope.ADMIN, "the cache")
+            entries = await self.store.clear()
+            if entries is None:
+                raise Unavailable("the cache's store is away: what it keeps can't be forgotten now")
+            return entries
 
     async def stats(self, call: Call) -> CacheStats:
         """Raises Unauthenticated and PermissionDenied."""

@@ -21,6 +21,7 @@ from hanax.gateway.cache.frequent import MAX_REQUESTS, Frequent, Repeated
 from hanax.gateway.cache.stores import LASTING, Store, Value
 from hanax.gateway.calls import Call
 from hanax.gateway.guard.scopes import Scope
+from hanax.gateway.metrics import Metrics
 from hanax.gateway.requests import parse_request
 
 log = structlog.get_logger()
@@ -62,11 +63,13 @@ class Warming:
         frequent: Frequent,
         operations: Mapping[str, Operation],
         clock: Callable[[], float],
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._frequent = frequent
         self._operations = operations
         self._clock = clock
+        self._metrics = metrics
         self._task: asyncio.Task[None] | None = None
 
     def start(self, ready: Callable[[], bool]) -> None:
@@ -87,14 +90,15 @@ class Warming:
         Raises Unauthenticated, PermissionDenied, and Unavailable while the store is away: no answer would be
         kept.
         """
-        call.caller.require_all(Scope.ADMIN, "the cache")
-        if await self._store.read([_KEY]) is None:
-            raise Unavailable("the cache's store is away: nothing can be kept now")
-        found = {(one.operation, one.body): one for one in await self._read()}
-        for one in self._frequent.most(limit):
-            found[one.operation, one.body] = one
-        most = sorted(found.values(), key=lambda one: -one.count)[:limit]
-        return await self._ask_all(most)
+        with self._metrics.changing("warm_cache", None, call):
+            call.caller.require_all(Scope.ADMIN, "the cache")
+            if await self._store.read([_KEY]) is None:
+                raise Unavailable("the cache's store is away: nothing can be kept now")
+            found = {(one.operation, one.body): one for one in await self._read()}
+            for one in self._frequent.most(limit):
+                found[one.operation, one.body] = one
+            most = sorted(found.values(), key=lambda one: -one.count)[:limit]
+            return await self._ask_all(most)
 
     async def _run(self, ready: Callable[[], bool]) -> None:
         for _ in range(_LOOKS):

@@ -51,10 +51,12 @@ _SCHEMA_WEIGHT: Final = {"__schema": 2_000, "__type": 200}
 @strawberry.schema_directive(
     name="cost",
     locations=[Location.FIELD_DEFINITION],
-    description="What this field costs beside what is below it; 1 where nothing is said",
+    description="What this field costs beside what is below it; 1 where nothing is said. each: as often as "
+    "this argument has entries",
 )
 class Cost:
     weight: int
+    each: str | None = strawberry.UNSET
 
 
 @strawberry.schema_directive(
@@ -91,7 +93,10 @@ class _Size:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """each: the argument whose entries cost the weight; empty: it counts once."""
+
     weight: int
+    each: str
     sizes: tuple[_Size, ...]
 
 
@@ -195,6 +200,9 @@ class _Weighing:
             below = self.selections(node.selection_set, None, {}) if node.selection_set else Weight(0, 0)
             return Weight(1 + below.cost, 1 + below.depth)
         rule = self._scales.rule(parent, name, field)
+        weight = rule.weight
+        if rule.each:
+            weight *= max(self._argument(node, field, rule.each) or 0, 1)
         own = 1
         inner = {path[len(name) + 1 :]: size for path, size in sizes.items() if path.startswith(f"{name}.")}
         for size in rule.sizes:
@@ -207,8 +215,8 @@ class _Weighing:
             below = self.selections(node.selection_set, get_named_type(field.type), inner)
         if name in sizes:
             # Each entry of a list, with what is asked of it.
-            return Weight(sizes[name] * (rule.weight + below.cost), 1 + below.depth)
-        return Weight(rule.weight + own * below.cost, 1 + below.depth)
+            return Weight(sizes[name] * (weight + below.cost), 1 + below.depth)
+        return Weight(weight + own * below.cost, 1 + below.depth)
 
     def _fragment(self, name: str, sizes: Mapping[str, int]) -> Weight:
         fragment = self._fragments.get(name)
@@ -281,11 +289,11 @@ def _default_of(argument: Any, kind: Any, rest: str) -> int | None:
 
 def _rule_of(field: GraphQLField) -> _Rule:
     definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    weight = 1
+    weight, each = 1, ""
     sizes: list[_Size] = []
     for directive in getattr(definition, "directives", None) or ():
         if isinstance(directive, Cost):
-            weight = directive.weight
+            weight, each = directive.weight, directive.each or ""
         elif isinstance(directive, ListSize):
             sizes.append(
                 _Size(
@@ -294,4 +302,4 @@ def _rule_of(field: GraphQLField) -> _Rule:
                     tuple(directive.sized_fields or ()),
                 )
             )
-    return _Rule(weight, tuple(sizes))
+    return _Rule(weight, each, tuple(sizes))

@@ -7,6 +7,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
@@ -62,7 +63,7 @@ class Operations:
         documents = Documents(SCHEMA.core, limits.introspection)
         self._documents = PersistedDocuments(documents, services.cache.store)
         self._scales = Scales(SCHEMA.core)
-        self._schemas: OrderedDict[tuple[str, str | None, str], orjson.Fragment] = OrderedDict()
+        self._schemas: OrderedDict[tuple[str, str | None, bytes], orjson.Fragment] = OrderedDict()
 
     async def prepare(self, call: Call, asked: Asked, changes: bool) -> Prepared:
         """changes: whether the request may change anything, or last. Raises Refused."""
@@ -109,7 +110,9 @@ class Operations:
 
     async def _tell_schema(self, call: Call, prepared: Prepared) -> dict[str, Any]:
         """The whole schema takes a tenth of a second: in a thread, and once for the same document."""
-        key = (prepared.document.hash, prepared.name, repr(prepared.asked.variables))
+        # Of variables a digest: they may be as long as a body.
+        variables = blake2b(repr(prepared.asked.variables).encode(errors="replace")).digest()
+        key = (prepared.document.hash, prepared.name, variables)
         known = self._schemas.get(key)
         if known is None:
             result = await asyncio.to_thread(

@@ -18,11 +18,14 @@ from hanax.gateway.embedding_requests import EmbeddingRequest
 from hanax.gateway.graphql.context import Info
 from hanax.gateway.graphql.selection import asks_for
 from hanax.gateway.graphql.shapes import Shapes, optional_of
+from hanax.gateway.guard.rights import GrantBody, NewKey, RateBody
 from hanax.gateway.libraries.query_requests import QueryRequest
 from hanax.gateway.libraries.requests import (
+    ChunkPatch,
     DocumentPatch,
     IndexRequest,
     LibraryPatch,
+    MoreChunks,
     NewDocument,
     NewLibrary,
 )
@@ -73,6 +76,11 @@ LIBRARY_CHANGE: Final = _argument(LibraryPatch, "LibraryChangeInput")
 LIBRARY_INDEX: Final = _argument(IndexRequest, "LibraryIndexInput")
 DOCUMENT: Final = _argument(NewDocument, "DocumentInput")
 LIBRARY_QUERY: Final = _argument(QueryRequest, "LibraryQueryInput", without=("include_embeddings",))
+_SHAPES.input(GrantBody, "KeyGrantInput")
+_SHAPES.input(RateBody, "KeyRateInput")
+KEY: Final = _argument(NewKey, "KeyInput")
+CHUNKS: Final = _argument(MoreChunks, "MoreChunksInput")
+CHUNK_CHANGE: Final = _argument(ChunkPatch, "ChunkChangeInput")
 DOCUMENT_CHANGE: Final = _argument(DocumentPatch, "DocumentChangeInput")
 
 # What an input is when it reaches a resolver: by the names of the request model's fields.

@@ -14,14 +14,16 @@ from hanax.gateway.graphql.inputs import Told
 from hanax.gateway.graphql.types import TYPES
 from hanax.gateway.libraries.ids import parse_id
 from hanax.gateway.libraries.requests import (
+    ChunkPatch,
     DocumentPatch,
     IndexRequest,
     LibraryPatch,
+    MoreChunks,
     NewDocument,
     NewLibrary,
 )
+from hanax.gateway.renderings.libraries import render_index, render_library, render_passage, render_written
 from hanax.gateway.requests import parse_request
-from hanax.gateway.rest.library_answers import render_index, render_library, render_written
 
 _WRITE: Final = Cost(weight=100)
 _DECLARE: Final = Cost(weight=500)
@@ -101,4 +103,44 @@ class LibraryMutations:
         async with info.context.part("deleteDocument") as call:
             documents = info.context.libraries.documents
             await documents.delete(call, parse_id(id, "document_id"), if_revision)
+            return True
+
+    @answers(
+        TYPES.libraries.written, "Put more chunks into a document, behind its last or at a position", _WRITE
+    )
+    async def add_chunks(
+        self,
+        info: Info,
+        document_id: strawberry.ID,
+        input: Annotated[Told, inputs.CHUNKS],
+        if_revision: int | None = None,
+    ) -> Any:
+        asked = parse_request(MoreChunks, input)
+        id = parse_id(document_id, "document_id")
+        async with info.context.part("addChunks") as call:
+            documents = info.context.libraries.documents
+            return render_written(await documents.add(call, id, asked, if_revision))
+
+    @answers(
+        TYPES.libraries.chunk, "Change a chunk; a new text is embedded, unless it brings a vector", _WRITE
+    )
+    async def update_chunk(
+        self,
+        info: Info,
+        id: strawberry.ID,
+        input: Annotated[Told, inputs.CHUNK_CHANGE],
+        if_revision: int | None = None,
+    ) -> Any:
+        asked = parse_request(ChunkPatch, input)
+        chunk_id = parse_id(id, "chunk_id")
+        async with info.context.part("updateChunk") as call:
+            passages = info.context.libraries.passages
+            changed = await passages.change(call, chunk_id, asked, if_revision)
+        return render_passage(changed, False)
+
+    @answers(bool, "Delete a chunk; true on return", _WRITE)
+    async def delete_chunk(self, info: Info, id: strawberry.ID, if_revision: int | None = None) -> Any:
+        async with info.context.part("deleteChunk") as call:
+            passages = info.context.libraries.passages
+            await passages.delete(call, parse_id(id, "chunk_id"), if_revision)
             return True

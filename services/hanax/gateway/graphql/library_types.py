@@ -17,14 +17,9 @@ from hanax.gateway.libraries.ids import parse_id
 from hanax.gateway.libraries.pages import cut_page, read_cursor
 from hanax.gateway.libraries.query_requests import QueryRequest
 from hanax.gateway.list_requests import ChunkPageRequest, PageRequest
+from hanax.gateway.renderings.libraries import render_answer, render_document, render_index, render_passage
 from hanax.gateway.requests import parse_request
-from hanax.gateway.rest import library_schemas as schemas
-from hanax.gateway.rest.library_answers import (
-    render_answer,
-    render_document,
-    render_index,
-    render_passage,
-)
+from hanax.gateway.schemas import libraries as schemas
 
 Root = Parent[dict[str, Any]]
 

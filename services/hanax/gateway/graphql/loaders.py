@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from strawberry.dataloader import DataLoader
 
 from hanax.core.errors import HanaxError
-from hanax.gateway.collections import Described
+from hanax.gateway.collection_states import Described
 from hanax.gateway.graphql.context import Context
 from hanax.gateway.libraries.lookups import LibraryLookups, Passages
 from hanax.metadata.libraries.rows import Document, Library

@@ -15,21 +15,23 @@ from hanax.gateway.graphql.cost import Cost
 from hanax.gateway.graphql.fields import answers
 from hanax.gateway.graphql.inputs import Told
 from hanax.gateway.graphql.library_mutations import LibraryMutations
+from hanax.gateway.graphql.platform_fields import PlatformMutations
 from hanax.gateway.graphql.scalars import Json
 from hanax.gateway.graphql.shapes import list_of
 from hanax.gateway.graphql.types import TYPES
 from hanax.gateway.jobs.queueing import Queued
-from hanax.gateway.renderings import render_embedded, render_inserted
+from hanax.gateway.renderings.collections import render_described
+from hanax.gateway.renderings.jobs import render_job
+from hanax.gateway.renderings.models import render_embedded
+from hanax.gateway.renderings.points import render_inserted
 from hanax.gateway.requests import DeleteRequest, InsertRequest, parse_change, parse_request
-from hanax.gateway.rest.answers import render_described
-from hanax.gateway.rest.job_rendering import render_job
 
 _WRITE: Final = Cost(weight=100)
 _DECLARE: Final = Cost(weight=500)
 
 
 @strawberry.type
-class Mutation(LibraryMutations):
+class Mutation(LibraryMutations, PlatformMutations):
     @answers(
         TYPES.points.inserted,
         "Store points, durable on return; `job` alone where their model queues texts",
@@ -122,6 +124,11 @@ class Mutation(LibraryMutations):
     async def cancel_job(self, info: Info, id: strawberry.ID) -> Any:
         async with info.context.part("cancelJob") as call:
             return render_job(await info.context.services.jobs.cancel(call, id))
+
+    @answers(TYPES.job, "Remove a job that has ended, with its files; as it was", _WRITE)
+    async def forget_job(self, info: Info, id: strawberry.ID) -> Any:
+        async with info.context.part("forgetJob") as call:
+            return render_job(await info.context.services.jobs.forget(call, id))
 
     @answers(TYPES.job, "Begin nothing new of a job that is queued or runs", _WRITE)
     async def pause_job(self, info: Info, id: strawberry.ID) -> Any:

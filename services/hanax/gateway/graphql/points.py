@@ -11,7 +11,8 @@ from strawberry import Parent
 from hanax.gateway.graphql.cost import Cost
 from hanax.gateway.graphql.scalars import Vector, VectorEncoding, encode_vector
 from hanax.gateway.graphql.shapes import Shapes, list_of, optional_of
-from hanax.gateway.rest import model_schemas, schemas
+from hanax.gateway.schemas import models as model_schemas
+from hanax.gateway.schemas import points as point_schemas
 
 # Numbers are many: a vector costs more to answer than a value.
 VECTOR_COST: Final = Cost(weight=10)
@@ -35,7 +36,7 @@ def provenance_field(shapes: Shapes) -> Any:
         stored = root.get("provenance")
         return None if stored is None else orjson.loads(orjson.dumps(stored))
 
-    kind = shapes.known(schemas.Provenance) or shapes.object(schemas.Provenance, "Provenance")
+    kind = shapes.known(point_schemas.Provenance) or shapes.object(point_schemas.Provenance, "Provenance")
     return strawberry.field(
         resolve, description="of a vector that was embedded here", graphql_type=optional_of(kind)
     )
@@ -60,27 +61,27 @@ class PointTypes:
         """job: the type of jobs, which answers where a model queues its texts."""
         vector = vector_field("vector", "the point's vector")
         provenance = provenance_field(shapes)
-        shapes.object(schemas.Hit, "Hit", vector=vector, provenance=provenance)
+        shapes.object(point_schemas.Hit, "Hit", vector=vector, provenance=provenance)
         point_vector = vector_field("embedding", "the point's vector")
         self.point = shapes.object(
-            schemas.Vector,
+            point_schemas.Vector,
             "Point",
             without=["embedding"],
             vector=point_vector,
             provenance=provenance_field(shapes),
         )
-        self.points = shapes.object(schemas.Vectors, "Points")
-        self.page = shapes.object(schemas.Page, "PointPage")
-        self.results = shapes.object(schemas.SearchResults, "SearchResults")
-        # Each is a search.
-        batches = entries("batches", self.results, 100)
-        self.batch = shapes.object(schemas.BatchResults, "BatchResults", batches=batches)
-        self.groups = shapes.object(schemas.Groups, "Groups")
-        self.facet = shapes.object(schemas.Facet, "Facet")
-        self.values = shapes.object(schemas.Values, "Values")
-        self.inserted = shapes.object(schemas.Inserted, "InsertResult", loose=True, job=optional_of(job))
-        self.deleted = shapes.object(schemas.Deleted, "DeleteResult")
-        self.changed = shapes.object(schemas.MetadataChanged, "MetadataChanged")
+        self.points = shapes.object(point_schemas.Vectors, "Points")
+        self.page = shapes.object(point_schemas.Page, "PointPage")
+        self.results = shapes.object(point_schemas.SearchResults, "SearchResults")
+        self.batch = shapes.object(point_schemas.BatchResults, "BatchResults")
+        self.groups = shapes.object(point_schemas.Groups, "Groups")
+        self.facet = shapes.object(point_schemas.Facet, "Facet")
+        self.values = shapes.object(point_schemas.Values, "Values")
+        self.inserted = shapes.object(
+            point_schemas.Inserted, "InsertResult", loose=True, job=optional_of(job)
+        )
+        self.deleted = shapes.object(point_schemas.Deleted, "DeleteResult")
+        self.changed = shapes.object(point_schemas.MetadataChanged, "MetadataChanged")
         self.embeddings = shapes.object(
             model_schemas.Embeddings,
             "Embeddings",

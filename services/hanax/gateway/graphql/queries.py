@@ -11,6 +11,7 @@ from hanax.gateway.graphql.context import Info
 from hanax.gateway.graphql.cost import Cost, ListSize
 from hanax.gateway.graphql.fields import answers
 from hanax.gateway.graphql.inputs import Told, told
+from hanax.gateway.graphql.platform_fields import PlatformQueries
 from hanax.gateway.graphql.results import (
     render_facet,
     render_groups,
@@ -23,6 +24,7 @@ from hanax.gateway.graphql.shapes import list_of
 from hanax.gateway.graphql.types import TYPES
 from hanax.gateway.libraries.ids import parse_id
 from hanax.gateway.libraries.pages import cut_page, read_cursor
+from hanax.gateway.list_cursors import cut_by_key, read_key, write_key
 from hanax.gateway.list_requests import FailedItemsRequest, JobListRequest, PageRequest
 from hanax.gateway.models.status import model_statuses
 from hanax.gateway.queries import point_not_found
@@ -33,6 +35,11 @@ from hanax.gateway.query_requests import (
     GroupSearchRequest,
     RecommendRequest,
 )
+from hanax.gateway.renderings.collections import render_described, render_listed
+from hanax.gateway.renderings.jobs import render_item, render_job, render_queue
+from hanax.gateway.renderings.libraries import render_document, render_library, render_passage
+from hanax.gateway.renderings.models import render_status
+from hanax.gateway.renderings.points import render_record
 from hanax.gateway.requests import (
     CountRequest,
     GetRequest,
@@ -40,15 +47,6 @@ from hanax.gateway.requests import (
     SearchRequest,
     parse_request,
 )
-from hanax.gateway.rest.answers import render_described, render_listed, render_record
-from hanax.gateway.rest.embeddings import render_status
-from hanax.gateway.rest.job_rendering import render_item, render_job, render_queue
-from hanax.gateway.rest.library_answers import (
-    render_document,
-    render_library,
-    render_passage,
-)
-from hanax.gateway.rest.pages import cut_by_key, read_key, write_key
 from hanax.metadata.jobs.job import JobState
 
 # A search asks every shard of its collection; with a text, a model too.
@@ -66,7 +64,7 @@ _ID = Annotated[Any, strawberry.argument(graphql_type=PointId)]
 
 
 @strawberry.type
-class Query:
+class Query(PlatformQueries):
     @answers(
         TYPES.points.results,
         "The nearest points to a vector, a text or a point, best first",
@@ -81,6 +79,7 @@ class Query:
     @answers(
         TYPES.points.batch,
         "Several searches of one collection: the same limit and filter for all",
+        Cost(weight=100, each="input.queries"),
         _sized("input.queries", "batches", 10),
         _sized("input.limit", "batches.results", 10),
     )
@@ -233,10 +232,11 @@ class Query:
     async def failed_items(self, info: Info, job: strawberry.ID, after: int = -1, limit: int = 100) -> Any:
         asked = parse_request(FailedItemsRequest, {"after": after, "limit": limit})
         async with info.context.part("failedItems") as call:
-            found = await info.context.services.jobs.failed_items(call, job, asked.after, asked.limit)
+            found = await info.context.services.jobs.failed_items(call, job, asked.after, asked.limit + 1)
+        page = found[: asked.limit]
         return {
-            "items": [render_item(item) for item in found],
-            "next_after": found[-1].number if len(found) == limit else None,
+            "items": [render_item(item) for item in page],
+            "next_after": page[-1].number if len(found) > asked.limit else None,
         }
 
     @answers(TYPES.queue, "How many jobs there are in each state, and how much waits", _LIST)

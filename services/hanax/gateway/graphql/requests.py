@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from starlette.requests import Request as HttpRequest
 
 from hanax.core.errors import GraphqlInvalid, InvalidJson, UnsupportedMediaType
+from hanax.gateway.bodies import decode_json, read_json
 from hanax.gateway.requests import Request, parse_request
-from hanax.gateway.rest.bodies import decode_json, read_json
 
 # Of GET: a server's line is not longer.
 _PARAMETERS: Final = ("query", "variables", "operationName", "extensions")

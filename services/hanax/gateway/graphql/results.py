@@ -9,7 +9,7 @@ import orjson
 from hanax.gateway.aggregates import Facet, Values
 from hanax.gateway.grouping import GroupedResult
 from hanax.gateway.hits import SearchResult
-from hanax.gateway.rest.answers import render_hit
+from hanax.gateway.renderings.points import render_hit
 
 
 def render_result(result: SearchResult) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hanax.gateway.graphql.context import Info
 from hanax.gateway.graphql.cost import Cost
 from hanax.gateway.graphql.fields import follows
 from hanax.gateway.graphql.types import TYPES
-from hanax.gateway.rest.job_rendering import render_job
+from hanax.gateway.renderings.jobs import render_job
 
 
 @strawberry.type

@@ -10,13 +10,16 @@ from strawberry import Parent
 from hanax.gateway.graphql.context import Info
 from hanax.gateway.graphql.cost import Cost
 from hanax.gateway.graphql.library_types import LibraryTypes
+from hanax.gateway.graphql.platform_types import PlatformTypes
 from hanax.gateway.graphql.points import PointTypes
 from hanax.gateway.graphql.scalars import Long, PointId
 from hanax.gateway.graphql.shapes import Shapes, list_of, optional_of
 from hanax.gateway.models.status import model_statuses
-from hanax.gateway.rest import job_schemas, model_schemas, schemas
-from hanax.gateway.rest.answers import render_described
-from hanax.gateway.rest.embeddings import render_status
+from hanax.gateway.renderings.collections import render_described
+from hanax.gateway.renderings.models import render_status
+from hanax.gateway.schemas import collections as collection_schemas
+from hanax.gateway.schemas import jobs as job_schemas
+from hanax.gateway.schemas import models as model_schemas
 
 # Asked of every shard of the collection.
 _DESCRIBED: Final = Cost(weight=10)
@@ -55,12 +58,12 @@ class Types:
         self.queue = shapes.object(job_schemas.Queue, "JobQueue")
         self.failed_items = shapes.object(job_schemas.FailedItems, "FailedItems", without=["next_cursor"])
         self.model = shapes.object(model_schemas.ModelStatus, "Model")
-        described = schemas.CollectionDescription.model_fields
-        totals = shapes.object(schemas.IndexTotals, "IndexTotals")
-        indexes = shapes.object(schemas.MetadataIndexes, "MetadataIndexes")
-        shard = shapes.object(schemas.Shard, "Shard")
+        described = collection_schemas.CollectionDescription.model_fields
+        totals = shapes.object(collection_schemas.IndexTotals, "IndexTotals")
+        indexes = shapes.object(collection_schemas.MetadataIndexes, "MetadataIndexes")
+        shard = shapes.object(collection_schemas.Shard, "Shard")
         self.collection = shapes.object(
-            schemas.Collection,
+            collection_schemas.Collection,
             "Collection",
             points=_described("points", Long, described["points"].description or ""),
             index_totals=_described("index_totals", totals, "sums of all shards"),
@@ -69,7 +72,7 @@ class Types:
             model=_model_field(self.model),
         )
         self.collections = shapes.object(
-            schemas.CollectionList,
+            collection_schemas.CollectionList,
             "CollectionPage",
             collections=list_of(self.collection),
             next_cursor=optional_of(str),
@@ -77,10 +80,11 @@ class Types:
         self.jobs = shapes.object(
             job_schemas.JobList, "JobPage", jobs=list_of(self.job), next_cursor=optional_of(str)
         )
-        self.collection_deleted = shapes.object(schemas.CollectionDeleted, "CollectionDeleted")
-        self.alias = shapes.object(schemas.Alias, "Alias")
+        self.collection_deleted = shapes.object(collection_schemas.CollectionDeleted, "CollectionDeleted")
+        self.alias = shapes.object(collection_schemas.Alias, "Alias")
         self.points = PointTypes(shapes, self.job)
         self.libraries = LibraryTypes(shapes)
+        self.platform = PlatformTypes(shapes)
 
 
 TYPES: Final = Types()

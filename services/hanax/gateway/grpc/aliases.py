@@ -25,7 +25,7 @@ def alias_methods(aliases: AliasNames) -> Methods:
         return pb.GetAliasResponse(collection=await aliases.find(call, question.alias))
 
     return {
-        "ChangeAliases": Unary(pb.ChangeAliasesRequest, change),
+        "ChangeAliases": Unary(pb.ChangeAliasesRequest, change, changes=True),
         "ListAliases": Unary(pb.ListAliasesRequest, list_all),
         "GetAlias": Unary(pb.GetAliasRequest, get),
     }

@@ -79,6 +79,8 @@ def trailing(call: Call) -> tuple[tuple[str, str | bytes], ...]:
     told = (("x-request-id", call.request_id), ("server-timing", server_timing(call)))
     if call.rate is not None:
         told += call.rate.headers()
+    if call.replayed:
+        told += (("idempotent-replayed", "true"),)
     return told if call.cached_age_s is None else (*told, ("age", str(int(call.cached_age_s))))
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from citadel.vector.v1 import vector_pb2 as pb
-from hanax.core.errors import InvalidExpiry
 from hanax.core.ids import encode_id
-from hanax.core.limits import MAX_INSTANT_US
 from hanax.gateway.calls import Call
 from hanax.gateway.change_requests import MetadataRequest
+from hanax.gateway.grpc.instants import read_instant
 from hanax.gateway.grpc.methods import Methods, Unary
 from hanax.gateway.grpc.readings import read_id, read_ids, read_json, read_message
 from hanax.gateway.grpc.words import METADATA_MODE
 from hanax.gateway.metadata_changes import MetadataChanges, OnePoint
 from hanax.gateway.points import Points
 from hanax.gateway.requests import DeleteRequest, MetadataMode, parse_request
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def change_methods(points: Points, changes: MetadataChanges) -> Methods:
@@ -50,10 +46,10 @@ def change_methods(points: Points, changes: MetadataChanges) -> Methods:
         )
 
     return {
-        "DeleteVector": Unary(pb.DeleteVectorRequest, delete_one),
-        "DeleteVectors": Unary(pb.DeleteVectorsRequest, delete),
-        "UpdateVectorMetadata": Unary(pb.UpdateVectorMetadataRequest, update),
-        "UpdateVectorsMetadata": Unary(pb.UpdateVectorsMetadataRequest, change),
+        "DeleteVector": Unary(pb.DeleteVectorRequest, delete_one, changes=True),
+        "DeleteVectors": Unary(pb.DeleteVectorsRequest, delete, changes=True),
+        "UpdateVectorMetadata": Unary(pb.UpdateVectorMetadataRequest, update, changes=True),
+        "UpdateVectorsMetadata": Unary(pb.UpdateVectorsMetadataRequest, change, changes=True),
     }
 
 
@@ -76,16 +72,6 @@ def _change(question: pb.UpdateVectorsMetadataRequest) -> dict[str, Any]:
     if question.delete_fields:
         told["delete"] = list(question.delete_fields)
     if question.HasField("expires_at_us"):
-        told["expires_at"] = _instant(question.expires_at_us)
+        at_us = question.expires_at_us
+        told["expires_at"] = read_instant(at_us, "expires_at_us") if at_us else None
     return told
-
-
-def _instant(microseconds: int) -> str | None:
-    """As over REST; None: never. Raises InvalidExpiry."""
-    if microseconds == 0:
-        return None
-    if not 0 < microseconds <= MAX_INSTANT_US:
-        raise InvalidExpiry(
-            f"expires_at_us: expected microseconds since 1970 up to the year 9999, got {microseconds}"
-        )
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat()

@@ -9,7 +9,8 @@ from hanax.core.index_specs import Spec
 from hanax.core.library_names import library_of
 from hanax.core.specs import CollectionChange, CollectionSpec
 from hanax.gateway.calls import Call
-from hanax.gateway.collections import Collections, Described, Listed
+from hanax.gateway.collection_states import Described, Listed
+from hanax.gateway.collections import Collections
 from hanax.gateway.grpc.methods import Methods, Unary
 from hanax.gateway.grpc.shard_states import write_index_totals, write_metadata_totals, write_shard
 from hanax.gateway.grpc.words import METRIC, PAYLOAD_INDEX, STATE
@@ -40,11 +41,11 @@ def collection_methods(collections: Collections) -> Methods:
         return pb.DeleteCollectionResponse(name=deleted)
 
     return {
-        "CreateCollection": Unary(pb.CreateCollectionRequest, create),
+        "CreateCollection": Unary(pb.CreateCollectionRequest, create, changes=True),
         "GetCollection": Unary(pb.GetCollectionRequest, get),
         "ListCollections": Unary(pb.ListCollectionsRequest, list_all),
-        "UpdateCollection": Unary(pb.UpdateCollectionRequest, update),
-        "DeleteCollection": Unary(pb.DeleteCollectionRequest, delete),
+        "UpdateCollection": Unary(pb.UpdateCollectionRequest, update, changes=True),
+        "DeleteCollection": Unary(pb.DeleteCollectionRequest, delete, changes=True),
     }
 
 

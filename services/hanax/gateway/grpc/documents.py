@@ -61,11 +61,11 @@ def document_methods(room: LibraryRoom | None) -> Methods:
         return pb.DeleteDocumentResponse()
 
     return {
-        "CreateDocument": Unary(pb.CreateDocumentRequest, create),
+        "CreateDocument": Unary(pb.CreateDocumentRequest, create, changes=True),
         "ListDocuments": Unary(pb.ListDocumentsRequest, list_all),
         "GetDocument": Unary(pb.GetDocumentRequest, get),
-        "UpdateDocument": Unary(pb.UpdateDocumentRequest, update),
-        "DeleteDocument": Unary(pb.DeleteDocumentRequest, delete),
+        "UpdateDocument": Unary(pb.UpdateDocumentRequest, update, changes=True),
+        "DeleteDocument": Unary(pb.DeleteDocumentRequest, delete, changes=True),
     }
 
 
@@ -112,8 +112,8 @@ def chunk_methods(room: LibraryRoom | None) -> Methods:
 
     return {
         "ListChunks": Unary(pb.ListChunksRequest, list_all),
-        "AddChunks": Unary(pb.AddChunksRequest, add),
+        "AddChunks": Unary(pb.AddChunksRequest, add, changes=True),
         "GetChunk": Unary(pb.GetChunkRequest, get),
-        "UpdateChunk": Unary(pb.UpdateChunkRequest, update),
-        "DeleteChunk": Unary(pb.DeleteChunkRequest, delete),
+        "UpdateChunk": Unary(pb.UpdateChunkRequest, update, changes=True),
+        "DeleteChunk": Unary(pb.DeleteChunkRequest, delete, changes=True),
     }

@@ -8,9 +8,17 @@ from typing import Any, Final
 import structlog
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection import SERVICE_NAME as REFLECTION
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
-from citadel.vector.v1 import jobs_pb2, libraries_pb2, models_pb2, vector_pb2
+from citadel.vector.v1 import (
+    jobs_pb2,
+    keys_pb2,
+    libraries_pb2,
+    models_pb2,
+    platform_pb2,
+    vector_pb2,
+)
 from hanax.gateway.grpc.aliases import alias_methods
 from hanax.gateway.grpc.changes import change_methods
 from hanax.gateway.grpc.collections import collection_methods
@@ -19,11 +27,14 @@ from hanax.gateway.grpc.edge import Edge
 from hanax.gateway.grpc.embeddings import embedding_methods
 from hanax.gateway.grpc.health import Health
 from hanax.gateway.grpc.jobs import job_methods
+from hanax.gateway.grpc.keys import key_methods
 from hanax.gateway.grpc.libraries import library_methods
 from hanax.gateway.grpc.methods import Methods
 from hanax.gateway.grpc.models import model_methods
+from hanax.gateway.grpc.platform import platform_methods
 from hanax.gateway.grpc.points import insert_methods
 from hanax.gateway.grpc.reads import read_methods
+from hanax.gateway.grpc.reflection import Reflection
 from hanax.gateway.grpc.searches import search_methods
 from hanax.gateway.grpc.values import value_methods
 from hanax.gateway.services import Services
@@ -40,7 +51,7 @@ class GrpcDoor:
         """grace_s: what running calls get at the end. shares_port: with other gateways of this machine. Made
         in the event loop that serves.
         """
-        self._edge = Edge(services.places, services.metrics, services.clock, services.guard)
+        self._edge = Edge(services)
         methods_by_service = services_of(services)
         self._health = Health(services.readiness, methods_by_service)
         self._grace_s = grace_s
@@ -51,8 +62,8 @@ class GrpcDoor:
             self._server.add(service, handlers)
         add_HealthServicer_to_server(self._health, self._server.registry)
         # Who has no stubs asks for the messages.
-        told = (*methods_by_service, HEALTH, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(told, self._server.registry)
+        told = (*methods_by_service, HEALTH, REFLECTION)
+        add_ServerReflectionServicer_to_server(Reflection(told), self._server.registry)
 
     async def start(self, host: str, port: int) -> None:
         """Raises OSError where it can't listen."""
@@ -83,7 +94,7 @@ def services_of(services: Services) -> dict[str, Methods]:
     return {
         _full_name(vector_pb2, "VectorService"): {
             **embedding_methods(services.generation),
-            **insert_methods(services.points),
+            **insert_methods(services.points, services.insert_streams),
             **read_methods(services.queries),
             **change_methods(services.points, services.metadata_changes),
             **search_methods(services.searches, services.group_searches),
@@ -100,6 +111,10 @@ def services_of(services: Services) -> dict[str, Methods]:
             **chunk_methods(services.libraries),
         },
         _full_name(models_pb2, "ModelService"): model_methods(services.models),
+        _full_name(keys_pb2, "KeyService"): key_methods(services.api_keys),
+        _full_name(platform_pb2, "PlatformService"): platform_methods(
+            services.history, services.cache, services.warming
+        ),
     }
 
 

@@ -33,17 +33,16 @@ from hanax.gateway.calls import Call
 from hanax.gateway.failure_log import log_defect, log_failure
 from hanax.gateway.grpc.call_metadata import compress_if_wished, enter, open_call, refuse, trailing
 from hanax.gateway.grpc.methods import Conversation, Method, Streamed, Unary, Uploaded
+from hanax.gateway.grpc.once import OnceOnly, given_key, refuse_key
 from hanax.gateway.guard.audit import REFUSALS
-from hanax.gateway.guard.guard import Guard
-from hanax.gateway.metrics import Metrics
-from hanax.gateway.places import Places
+from hanax.gateway.services import Services
 
 # Messages of all calls in progress; past it new ones are refused, so that memory is bounded.
 MAX_CALLS_BYTES: Final = 4 * MAX_CALL_BYTES
 
 # How long a client may leave a page of a stream untaken.
 _TAKE_PAGE_S: Final = 60.0
-# How long it may let the gateway wait for the next message of an upload, and of a conversation.
+# How long it may let the gateway wait for its message, or the next one of an upload, and of a conversation.
 _NEXT_PART_S: Final = 60.0
 _NEXT_MESSAGE_S: Final = 300.0
 
@@ -58,11 +57,12 @@ _Work = Callable[[Call], Awaitable[bytes | None]]
 
 
 class Edge:
-    def __init__(self, places: Places, metrics: Metrics, clock: Callable[[], float], guard: Guard) -> None:
-        self._places = places
-        self._metrics = metrics
-        self._clock = clock
-        self._guard = guard
+    def __init__(self, services: Services) -> None:
+        self._places = services.places
+        self._metrics = services.metrics
+        self._clock = services.clock
+        self._guard = services.guard
+        self._once = OnceOnly(services.keys)
         self._held_bytes = 0
         self._leaving = asyncio.Event()
         # Of calls whose clients may be gone.
@@ -92,15 +92,26 @@ class Edge:
             async def work(call: Call) -> bytes | None:
                 raw = await self._only_message(context)
                 try:
-                    answer = await method.answer(call, self._parse(method.question, raw))
-                    told: bytes = answer.SerializeToString()
-                    return told
+                    return await self._answer(name, context, call, method, raw)
                 finally:
                     self._held_bytes -= len(raw)
 
             return await self._serve(name, context, work)
 
         return grpc.stream_unary_rpc_method_handler(serve)
+
+    async def _answer(
+        self, name: str, context: Context, call: Call, method: Unary[Any, Any], raw: bytes
+    ) -> bytes:
+        async def work() -> bytes:
+            answer = await method.answer(call, self._parse(method.question, raw))
+            told: bytes = answer.SerializeToString()
+            return told
+
+        key = given_key(context) if method.changes and not method.tells_secret else None
+        if key is None:
+            return await work()
+        return await self._once.run(call, key, (name.encode(), raw), work)
 
     def _streamed(self, name: str, method: Streamed[Any, Any]) -> Handler:
         async def serve(requests: object, context: Context) -> None:
@@ -122,6 +133,7 @@ class Edge:
     def _uploaded(self, name: str, method: Uploaded[Any, Any]) -> Handler:
         async def serve(requests: object, context: Context) -> bytes | None:
             async def work(call: Call) -> bytes | None:
+                refuse_key(context)
                 async with aclosing(self._parts(call, context, method.question)) as parts:
                     answer = await method.answer(call, parts)
                 told: bytes = answer.SerializeToString()
@@ -134,14 +146,16 @@ class Edge:
     def _conversation(self, name: str, method: Conversation[Any, Any]) -> Handler:
         async def serve(requests: object, context: Context) -> None:
             async def work(call: Call) -> None:
+                refuse_key(context)
                 number = 0
-                while (raw := await self._next_message(call, context)) is not None:
-                    one = open_call(context, self._clock)
-                    one.places = self._places
-                    answer = await self._attended(one, self._reply(one, context, number, method, raw))
-                    with call.away():
-                        await _send(context, answer or b"")
-                    number += 1
+                with method.place():
+                    while (raw := await self._next_message(call, context)) is not None:
+                        one = open_call(context, self._clock)
+                        one.places = self._places
+                        answer = await self._attended(one, self._reply(one, context, number, method, raw))
+                        with call.away():
+                            await _send(context, answer or b"")
+                        number += 1
 
             await self._serve(name, context, work)
 
@@ -160,6 +174,8 @@ class Edge:
                 self._held_bytes -= len(raw)
         except HanaxError as error:
             log_failure(error, call.request_id, method.question.DESCRIPTOR.name)
+            if error.code in REFUSALS:
+                self._metrics.refused(error.code, call, method.question.DESCRIPTOR.name)
             answer = method.failed(number, error)
         except Exception as failure:
             defect = log_defect(failure, call.request_id, method.question.DESCRIPTOR.name)
@@ -220,8 +236,12 @@ class Edge:
             self._places.give_back()
 
     async def _only_message(self, context: Context) -> bytes:
-        """Raises InvalidArgument, BodyTooLarge, Overloaded."""
-        raw = await context.read()
+        """Raises InvalidArgument, BodyTooLarge, Overloaded; DeadlineExceeded for a client that sends none."""
+        try:
+            async with asyncio.timeout(_NEXT_PART_S):
+                raw = await context.read()
+        except TimeoutError:
+            raise DeadlineExceeded(f"no message for {_NEXT_PART_S:g} s") from None
         if not isinstance(raw, bytes):
             raise InvalidArgument("expected a message")
         self._admit(raw)

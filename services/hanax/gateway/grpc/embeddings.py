@@ -26,7 +26,7 @@ def embedding_methods(generation: Generation) -> Methods:
             split=made.split,
         )
 
-    return {"GenerateEmbedding": Unary(pb.GenerateEmbeddingRequest, answer)}
+    return {"GenerateEmbedding": Unary(pb.GenerateEmbeddingRequest, answer, changes=True)}
 
 
 def _request(question: pb.GenerateEmbeddingRequest) -> EmbeddingRequest:

@@ -15,6 +15,10 @@ from hanax.gateway.readiness import Readiness
 
 # How often whoever watches is told of a change.
 _LOOK_EVERY_S: Final = 1.0
+# Who watches needs no key: past these one is told how it is, and no more; and none longer than this, so that
+# nobody keeps the places of calls. A client whose stream ends begins another.
+MOST_WATCHERS: Final = 64
+_LONGEST_WATCH_S: Final = 3_600.0
 
 _Status = health_pb2.HealthCheckResponse.ServingStatus
 _Context = aio.ServicerContext[Any, Any]
@@ -25,6 +29,7 @@ class Health(HealthServicer):  # type: ignore[misc]  # grpc_health has no types
         """services: those that are asked after by name; the server as a whole has none."""
         self._readiness = readiness
         self._known = frozenset(("", *services))
+        self._watchers = 0
         self.leaving = asyncio.Event()
 
     async def Check(
@@ -37,11 +42,24 @@ class Health(HealthServicer):  # type: ignore[misc]  # grpc_health has no types
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: _Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        told = None
-        while True:
-            status = await self._status(request.service)
-            if status != told:
+        if self._watchers >= MOST_WATCHERS:
+            yield health_pb2.HealthCheckResponse(status=await self._status(request.service))
+            return
+        self._watchers += 1
+        try:
+            async for status in self._changes(request.service):
                 yield health_pb2.HealthCheckResponse(status=status)
+        finally:
+            self._watchers -= 1
+
+    async def _changes(self, service: str) -> AsyncIterator[Any]:
+        """How it is, and whenever that changes, for as long as one may watch."""
+        clock = asyncio.get_running_loop().time
+        ends, told = clock() + _LONGEST_WATCH_S, None
+        while clock() < ends:
+            status = await self._status(service)
+            if status != told:
+                yield status
                 told = status
             if self.leaving.is_set():
                 return

@@ -17,6 +17,7 @@ from hanax.gateway.jobs.following import Followers
 from hanax.gateway.jobs.results import result_upload
 from hanax.gateway.jobs.store import JobStore
 from hanax.gateway.jobs.submissions import Submissions, parse_spec
+from hanax.gateway.list_cursors import read_key, write_key
 from hanax.gateway.list_requests import FailedItemsRequest, JobListRequest
 from hanax.gateway.requests import parse_request
 from hanax.metadata.jobs.job import Job, JobState
@@ -51,7 +52,7 @@ def _submitting(submissions: Submissions) -> Methods:
         return pb.SubmitJobResponse(job=write_job(job))
 
     return {
-        "SubmitJob": Unary(pb.SubmitJobRequest, submit),
+        "SubmitJob": Unary(pb.SubmitJobRequest, submit, changes=True),
         "UploadJob": Uploaded(pb.UploadJobRequest, upload),
     }
 
@@ -67,18 +68,21 @@ def _looking(desk: JobDesk) -> Methods:
     async def list_all(call: Call, question: pb.ListJobsRequest) -> pb.ListJobsResponse:
         asked = parse_request(JobListRequest, read_message(question))
         state = None if asked.state is None else JobState(asked.state)
-        return pb.ListJobsResponse(
-            jobs=map(write_job, await desk.list(call, asked.limit, state, asked.before))
-        )
+        last = asked.before if asked.cursor is None else read_key(asked.cursor)
+        # One more tells whether there is a next page.
+        found = await desk.list(call, asked.limit + 1, state, last)
+        following = write_key(found[asked.limit - 1].id) if len(found) > asked.limit else ""
+        return pb.ListJobsResponse(jobs=map(write_job, found[: asked.limit]), next_cursor=following)
 
     async def get(call: Call, question: pb.GetJobRequest) -> pb.GetJobResponse:
         return pb.GetJobResponse(job=write_job(await desk.get(call, question.id)))
 
     async def failed(call: Call, question: pb.ListFailedItemsRequest) -> pb.ListFailedItemsResponse:
         asked = parse_request(FailedItemsRequest, read_message(question, without=("id",)))
-        found = await desk.failed_items(call, question.id, asked.after, asked.limit)
-        after = found[-1].number if len(found) == asked.limit else None
-        return pb.ListFailedItemsResponse(items=map(write_item, found), next_after=after)
+        found = await desk.failed_items(call, question.id, asked.after, asked.limit + 1)
+        page = found[: asked.limit]
+        after = page[-1].number if len(found) > asked.limit else None
+        return pb.ListFailedItemsResponse(items=map(write_item, page), next_after=after)
 
     async def queue(call: Call, question: pb.GetQueueRequest) -> pb.GetQueueResponse:
         status = await desk.queue(call)
@@ -126,4 +130,4 @@ def _change(
     async def changed(call: Call, asked: Any) -> Any:
         return answer(job=write_job(await change(call, asked.id)))
 
-    return Unary(question, changed)
+    return Unary(question, changed, changes=True)

@@ -61,11 +61,11 @@ def _libraries(room: LibraryRoom | None) -> Methods:
         return pb.DeleteLibraryResponse()
 
     return {
-        "CreateLibrary": Unary(pb.CreateLibraryRequest, create),
+        "CreateLibrary": Unary(pb.CreateLibraryRequest, create, changes=True),
         "ListLibraries": Unary(pb.ListLibrariesRequest, list_all),
         "GetLibrary": Unary(pb.GetLibraryRequest, get),
-        "UpdateLibrary": Unary(pb.UpdateLibraryRequest, update),
-        "DeleteLibrary": Unary(pb.DeleteLibraryRequest, delete),
+        "UpdateLibrary": Unary(pb.UpdateLibraryRequest, update, changes=True),
+        "DeleteLibrary": Unary(pb.DeleteLibraryRequest, delete, changes=True),
     }
 
 
@@ -89,7 +89,7 @@ def _searching(room: LibraryRoom | None) -> Methods:
         )
 
     return {
-        "BuildIndex": Unary(pb.BuildIndexRequest, build),
+        "BuildIndex": Unary(pb.BuildIndexRequest, build, changes=True),
         "GetIndex": Unary(pb.GetIndexRequest, index),
         "QueryLibrary": Unary(pb.QueryLibraryRequest, query),
     }

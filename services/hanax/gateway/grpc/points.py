@@ -12,22 +12,25 @@ from hanax.gateway.grpc.failures import write_failure
 from hanax.gateway.grpc.methods import Conversation, Methods, Unary
 from hanax.gateway.grpc.vectors import read_rows
 from hanax.gateway.grpc.words import INSERT_MODE, LONG_TEXTS
+from hanax.gateway.insert_streams import InsertStreams, patiently
 from hanax.gateway.inserted import Inserted
 from hanax.gateway.points import Points
 from hanax.gateway.requests import WriteMode
 
 
-def insert_methods(points: Points) -> Methods:
+def insert_methods(points: Points, streams: InsertStreams) -> Methods:
     async def insert(call: Call, question: pb.InsertVectorsRequest) -> pb.InsertVectorsResponse:
         were_given = len(question.ids) > 0 and all(question.ids)
         return _told(await points.insert_columns(call, _insertion(question)), were_given)
 
     async def stored(call: Call, number: int, question: pb.StreamVectorsRequest) -> pb.StreamVectorsResponse:
-        return pb.StreamVectorsResponse(number=number, stored=await insert(call, question.insert))
+        # Who sends is held up meanwhile, as by REST's streams.
+        told = await patiently(lambda: insert(call, question.insert))
+        return pb.StreamVectorsResponse(number=number, stored=told)
 
     return {
-        "InsertVectors": Unary(pb.InsertVectorsRequest, insert),
-        "StreamVectors": Conversation(pb.StreamVectorsRequest, stored, _refused),
+        "InsertVectors": Unary(pb.InsertVectorsRequest, insert, changes=True),
+        "StreamVectors": Conversation(pb.StreamVectorsRequest, stored, _refused, streams.place),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from citadel.vector.v1 import vector_pb2 as pb
-from hanax.gateway.collections import ShardState
+from hanax.gateway.collection_states import ShardState
 from hanax.gateway.index_reports import Answers, render_metadata, render_shard, render_totals
 
 

@@ -15,27 +15,6 @@ from hanax.metadata.operations.operation import Operation
 
 log = structlog.get_logger("audit")
 
-# Operations of `gateway.metrics` that only read.
-_READS: Final = frozenset(
-    {
-        "search",
-        "search_batch",
-        "search_groups",
-        "recommend",
-        "get",
-        "scroll",
-        "count",
-        "facet",
-        "distinct",
-        "embed",
-        "list_collections",
-        "describe_collection",
-        "list_aliases",
-        "get_alias",
-        "list_keys",
-        "get_key",
-    }
-)
 # Also of reads, and of what is of no operation; noted once, where the request ends.
 REFUSALS: Final = frozenset(kind.code for kind in (Unauthenticated, PermissionDenied, RateLimited))
 # What they are over HTTP, where other things may be called so too: too many requests of all callers together.
@@ -43,8 +22,8 @@ REFUSAL_STATUSES: Final = {401: Unauthenticated.code, 403: PermissionDenied.code
 
 
 def audit_operation(operation: Operation) -> None:
-    """Of one that has ended."""
-    if operation.operation in _READS or operation.outcome in REFUSALS:
+    """Of a change that has ended."""
+    if operation.outcome in REFUSALS:
         return
     log.info(
         "audit",

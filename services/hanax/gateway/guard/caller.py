@@ -28,6 +28,8 @@ class Rate:
 class Caller:
     """`name` goes into logs: `key <public id>`, `token <subject>`; empty: whoever is at the door.
 
+    identity: what is counted and kept for a caller is so by this; the name, where that is nobody else's.
+
     forced: what every point that the caller reads or writes has in its metadata; None: points of any kind.
     refusal: why nothing at all is allowed, as it is not known who asks.
     """
@@ -39,11 +41,13 @@ class Caller:
     # Of one process of the platform itself: its word on whom it works for is believed.
     is_service: bool = False
     refusal: str = ""
+    identity: str = ""
     # All of it over all collections: asked first, so that nothing else is looked at where nobody is guarded.
     unbound: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         everything = any(Scope.ADMIN in grant.scopes and grant.is_for_all for grant in self.grants)
+        object.__setattr__(self, "identity", self.identity or self.name)
         object.__setattr__(self, "unbound", everything and self.forced is None and not self.refusal)
 
     def allows(self, scope: Scope, collection: str) -> bool:
@@ -80,10 +84,6 @@ class Caller:
         """Raises PermissionDenied for a caller whose points are forced."""
         if self.forced is not None:
             raise PermissionDenied(f"this caller sees points of its own alone: {what} is not for it")
-
-    def forced_filter(self, collection: str) -> Forced | None:
-        """What all of its points have in this collection: the same in every one."""
-        return self.forced
 
     def _denied(self, scope: Scope, what: str) -> Unauthenticated | PermissionDenied:
         if self.refusal:

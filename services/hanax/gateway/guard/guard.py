@@ -45,6 +45,8 @@ class Guard:
     async def close(self) -> None:
         if self._ring is not None:
             await self._ring.close()
+        if self._tokens is not None:
+            await self._tokens.close()
 
     async def enter(self, call: Call, credential: str) -> None:
         """Make the call that of whoever has this credential, and count it.
@@ -62,11 +64,12 @@ class Guard:
     async def _find(self, credential: str) -> Caller:
         if not credential:
             raise Unauthenticated(NOBODY.refusal)
-        if self._tokens is not None and credential.count(".") == 2:
-            return await self._tokens.find(credential)
         caller = None
+        # First, as a key that somebody has made up may look like a token.
         if self._ring is not None and len(credential) <= MAX_KEY_LENGTH:
             caller = await self._ring.find(credential)
+        if caller is None and self._tokens is not None and credential.count(".") == 2:
+            return await self._tokens.find(credential)
         if caller is None:
             raise Unauthenticated("the API key is unknown, has expired or is revoked")
         return caller

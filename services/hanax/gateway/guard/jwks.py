@@ -1,8 +1,8 @@
 """The keys that sign tokens: a JWKS from a URL or a file, kept, and fetched again with moderation.
 
-It is fetched when it is older than FRESH_S, and for a key id that is not in it, but never sooner than APART_S
-after the fetch before: whoever sends tokens with made-up key ids causes no more than that. While the server
-does not answer, the keys that are there stand for STALE_S.
+It is fetched when it is older than FRESH_S, while those whose key is known go on, and for a key id that is
+not in it; but never sooner than APART_S after the fetch before: whoever sends tokens with made-up key ids
+causes no more than that. While the server does not answer, the keys that are there stand for STALE_S.
 """
 
 from __future__ import annotations
@@ -41,17 +41,30 @@ class SigningKeys:
         self._fetched_at = -math.inf
         self._tried_at = -math.inf
         self._alone = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str) -> PyJWK | None:
         """None: no such key. Raises Unavailable where the keys can't be had."""
-        now = self._clock()
+        age_s = self._clock() - self._fetched_at
         found = self._key_by_id.get(key_id)
-        if found is None or now - self._fetched_at > FRESH_S:
-            await self._fetch_again()
-            found = self._key_by_id.get(key_id)
-            if self._clock() - self._fetched_at > STALE_S:
-                raise Unavailable("the keys that tokens are signed with can't be had")
-        return found
+        if found is not None and age_s <= STALE_S:
+            if age_s > FRESH_S:
+                self._refresh()
+            return found
+        await self._fetch_again()
+        if self._clock() - self._fetched_at > STALE_S:
+            raise Unavailable("the keys that tokens are signed with can't be had")
+        return self._key_by_id.get(key_id)
+
+    async def close(self) -> None:
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+
+    def _refresh(self) -> None:
+        is_due = self._clock() - self._tried_at >= APART_S
+        if is_due and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.create_task(self._fetch_again(), name="keys of tokens")
 
     async def _fetch_again(self) -> None:
         """Unless that was tried a moment ago. What is there stays where it fails."""
@@ -62,7 +75,7 @@ class SigningKeys:
             try:
                 self._key_by_id = _keys_of(await self._read())
                 self._fetched_at = self._clock()
-            except (HanaxError, httpx.HTTPError, OSError, ValueError) as error:
+            except (HanaxError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
                 log.warning("the keys of tokens are not read", place=self._place, error=str(error)[:200])
 
     async def _read(self) -> bytes:

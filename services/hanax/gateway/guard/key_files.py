@@ -17,7 +17,7 @@ import structlog
 from hanax.core.api_keys import MAX_KEY_LENGTH, MIN_KEY_LENGTH, key_digest
 from hanax.core.errors import FailedPrecondition, HanaxError, InvalidArgument
 from hanax.gateway.guard.caller import ANYONE, Caller
-from hanax.gateway.guard.rights import KeyFile, forced_of, grants_of, rate_of
+from hanax.gateway.guard.rights import KeyFile, ending_of, forced_of, grants_of, rate_of
 from hanax.gateway.requests import parse_request
 
 log = structlog.get_logger()
@@ -135,9 +135,9 @@ def _listed(raw: bytes) -> _Entries:
     for number, one in enumerate(parse_request(KeyFile, told).keys):
         try:
             caller = Caller(f"key file {one.name}", grants_of(one), forced_of(one.filter), rate_of(one))
+            ends = ending_of(one.expires_at)
         except InvalidArgument as error:
             raise InvalidArgument(f"keys[{number}].{error.message}") from None
-        ends = None if one.expires_at is None else round(one.expires_at.timestamp() * 1e6)
         digest = _only_key(one.key.get_secret_value().encode())
         if digest in entries or one.name in names:
             # What is counted and kept for a caller is so by its name.

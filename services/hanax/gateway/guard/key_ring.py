@@ -62,7 +62,8 @@ class KeyRing:
         self._clock = clock
         self._now_us = now_us
         self._known: dict[str, _Known] = {}
-        self._revision = -1
+        # Of the change that was taken up last, with its id: restored databases give revisions again.
+        self._newest: tuple[int, str] | None = None
         self._confirmed_at: float | None = None
         self._used: dict[str, int] = {}
         self._strangers: OrderedDict[str, float] = OrderedDict()
@@ -110,17 +111,32 @@ class KeyRing:
         async with self._polling:
             began = self._clock()
             try:
-                changed = await self._store.changed(self._revision)
+                await self._take_changes(self._store)
             except HanaxError:
                 self._failed_at = self._clock()
                 raise
-            for key in changed:
-                self._take(key)
-                self._revision = max(self._revision, key.revision)
             self._confirmed_at = began
         now_us = self._now_us()
         for key_id in [id_ for id_, known in self._known.items() if _has_ended(known.key, now_us)]:
             del self._known[key_id]
+
+    async def _take_changes(self, store: ApiKeys) -> None:
+        """Those behind the newest that is known; all that there is, where that one is not there any more: the
+        database is an earlier one, with keys and revisions of its own.
+        """
+        if self._newest is None:
+            changed = await store.changed(-1)
+        else:
+            changed = await store.changed(self._newest[0] - 1)
+            if not changed or (changed[0].revision, changed[0].id) != self._newest:
+                changed = await store.changed(-1)
+                log.warning("all API keys are read again: the database is not the one that was followed")
+                self._known.clear()
+                self._newest = None
+        for key in changed:
+            self._take(key)
+        if changed:
+            self._newest = (changed[-1].revision, changed[-1].id)
 
     def _take(self, key: ApiKey) -> None:
         if _has_ended(key, self._now_us()):

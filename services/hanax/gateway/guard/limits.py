@@ -113,10 +113,10 @@ class RateLimits:
         rate = caller.rate or self._default
         if rate is None or caller.is_service:
             return None
-        taken = None if self._shared is None else await self._shared.take(caller.name, rate)
+        taken = None if self._shared is None else await self._shared.take(caller.identity, rate)
         if taken is None:
             rate = self._part(rate)
-            taken = self._local.take(caller.name, rate)
+            taken = self._local.take(caller.identity, rate)
         return RateState.of(rate, taken)
 
     def _part(self, rate: Rate) -> Rate:

@@ -16,6 +16,7 @@ from hanax.gateway.guard.jwks import SigningKeys
 from hanax.gateway.guard.key_files import KeyFiles, KeyPaths
 from hanax.gateway.guard.key_ring import KeyRing
 from hanax.gateway.guard.limits import RateLimits, SharedBuckets
+from hanax.gateway.guard.rights import MIN_PER_S
 from hanax.gateway.guard.tokens import TokenRules, Tokens
 from hanax.metadata.api_keys.keys import ApiKeys
 from hanax.metadata.database import Database
@@ -80,6 +81,8 @@ def _origins(told: str) -> tuple[str, ...]:
 def _default_rate(settings: GatewaySettings) -> Rate | None:
     if not settings.rate_per_s:
         return None
+    if settings.rate_per_s < MIN_PER_S:
+        raise FailedPrecondition(f"HANAX_RATE_PER_S: expected 0, or {MIN_PER_S:g} or more")
     return Rate(settings.rate_per_s, settings.rate_burst or max(1, round(2 * settings.rate_per_s)))
 
 

@@ -11,7 +11,8 @@ from hanax.gateway.cache.redis_link import RedisAway, RedisLink
 from hanax.gateway.guard.caller import Rate
 from hanax.gateway.guard.limits import Taken
 
-# Answers whether there was a token, and how many are left; as text, since Redis cuts numbers.
+# Answers whether there was a token, and how many are left; as text, since Redis cuts numbers. No bucket is
+# kept for more than 300 years: Redis refuses what is no number of 64 bits.
 _SCRIPT: Final = b"""
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -27,7 +28,7 @@ if tokens >= 1 then
   granted = 1
 end
 redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens), 'at', string.format('%.6f', now))
-redis.call('PEXPIRE', KEYS[1], math.ceil((burst / rate) * 1000) + 1000)
+redis.call('PEXPIRE', KEYS[1], math.min(math.ceil((burst / rate) * 1000) + 1000, 1e13))
 return {granted, string.format('%.9f', tokens)}
 """
 

@@ -7,20 +7,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from hanax.core.api_keys import MAX_KEY_LENGTH, MIN_KEY_LENGTH
 from hanax.core.errors import InvalidArgument
+from hanax.core.provenance import is_reserved
 from hanax.gateway.guard.caller import Forced, Rate
 from hanax.gateway.guard.scopes import MAX_GRANTS, MAX_PATTERNS, Grant, grant_of
 
 MAX_FORCED: Final = 8
 MAX_GRACE_S: Final = 30 * 24 * 3_600
 DEFAULT_GRACE_S: Final = 3_600
+# A request in a quarter of an hour: slower ones are no rate, and their buckets would be kept for ever.
+MIN_PER_S: Final = 0.001
 
 # A field of the metadata object itself: what lies deeper can be changed with what surrounds it.
 _FIELD_FORM: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_VALUE_LENGTH: Final = 256
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 
 NameField = Annotated[
     str,
@@ -57,6 +61,13 @@ class GrantBody(_Model):
 class RateBody(_Model):
     requests_per_s: Annotated[float, Field(gt=0, le=1_000_000)]
     burst: Annotated[int, Field(ge=1, le=1_000_000, description="requests that may come at once")]
+
+    @field_validator("requests_per_s")
+    @classmethod
+    def _is_a_rate(cls, value: float) -> float:
+        if value < MIN_PER_S:
+            raise ValueError(f"expected at least {MIN_PER_S}")
+        return value
 
 
 class Rights(_Model):
@@ -118,15 +129,35 @@ def forced_of(values: Mapping[str, Any] | None) -> Forced | None:
             raise InvalidArgument(
                 f"filter: expected a field of letters, digits, '_' and '-' at the top, got {name[:64]!r}"
             )
-        if type(value) not in (str, int) or (
-            isinstance(value, str) and not 0 < len(value) <= _MAX_VALUE_LENGTH
-        ):
-            raise InvalidArgument(f"filter.{name}: expected a text or a whole number")
+        if is_reserved(name):
+            raise InvalidArgument(f"filter: {name!r} is reserved for the provenance of vectors")
+        if not _can_be_forced(value):
+            raise InvalidArgument(
+                f"filter.{name}: expected a text of 1 to {_MAX_VALUE_LENGTH} characters, or a whole number "
+                "of 64 bits"
+            )
     return dict(values)
+
+
+def _can_be_forced(value: object) -> bool:
+    """Whether a filter and metadata, which are JSON, can hold it."""
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    # Half of a surrogate pair is no text.
+    return type(value) is str and 0 < len(value) <= _MAX_VALUE_LENGTH and not _HALF_PAIR.search(value)
 
 
 def rate_of(rights: Rights) -> Rate | None:
     return None if rights.rate is None else Rate(rights.rate.requests_per_s, rights.rate.burst)
+
+
+def ending_of(expires_at: datetime | None) -> int | None:
+    """Microseconds since 1970 UTC. Raises InvalidArgument for an instant without its offset."""
+    if expires_at is None:
+        return None
+    if expires_at.tzinfo is None:
+        raise InvalidArgument("expires_at: expected an instant with its offset, as 2027-01-01T00:00:00Z")
+    return round(expires_at.timestamp() * 1e6)
 
 
 def kept_rights(rights: Rights) -> dict[str, Any]:

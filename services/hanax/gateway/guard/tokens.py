@@ -8,6 +8,7 @@ token without a signature, no algorithm but those that were allowed, none that i
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,9 @@ class Tokens:
             self._remembered.popitem(last=False)
         return caller
 
+    async def close(self) -> None:
+        await self._keys.close()
+
     async def _checked(self, token: str) -> Mapping[str, Any]:
         rules = self._rules
         if len(token) > MAX_TOKEN_LENGTH:
@@ -145,7 +149,7 @@ class Tokens:
         if forced is not None:
             # One person may belong to several.
             name += f" {str(forced[rules.tenant_field])[:32]!a}"
-        return Caller(name, grants, forced)
+        return Caller(name, grants, forced, identity=_identity(rules.issuer, claims["sub"], forced))
 
     def _forced(self, claims: Mapping[str, Any]) -> Forced | None:
         claim = self._rules.tenant_claim
@@ -159,6 +163,12 @@ class Tokens:
             raise Unauthenticated(
                 f"the token is refused: claim {claim!r}: expected a text or a number"
             ) from None
+
+
+def _identity(issuer: str, subject: str, forced: Forced | None) -> str:
+    """Of whom a token is, whole: names in logs are cut."""
+    told = json.dumps([issuer, subject, forced], sort_keys=True)
+    return f"token {hashlib.sha256(told.encode()).hexdigest()}"
 
 
 def _words(claim: object) -> Iterable[str]:

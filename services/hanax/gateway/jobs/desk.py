@@ -6,12 +6,13 @@ who knows it, and may do as much with any collection, may do it with the job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from hanax.gateway.calls import Call
 from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.jobs.store import JobStore
+from hanax.gateway.metrics import Metrics
 from hanax.metadata.jobs.job import FailedItem, Job, JobState, QueueStatus
 from hanax.metadata.jobs.locks import job_not_found
 
@@ -23,8 +24,9 @@ class JobDesk:
     those of one job JobNotFound.
     """
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, metrics: Metrics) -> None:
         self._store = store
+        self._metrics = metrics
 
     async def list(
         self, call: Call, limit: int, state: JobState | None = None, before: str | None = None
@@ -46,24 +48,24 @@ class JobDesk:
         return await self._store.jobs.failed_items(job_id, after, limit)
 
     async def pause(self, call: Call, job_id: str) -> Job:
-        await self._find(call, Scope.WRITE, job_id)
-        return await self._store.jobs.pause(job_id)
+        return await self._change(call, "pause_job", job_id, lambda: self._store.jobs.pause(job_id))
 
     async def resume(self, call: Call, job_id: str) -> Job:
-        await self._find(call, Scope.WRITE, job_id)
-        return await self._store.jobs.resume(job_id)
+        return await self._change(call, "resume_job", job_id, lambda: self._store.jobs.resume(job_id))
 
     async def retry(self, call: Call, job_id: str) -> Job:
-        await self._find(call, Scope.WRITE, job_id)
-        return await self._store.jobs.retry(job_id)
+        return await self._change(call, "retry_job", job_id, lambda: self._store.jobs.retry(job_id))
 
     async def cancel(self, call: Call, job_id: str) -> Job:
-        await self._find(call, Scope.WRITE, job_id)
-        return await self._store.cancel(job_id)
+        return await self._change(call, "cancel_job", job_id, lambda: self._store.cancel(job_id))
 
     async def forget(self, call: Call, job_id: str) -> Job:
-        await self._find(call, Scope.WRITE, job_id)
-        return await self._store.forget(job_id)
+        return await self._change(call, "forget_job", job_id, lambda: self._store.forget(job_id))
+
+    async def _change(self, call: Call, name: str, job_id: str, change: Callable[[], Awaitable[Job]]) -> Job:
+        job = await self._find(call, Scope.WRITE, job_id)
+        with self._metrics.changing(name, job.collection, call):
+            return await change()
 
     async def _find(self, call: Call, scope: Scope, job_id: str) -> Job:
         caller = call.caller

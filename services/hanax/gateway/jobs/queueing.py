@@ -55,7 +55,7 @@ class Queueing:
             batch_size=_BATCH,
         )
         order = order_of(spec, None, model.route.name)
-        return Queued(await self._submissions.submit_items(order, [{"text": text} for text in texts]))
+        return Queued(await self._submissions.submit_items(call, order, [{"text": text} for text in texts]))
 
     async def points(
         self, call: Call, route: CollectionRoute, model: Model, request: InsertRequest, batch: Batch
@@ -76,7 +76,7 @@ class Queueing:
         points = cast("list[dict[str, Any]]", request.vectors)
         items = [_item(point, ids[row], batch, row) for row, point in enumerate(points)]
         order = order_of(spec, route, model.route.name)
-        return Queued(await self._submissions.submit_items(order, items), ids)
+        return Queued(await self._submissions.submit_items(call, order, items), ids)
 
 
 def _item(point: dict[str, Any], point_id: PointId, batch: Batch, row: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from hanax.core.errors import (
     InvalidUpload,
     ModelConflict,
 )
-from hanax.core.job_formats import HEAD_BYTES, check_format
+from hanax.core.job_formats import FORMAT_BY_ENDING, HEAD_BYTES, check_format
 from hanax.core.job_specs import SPEC_BY_KIND, BulkEmbed, BulkInsert, JobKind, Reembed, UploadFormat
 from hanax.core.json_values import kind_of
 from hanax.core.library_names import check_free
@@ -31,6 +32,7 @@ from hanax.gateway.calls import Call
 from hanax.gateway.guard.caller import Caller
 from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.jobs.store import JobStore
+from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedding, check_dimensions
 from hanax.gateway.models.registry import Model
 from hanax.gateway.models.wanted import Wanted
@@ -40,14 +42,6 @@ from hanax.metadata.jobs.job import Job, JobOrder
 
 Spec = BulkEmbed | BulkInsert | Reembed
 
-_FORMAT_BY_ENDING: Final = {
-    ".jsonl": UploadFormat.JSONL,
-    ".ndjson": UploadFormat.JSONL,
-    ".csv": UploadFormat.CSV,
-    ".parquet": UploadFormat.PARQUET,
-    ".npy": UploadFormat.NPY,
-    ".fvecs": UploadFormat.FVECS,
-}
 # Rows of numbers without names: there are no texts among them.
 _VECTORS_ALONE: Final = frozenset({UploadFormat.NPY, UploadFormat.FVECS})
 
@@ -58,10 +52,11 @@ _ITEMS_PORTION: Final = 1024 * 1024
 class Submissions:
     """Each method raises DatabaseNotConfigured, DatabaseUnavailable, and Overloaded for too many jobs."""
 
-    def __init__(self, routing: Routing, embedding: Embedding, store: JobStore) -> None:
+    def __init__(self, routing: Routing, embedding: Embedding, store: JobStore, metrics: Metrics) -> None:
         self._routing = routing
         self._embedding = embedding
         self._store = store
+        self._metrics = metrics
 
     async def submit(self, call: Call, told: object) -> Job:
         """A job whose items, if it has any, are in its body. told: decoded JSON.
@@ -72,7 +67,7 @@ class Submissions:
         spec = parse_spec(told)
         order = self._order(call.caller, spec)
         if isinstance(spec, Reembed):
-            return await self._store.jobs.submit(order)
+            return await self._submit(call, order)
         if not spec.items:
             raise InvalidArgument(
                 "items: expected 1 or more; or the parts job and file of multipart/form-data"
@@ -80,7 +75,7 @@ class Submissions:
         if spec.format is not None:
             raise InvalidArgument("format: goes with an upload; items are JSON")
         _check_items(spec.items)
-        return await self.submit_items(order, spec.items)
+        return await self.submit_items(call, order, spec.items)
 
     async def submit_upload(self, call: Call, spec: Spec, name: str, data: AsyncIterable[bytes]) -> Job:
         """The same with a file, which is stored while it arrives. name: as the user calls it, for its ending.
@@ -107,9 +102,9 @@ class Submissions:
             if not checked:
                 check_format(bytes(head), format_)
             await upload.finish()
-        return await self._queue(order, upload.id, None)
+        return await self._queue(call, order, upload.id, None)
 
-    async def submit_items(self, order: JobOrder, items: list[dict[str, Any]]) -> Job:
+    async def submit_items(self, call: Call, order: JobOrder, items: list[dict[str, Any]]) -> Job:
         """A job of items that were checked as far as they shall be."""
         lines = bytearray()
         async with self._store.uploads.create() as upload:
@@ -120,27 +115,20 @@ class Submissions:
                     lines.clear()
             await upload.write(bytes(lines))
             await upload.finish()
-        return await self._queue(order, upload.id, len(items))
+        return await self._queue(call, order, upload.id, len(items))
 
-    async def _queue(self, order: JobOrder, upload_id: str, total: int | None) -> Job:
+    async def _queue(self, call: Call, order: JobOrder, upload_id: str, total: int | None) -> Job:
         try:
-            return await self._store.jobs.submit(
-                JobOrder(
-                    order.kind,
-                    order.spec,
-                    order.priority,
-                    order.model,
-                    order.collection,
-                    order.collection_uid,
-                    total,
-                    upload_id,
-                )
-            )
+            return await self._submit(call, replace(order, total=total, upload_id=upload_id))
         except BaseException:
             # If it was queued all the same, unheard, the upload is its own, and stays.
             with suppress(HanaxError):
                 await self._store.uploads.delete(upload_id)
             raise
+
+    async def _submit(self, call: Call, order: JobOrder) -> Job:
+        with self._metrics.changing("submit_job", order.collection, call):
+            return await self._store.jobs.submit(order)
 
     def _order(self, caller: Caller, spec: Spec) -> JobOrder:
         """What the spec names, as it is now, for a caller who may do all that the job will do."""
@@ -246,10 +234,10 @@ def _check_items(items: list[dict[str, Any]]) -> None:
 
 
 def _format_of(name: str) -> UploadFormat:
-    found = _FORMAT_BY_ENDING.get(PurePosixPath(name.lower()).suffix)
+    found = FORMAT_BY_ENDING.get(PurePosixPath(name.lower()).suffix)
     if found is None:
         raise InvalidUpload(
             f"format: can't tell it from the file's name; expected one of {', '.join(UploadFormat)}, or a "
-            f"name that ends in one of {', '.join(_FORMAT_BY_ENDING)}"
+            f"name that ends in one of {', '.join(FORMAT_BY_ENDING)}"
         )
     return found

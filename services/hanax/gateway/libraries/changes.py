@@ -18,8 +18,10 @@ from typing import Final
 import structlog
 
 from hanax.core.errors import DeadlineExceeded, DocumentBusy, HanaxError, Unavailable
+from hanax.core.library_names import collection_of
 from hanax.gateway.calls import Call
 from hanax.gateway.libraries.chunk_points import ChunkPoints, NewPoints
+from hanax.gateway.metrics import Metrics
 from hanax.metadata.libraries.change_rows import ChangeRows, Held, Intent
 from hanax.metadata.libraries.rows import Change, Document, Library, Splice, shown_id
 
@@ -44,20 +46,22 @@ Revise = Callable[[Held], Awaitable[Revised]]
 
 
 class DocumentChanges:
-    def __init__(self, rows: ChangeRows, points: ChunkPoints) -> None:
+    def __init__(self, rows: ChangeRows, points: ChunkPoints, metrics: Metrics) -> None:
         self._rows = rows
         self._points = points
+        self._metrics = metrics
 
-    async def make(self, call: Call, intent: Intent, revise: Revise) -> Revised:
-        """Change a document as `revise` says; it may raise, and nothing is changed.
+    async def make(self, call: Call, name: str, intent: Intent, revise: Revise) -> Revised:
+        """Change a document as `revise` says; it may raise, and nothing is changed. name: of the operation.
 
         Raises what `ChangeRows.begin` and `commit` raise, and Unavailable where it took too long.
         """
         # Cut short it would hold the document until its lease ends.
         call.must_end = True
-        held = await self._begin(call, intent)
-        async with self._renewed(held.change):
-            return await self._make(call, intent, held, revise)
+        with self._metrics.changing(name, collection_of(intent.library_id), call):
+            held = await self._begin(call, intent)
+            async with self._renewed(held.change):
+                return await self._make(call, intent, held, revise)
 
     async def _make(self, call: Call, intent: Intent, held: Held, revise: Revise) -> Revised:
         for left in held.undone:

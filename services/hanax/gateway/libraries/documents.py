@@ -88,7 +88,7 @@ class Documents:
             return await asyncio.to_thread(_replaced, held, document, prepared)
 
         intent = Intent(new_id(), library_id, document_id, is_new=True, points=len(drafts))
-        return _written(await self._changes.make(call, intent, revise), prepared)
+        return _written(await self._changes.make(call, "create_document", intent, revise), prepared)
 
     async def get(self, call: Call, document_id: str) -> Document:
         """Raises DocumentNotFound."""
@@ -146,7 +146,7 @@ class Documents:
 
         points = None if prepared is None else len(prepared.drafts)
         intent = Intent(new_id(), library.id, document_id, False, points, if_revision, reads=None)
-        return _written(await self._changes.make(call, intent, revise), prepared)
+        return _written(await self._changes.make(call, "update_document", intent, revise), prepared)
 
     async def delete(self, call: Call, document_id: str, if_revision: int | None) -> None:
         """With all its chunks. Raises DocumentNotFound, RevisionConflict, DocumentBusy."""
@@ -158,7 +158,7 @@ class Documents:
             return Revised(None, Splice(0, _existing(held).chunks, []))
 
         intent = Intent(new_id(), before.library_id, document_id, False, 0, if_revision)
-        await self._changes.make(call, intent, revise)
+        await self._changes.make(call, "delete_document", intent, revise)
 
     async def add(
         self, call: Call, document_id: str, request: MoreChunks, if_revision: int | None
@@ -188,7 +188,7 @@ class Documents:
             return await asyncio.to_thread(_spliced, held, document, Splice(position, 0, []), prepared)
 
         intent = Intent(new_id(), library.id, document_id, False, len(drafts), if_revision)
-        return _written(await self._changes.make(call, intent, revise), prepared)
+        return _written(await self._changes.make(call, "add_chunks", intent, revise), prepared)
 
     async def _check_new(self, document_id: str) -> None:
         """Before its texts are embedded. Raises DocumentExists."""

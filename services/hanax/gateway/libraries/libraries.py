@@ -18,6 +18,7 @@ from hanax.gateway.libraries.indexes import indexing_of
 from hanax.gateway.libraries.leftovers import Leftovers
 from hanax.gateway.libraries.requests import LibraryPatch, NewLibrary
 from hanax.gateway.libraries.rights import check_every_library, check_library
+from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedding
 from hanax.gateway.requests import parse_request
 from hanax.metadata.libraries.library_rows import LibraryRows
@@ -43,18 +44,24 @@ class Libraries:
         embedding: Embedding,
         leftovers: Leftovers,
         now_us: Callable[[], int],
+        metrics: Metrics,
     ) -> None:
         self._rows = rows
         self._collections = collections
         self._embedding = embedding
         self._leftovers = leftovers
         self._now_us = now_us
+        self._metrics = metrics
 
     async def create(self, call: Call, request: NewLibrary) -> Library:
         """Ready for documents on return. Raises LibraryExists, ModelNotFound, ModelConflict, and what
         creating a collection raises.
         """
         library = self._new(request)
+        with self._metrics.changing("create_library", collection_of(library.id), call):
+            return await self._create(call, library, request)
+
+    async def _create(self, call: Call, library: Library, request: NewLibrary) -> Library:
         check_library(call, Scope.ADMIN, library.id)
         spec = _spec(library, request)
         await self._check_free(library.id)
@@ -85,9 +92,6 @@ class Libraries:
         self, call: Call, library_id: str, request: LibraryPatch, if_revision: int | None
     ) -> Library:
         """Raises LibraryNotFound, LibraryExists, RevisionConflict."""
-        check_library(call, Scope.ADMIN, library_id)
-        if not request.model_fields_set:
-            raise InvalidArgument("expected at least one of: name, metadata")
 
         def values(library: Library) -> dict[str, Any]:
             changed: dict[str, Any] = {}
@@ -98,16 +102,21 @@ class Libraries:
                 changed["metadata"] = check_metadata(merged(library.metadata, patch), "metadata")
             return changed
 
-        return await self._rows.change(library_id, if_revision, values)
+        with self._metrics.changing("update_library", collection_of(library_id), call):
+            check_library(call, Scope.ADMIN, library_id)
+            if not request.model_fields_set:
+                raise InvalidArgument("expected at least one of: name, metadata")
+            return await self._rows.change(library_id, if_revision, values)
 
     async def delete(self, call: Call, library_id: str, if_revision: int | None) -> None:
         """It is not there any more on return; its collection goes in the background.
 
         Raises LibraryNotFound, RevisionConflict.
         """
-        check_library(call, Scope.ADMIN, library_id)
-        await self._rows.withdraw(library_id, if_revision)
-        self._leftovers.look_now()
+        with self._metrics.changing("delete_library", collection_of(library_id), call):
+            check_library(call, Scope.ADMIN, library_id)
+            await self._rows.withdraw(library_id, if_revision)
+            self._leftovers.look_now()
 
     def _new(self, request: NewLibrary) -> Library:
         model = None

@@ -102,7 +102,7 @@ class Passages:
             return Revised(document, Splice(chunk.position, 1, [chunk]), points)
 
         intent = Intent(new_id(), library.id, before.document_id, False, 1, reads=[chunk_id])
-        await self._changes.make(call, intent, revise)
+        await self._changes.make(call, "update_chunk", intent, revise)
         return passages[0]
 
     async def delete(self, call: Call, chunk_id: str, if_revision: int | None) -> None:
@@ -117,7 +117,7 @@ class Passages:
             return Revised(document, Splice(chunk.position, 1, []))
 
         intent = Intent(new_id(), library.id, before.document_id, False, 0, reads=[chunk_id])
-        await self._changes.make(call, intent, revise)
+        await self._changes.make(call, "delete_chunk", intent, revise)
 
     def _meant(self, held: Held, chunk_id: str, if_revision: int | None) -> tuple[Chunk, Document]:
         """The chunk as it is, and the next revision of its document."""

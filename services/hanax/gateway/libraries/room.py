@@ -60,10 +60,12 @@ class LibraryRoom:
         documents = DocumentRows(database)
         changes = ChangeRows(database, leases, now_us)
         points = ChunkPoints(via)
-        making = DocumentChanges(changes, points)
+        making = DocumentChanges(changes, points, via.metrics)
         preparing = Preparing(via.embedding, now_us)
         self.leftovers = Leftovers(libraries, changes, points, parts.collections, parts.clock)
-        self.libraries = Libraries(libraries, parts.collections, via.embedding, self.leftovers, now_us)
+        self.libraries = Libraries(
+            libraries, parts.collections, via.embedding, self.leftovers, now_us, via.metrics
+        )
         self.indexes = LibraryIndexes(libraries, parts.collections)
         self.documents = Documents(libraries, documents, points, making, preparing, now_us)
         self.lookups = LibraryLookups(SeveralRows(database), points)

@@ -35,14 +35,14 @@ class Generation:
         """By the model that the request names, or the collection's. Raises CollectionNotFound,
         FailedPrecondition and ModelConflict where a collection is named, and Overloaded for jobs.
         """
-        with self._metrics.operation("embed", request.collection):
+        with self._metrics.reading("embed", request.collection, call):
             call.caller.require_some(Scope.READ, _EMBEDDINGS)
             texts = parse_texts(request.text)
             return await self._embed(call, self._choose(call, request), texts, request, request.batch_size)
 
     async def at_once(self, call: Call, request: EmbeddingRequest) -> Embedded:
         """As `generate`, but never queued: for whoever is a queue already."""
-        with self._metrics.operation("embed", request.collection):
+        with self._metrics.reading("embed", request.collection, call):
             call.caller.require_some(Scope.READ, _EMBEDDINGS)
             texts = parse_texts(request.text)
             model = self._choose(call, request)
@@ -52,7 +52,7 @@ class Generation:
             return made
 
     async def by_model(self, call: Call, name: str, text: object, options: EmbedOptions) -> Embedded | Queued:
-        with self._metrics.operation("embed", None):
+        with self._metrics.reading("embed", None, call):
             call.caller.require_some(Scope.READ, _EMBEDDINGS)
             texts = parse_texts(text)
             return await self._embed(call, self._embedding.choose(name), texts, options, None)
@@ -62,7 +62,7 @@ class Generation:
 
         Raises ModelIsBulkOnly.
         """
-        with self._metrics.operation("embed", None):
+        with self._metrics.reading("embed", None, call):
             call.caller.require_some(Scope.READ, _EMBEDDINGS)
             model = self._embedding.choose(name)
             check_answers_now(model.route, "this API")

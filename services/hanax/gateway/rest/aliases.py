@@ -10,20 +10,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.gateway.aliases import AliasNames
+from hanax.gateway.bodies import read_request
 from hanax.gateway.change_requests import AliasSwitchRequest, AliasTarget
+from hanax.gateway.list_cursors import cut_by_key
+from hanax.gateway.list_requests import MAX_PAGE
 from hanax.gateway.requests import parse_request
-from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of
-from hanax.gateway.rest.bodies import read_request
 from hanax.gateway.rest.etags import tagged
 from hanax.gateway.rest.openapi import ERRORS, json_body
-from hanax.gateway.rest.pages import MAX_PAGE, Cursor, Limit, cut_by_key, page_to
+from hanax.gateway.rest.pages import Cursor, Limit, page_to
+from hanax.gateway.schemas import collections as collection_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 
 
 def alias_routes(aliases: AliasNames) -> APIRouter:
     router = APIRouter(prefix="/api/v1/aliases", tags=["aliases"], responses=ERRORS)
 
-    @router.get("", response_model=schemas.Envelope[schemas.AliasList])
+    @router.get("", response_model=Envelope[collection_schemas.AliasList])
     async def list_aliases(request: Request, limit: Limit = MAX_PAGE, cursor: Cursor = None) -> Response:
         """Aliases by name."""
         names = sorted((await aliases.list(call_of(request))).items())
@@ -34,7 +37,7 @@ def alias_routes(aliases: AliasNames) -> APIRouter:
     # Before the routes with a name: `switch` may be an alias, too, but is not posted to.
     @router.post(
         "/switch",
-        response_model=schemas.Envelope[schemas.AliasList],
+        response_model=Envelope[collection_schemas.AliasList],
         openapi_extra=json_body(
             AliasSwitchRequest,
             swap={
@@ -55,14 +58,14 @@ def alias_routes(aliases: AliasNames) -> APIRouter:
         now = await aliases.switch(call_of(request), asked)
         return answer(request, {**_render(now), "next_cursor": None})
 
-    @router.get("/{alias}", response_model=schemas.Envelope[schemas.Alias])
+    @router.get("/{alias}", response_model=Envelope[collection_schemas.Alias])
     async def get_alias(request: Request, alias: str) -> Response:
         """The collection that an alias stands for. 404 alias_not_found."""
         return tagged(request, {"alias": alias, "collection": await aliases.find(call_of(request), alias)})
 
     @router.put(
         "/{alias}",
-        response_model=schemas.Envelope[schemas.Alias],
+        response_model=Envelope[collection_schemas.Alias],
         openapi_extra=json_body(AliasTarget, current={"collection": "docs-2025"}),
     )
     async def put_alias(request: Request, alias: str) -> Response:
@@ -74,7 +77,7 @@ def alias_routes(aliases: AliasNames) -> APIRouter:
         now = await aliases.switch(call_of(request), _one(alias, asked.collection))
         return answer(request, {"alias": alias, "collection": now[alias]})
 
-    @router.delete("/{alias}", response_model=schemas.Envelope[schemas.AliasDeleted])
+    @router.delete("/{alias}", response_model=Envelope[collection_schemas.AliasDeleted])
     async def delete_alias(request: Request, alias: str) -> Response:
         """Remove an alias; its collection stays. 404 alias_not_found."""
         await aliases.switch(call_of(request), _one(alias, None))

@@ -89,7 +89,7 @@ def build_app(services: Services, lifespan: Lifespan) -> FastAPI:
     app.include_router(operation_routes(services.history))
     app.include_router(key_routes(services.api_keys))
     app.include_router(health_routes(services.readiness, services.exposition, services.database_look))
-    app.include_router(graphql_routes(Operations(services, services.graphql_limits)))
+    app.include_router(graphql_routes(Operations(services, services.graphql_limits), services.keys))
     install_page(app, services.graphql_limits.introspection)
     install_error_handlers(app)
     bodies = [*BODIES, *QUERY_BODIES, *CHANGE_BODIES, *EMBEDDING_BODIES, *OPENAI_BODIES, *JOB_BODIES]
@@ -102,7 +102,7 @@ def build_app(services: Services, lifespan: Lifespan) -> FastAPI:
         clock=services.clock,
         places=services.places,
         limits=BodyLimits(services.job_store.upload_bytes),
-        entrance=Entrance(services.guard),
+        entrance=Entrance(services.guard, services.exposition.own_port),
     )
     # Around the edge, whose limits count what a body unpacks to.
     app.add_middleware(Encodings)

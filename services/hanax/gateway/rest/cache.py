@@ -8,40 +8,28 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hanax.gateway.cache.cache import Cache, Rate
+from hanax.gateway.cache.cache import Cache
 from hanax.gateway.cache.frequent import MAX_REQUESTS
 from hanax.gateway.cache.warming import Warming
-from hanax.gateway.rest import schemas
+from hanax.gateway.renderings.cache import render_stats
 from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.openapi import ERRORS
+from hanax.gateway.schemas import service as service_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 
 
 def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
     router = APIRouter(prefix="/cache", tags=["cache"], responses=ERRORS)
 
-    @router.get("/stats", response_model=schemas.Envelope[schemas.CacheStats])
+    @router.get("/stats", response_model=Envelope[service_schemas.CacheStats])
     async def stats(request: Request) -> Response:
         """Hits and misses of this gateway since it started, and what the store holds.
 
         In Redis, entries and bytes are those of the whole server.
         """
-        found = await cache.stats(call_of(request))
-        store = found.store
-        return answer(
-            request,
-            {
-                "backend": store.backend,
-                "state": store.state,
-                "keeps_searches": found.keeps_searches,
-                "entries": store.entries,
-                "bytes": store.used_bytes,
-                **_render(found.total),
-                "operations": {name: _render(rate) for name, rate in found.operations.items()},
-                "frequent_requests": found.frequent,
-            },
-        )
+        return answer(request, render_stats(await cache.stats(call_of(request))))
 
-    @router.post("/warm", response_model=schemas.Envelope[schemas.CacheWarmed])
+    @router.post("/warm", response_model=Envelope[service_schemas.CacheWarmed])
     async def warm(
         request: Request,
         limit: Annotated[int, Query(ge=1, le=MAX_REQUESTS, description="requests that are asked again")] = 32,
@@ -53,7 +41,7 @@ def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
         done = await warming.warm(call_of(request), limit)
         return answer(request, {"asked": done.asked, "failed": done.failed})
 
-    @router.delete("", response_model=schemas.Envelope[schemas.CacheCleared])
+    @router.delete("", response_model=Envelope[service_schemas.CacheCleared])
     async def clear(request: Request) -> Response:
         """Forget all that is kept, for all gateways that share it.
 
@@ -62,7 +50,3 @@ def cache_routes(cache: Cache, warming: Warming) -> APIRouter:
         return answer(request, {"entries": await cache.clear(call_of(request))})
 
     return router
-
-
-def _render(rate: Rate) -> dict[str, int | float | None]:
-    return {"hits": rate.hits, "misses": rate.misses, "hit_rate": rate.hit_rate}

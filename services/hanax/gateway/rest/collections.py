@@ -9,14 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.core.specs import CollectionChange, CollectionSpec
+from hanax.gateway.bodies import read_json, read_request
 from hanax.gateway.collections import Collections
+from hanax.gateway.list_cursors import cut_by_key
+from hanax.gateway.list_requests import MAX_PAGE
+from hanax.gateway.renderings.collections import render_described, render_listed
 from hanax.gateway.requests import parse_change
-from hanax.gateway.rest import schemas
-from hanax.gateway.rest.answers import answer, call_of, render_described, render_listed
-from hanax.gateway.rest.bodies import read_json, read_request
+from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.etags import revision_to_match, tagged
 from hanax.gateway.rest.openapi import ERRORS, json_body
-from hanax.gateway.rest.pages import MAX_PAGE, Cursor, Limit, cut_by_key, page_to
+from hanax.gateway.rest.pages import Cursor, Limit, page_to
+from hanax.gateway.schemas import collections as collection_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 
 _NEW: Final = {
     "for_texts": {
@@ -50,7 +54,7 @@ def collection_routes(collections: Collections) -> APIRouter:
     @router.post(
         "",
         status_code=201,
-        response_model=schemas.Envelope[schemas.CollectionDescription],
+        response_model=Envelope[collection_schemas.CollectionDescription],
         openapi_extra=json_body(CollectionSpec, **_NEW),
     )
     async def create_collection(request: Request) -> Response:
@@ -64,7 +68,7 @@ def collection_routes(collections: Collections) -> APIRouter:
         described = await collections.create(call_of(request), spec)
         return answer(request, render_described(described), 201)
 
-    @router.get("", response_model=schemas.Envelope[schemas.CollectionList])
+    @router.get("", response_model=Envelope[collection_schemas.CollectionList])
     async def list_collections(request: Request, limit: Limit = MAX_PAGE, cursor: Cursor = None) -> Response:
         """Collections by name."""
         listed = await collections.list(call_of(request))
@@ -73,7 +77,7 @@ def collection_routes(collections: Collections) -> APIRouter:
         shown = {"collections": [render_listed(one) for one in page], "next_cursor": after.cursor}
         return tagged(request, shown, headers=after.headers)
 
-    @router.get("/{name}", response_model=schemas.Envelope[schemas.CollectionDescription])
+    @router.get("/{name}", response_model=Envelope[collection_schemas.CollectionDescription])
     async def describe_collection(request: Request, name: str) -> Response:
         """Points, how they are indexed, and what each shard says. 404 collection_not_found."""
         described = await collections.describe(call_of(request), name)
@@ -81,7 +85,7 @@ def collection_routes(collections: Collections) -> APIRouter:
 
     @router.patch(
         "/{name}",
-        response_model=schemas.Envelope[schemas.CollectionDescription],
+        response_model=Envelope[collection_schemas.CollectionDescription],
         openapi_extra=json_body(CollectionChange, **_CHANGES),
     )
     async def change_collection(request: Request, name: str) -> Response:
@@ -97,7 +101,7 @@ def collection_routes(collections: Collections) -> APIRouter:
         described = await collections.update(call_of(request), name, change, expected)
         return tagged(request, render_described(described), described.listed.revision)
 
-    @router.delete("/{name}", response_model=schemas.Envelope[schemas.CollectionDeleted])
+    @router.delete("/{name}", response_model=Envelope[collection_schemas.CollectionDeleted])
     async def delete_collection(
         request: Request,
         name: str,

@@ -9,24 +9,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.core.limits import MAX_DOCUMENT_CHUNKS
+from hanax.gateway.bodies import read_request
 from hanax.gateway.libraries.ids import parse_id
 from hanax.gateway.libraries.pages import cut_page, read_cursor
 from hanax.gateway.libraries.requests import ChunkPatch, DocumentPatch, MoreChunks, NewDocument
 from hanax.gateway.libraries.room import LibraryRoom
-from hanax.gateway.rest import library_schemas as schemas
+from hanax.gateway.list_cursors import read_number, write_key
+from hanax.gateway.renderings.libraries import render_document, render_passage, render_written
 from hanax.gateway.rest.answers import call_of
-from hanax.gateway.rest.bodies import read_request
 from hanax.gateway.rest.etags import tagged_bare
 from hanax.gateway.rest.libraries import LIBRARY_ERRORS, Room
-from hanax.gateway.rest.library_answers import (
-    read_revision,
-    render_document,
-    render_passage,
-    render_written,
-    revised,
-)
+from hanax.gateway.rest.library_answers import read_revision, revised
 from hanax.gateway.rest.openapi import json_body
-from hanax.gateway.rest.pages import Cursor, Limit, page_to, read_number, write_key
+from hanax.gateway.rest.pages import Cursor, Limit, page_to
+from hanax.gateway.schemas import libraries as schemas
 from hanax.metadata.libraries.rows import shown_id
 
 _CHUNK: Final = {"text": "Checksums are computed with CRC-32C.", "metadata": {"source_page": 3}}

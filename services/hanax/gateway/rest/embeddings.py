@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hanax.gateway.bodies import read_request
 from hanax.gateway.embedding_requests import EmbeddingRequest, ModelEmbeddingRequest
 from hanax.gateway.jobs.queueing import Queued
 from hanax.gateway.models.embedding import Embedded
 from hanax.gateway.models.generation import Generation
 from hanax.gateway.models.registry import Models
-from hanax.gateway.models.status import ModelStatus, model_statuses
-from hanax.gateway.renderings import render_embedded
-from hanax.gateway.rest import model_schemas, schemas
-from hanax.gateway.rest.answers import answer, call_of, render_instant
-from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.models.status import model_statuses
+from hanax.gateway.renderings.models import render_embedded, render_status
+from hanax.gateway.rest.accepted import LATER, accepted
+from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.etags import tagged
-from hanax.gateway.rest.job_rendering import LATER, accepted
 from hanax.gateway.rest.openapi import ERRORS, json_body
+from hanax.gateway.schemas import models as model_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 
 
 def embedding_routes(generation: Generation) -> APIRouter:
@@ -28,7 +27,7 @@ def embedding_routes(generation: Generation) -> APIRouter:
 
     @router.post(
         "/generate",
-        response_model=schemas.Envelope[model_schemas.Embeddings],
+        response_model=Envelope[model_schemas.Embeddings],
         responses=LATER,
         openapi_extra=json_body(
             EmbeddingRequest,
@@ -53,7 +52,7 @@ def external_routes(generation: Generation, models: Models) -> APIRouter:
 
     @router.post(
         "/{model:path}/embed",
-        response_model=schemas.Envelope[model_schemas.Embeddings],
+        response_model=Envelope[model_schemas.Embeddings],
         responses=LATER,
         openapi_extra=json_body(
             ModelEmbeddingRequest,
@@ -66,7 +65,7 @@ def external_routes(generation: Generation, models: Models) -> APIRouter:
         asked = await read_request(request, ModelEmbeddingRequest)
         return _answer(request, await generation.by_model(call_of(request), model, asked.text, asked))
 
-    @router.get("/status", response_model=schemas.Envelope[model_schemas.ModelStatuses])
+    @router.get("/status", response_model=Envelope[model_schemas.ModelStatuses])
     async def status(request: Request) -> Response:
         """Every model with its endpoints, as the gateway that answers knows them."""
         return tagged(request, {"models": [render_status(one) for one in model_statuses(models)]})
@@ -76,39 +75,3 @@ def external_routes(generation: Generation, models: Models) -> APIRouter:
 
 def _answer(request: Request, made: Embedded | Queued) -> Response:
     return accepted(request, made) if isinstance(made, Queued) else answer(request, render_embedded(made))
-
-
-def render_status(status: ModelStatus) -> dict[str, Any]:
-    route = status.route
-    return {
-        "model": route.name,
-        "version": route.version or None,
-        "health": status.health,
-        "external": route.external,
-        "protocol": route.protocol,
-        "pattern": route.pattern,
-        "dimension": route.dimension,
-        "max_tokens": route.max_tokens,
-        "load_balancing": route.load_balancing,
-        "waiting": status.waiting,
-        "endpoints": [
-            {
-                "address": one.address,
-                "weight": one.weight,
-                "state": one.state,
-                "inflight": one.inflight,
-                "latency_ms": one.latency_ms,
-                "error_rate": one.error_rate,
-                "resting_s": one.resting_s,
-                "last_failure": None
-                if one.last_failure is None
-                else {
-                    "code": one.last_failure.code,
-                    "message": one.last_failure.message,
-                    "at": render_instant(round(one.last_failure.at * 1e6)),
-                },
-                "checked_at": None if one.checked_at is None else render_instant(round(one.checked_at * 1e6)),
-            }
-            for one in status.endpoints
-        ],
-    }

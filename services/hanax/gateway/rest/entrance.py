@@ -19,8 +19,10 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
 class Entrance:
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, own_port: int | None) -> None:
+        """own_port: where gateways of the same machine ask this one for its metrics; None: there are none."""
         self._guard = guard
+        self._own_port = own_port
         self._open = _OPEN | {_METRICS, OWN_PATH} if guard.openness.metrics else _OPEN
 
     @property
@@ -30,16 +32,16 @@ class Entrance:
     async def enter(self, scope: Scope, headers: dict[bytes, bytes], call: Call) -> None:
         """Make the call its caller's. Raises what `Guard.enter` raises."""
         path: str = scope["path"]
-        if path in self._open or path.startswith(_OPEN_BELOW) or _is_sibling(scope):
+        if path in self._open or path.startswith(_OPEN_BELOW) or self._is_sibling(scope):
             return
         authorization, api_key = (
             headers.get(name, b"").decode("latin-1") for name in (b"authorization", b"x-api-key")
         )
         await self._guard.enter(call, read_credential(authorization, api_key))
 
-
-def _is_sibling(scope: Scope) -> bool:
-    if scope["path"] != OWN_PATH:
-        return False
-    client, server = scope.get("client"), scope.get("server")
-    return bool(client and server and client[0] in _LOOPBACK and server[0] in _LOOPBACK)
+    def _is_sibling(self, scope: Scope) -> bool:
+        """At the port of its own: at the one that is shared, a proxy of this machine may ask for anybody."""
+        client, server = scope.get("client"), scope.get("server")
+        if scope["path"] != OWN_PATH or not client or not server or self._own_port is None:
+            return False
+        return client[0] in _LOOPBACK and server[0] in _LOOPBACK and server[1] == self._own_port

@@ -18,6 +18,7 @@ from hanax.core.errors import (
     NotFound,
 )
 from hanax.gateway.failure_log import log_failure
+from hanax.gateway.faults import error_from_parameters
 from hanax.gateway.rest.answers import call_of, refuse
 
 
@@ -35,11 +36,7 @@ async def _on_named(request: Request, error: Exception) -> Response:
 async def _on_validation(request: Request, error: Exception) -> Response:
     """A path or query parameter; bodies have models of their own."""
     assert isinstance(error, RequestValidationError)
-    faults = [
-        {"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()
-    ]
-    message = f"{faults[0]['field']}: {faults[0]['message']}"
-    return answer_error(request, InvalidArgument(message, errors=faults), {})
+    return answer_error(request, error_from_parameters(error.errors()), {})
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

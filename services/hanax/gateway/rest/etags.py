@@ -28,8 +28,7 @@ def tagged(
     request: Request, data: object, revision: str = "", headers: dict[str, str] | None = None
 ) -> Response:
     """`data` in the envelope with its tag, or 304."""
-    raw = orjson.dumps(data, option=_OPTIONS, default=str)
-    told = {**(headers or {}), "ETag": _tag(raw, revision)}
+    raw, told = _encoded(data, revision, headers)
     if _is_known(request, told["ETag"]):
         return Response(status_code=304, headers=told)
     return answer(request, orjson.Fragment(raw), headers=told)
@@ -39,8 +38,7 @@ def tagged_bare(
     request: Request, data: object, revision: str = "", headers: dict[str, str] | None = None
 ) -> Response:
     """The same without the envelope."""
-    raw = orjson.dumps(data, option=_OPTIONS, default=str)
-    told = {**(headers or {}), "ETag": _tag(raw, revision)}
+    raw, told = _encoded(data, revision, headers)
     if _is_known(request, told["ETag"]):
         return Response(status_code=304, headers=told)
     return Response(raw, 200, told, "application/json")
@@ -55,6 +53,12 @@ def revision_to_match(request: Request) -> str | None:
     if found is None:
         raise InvalidArgument(f"If-Match: expected one ETag as an answer has it, or *, got {given[:60]!r}")
     return found[1] or found[2]
+
+
+def _encoded(data: object, revision: str, headers: dict[str, str] | None) -> tuple[bytes, dict[str, str]]:
+    """As JSON, and the headers with its tag."""
+    raw = orjson.dumps(data, option=_OPTIONS, default=str)
+    return raw, {**(headers or {}), "ETag": _tag(raw, revision)}
 
 
 def _tag(raw: bytes, revision: str) -> str:

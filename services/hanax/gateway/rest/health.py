@@ -15,9 +15,10 @@ from hanax.core.errors import DatabaseUnavailable, Unavailable
 from hanax.gateway.exposition import OWN_PATH, Exposition
 from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.readiness import OK, Readiness
-from hanax.gateway.rest import schemas
 from hanax.gateway.rest.answers import answer, call_of, refuse
 from hanax.gateway.rest.openapi import ERRORS
+from hanax.gateway.schemas import service as service_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 from hanax.metadata.database import DatabaseHealth
 from hanax.metadata.health import HealthLook
 
@@ -26,12 +27,12 @@ def health_routes(readiness: Readiness, exposition: Exposition, database: Health
     """database: None where none is configured."""
     router = APIRouter(tags=["health"], responses=ERRORS)
 
-    @router.get("/health", response_model=schemas.Envelope[schemas.Health])
+    @router.get("/health", response_model=Envelope[service_schemas.Health])
     async def health(request: Request) -> Response:
         """The process is up."""
         return answer(request, {"status": "ok", "version": hanax.__version__})
 
-    @router.get("/health/database", response_model=schemas.Envelope[schemas.DatabaseHealth])
+    @router.get("/health/database", response_model=Envelope[service_schemas.DatabaseHealth])
     async def database_health(request: Request) -> Response:
         """Whether the metadata database answers and has the schema that is needed; else 503, and why.
 
@@ -45,7 +46,7 @@ def health_routes(readiness: Readiness, exposition: Exposition, database: Health
         error = DatabaseUnavailable(health.error, **_render_database(health))
         return refuse(request.scope, error, {})
 
-    @router.get("/ready", response_model=schemas.Envelope[schemas.Ready])
+    @router.get("/ready", response_model=Envelope[service_schemas.Ready])
     async def ready(request: Request) -> Response:
         """Everything that requests may need answers; else 503, whose details say which part does not."""
         report = await readiness.report()

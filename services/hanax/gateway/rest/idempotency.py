@@ -1,25 +1,22 @@
 """The header Idempotency-Key: a request that changes something is carried out once, however often it comes.
 
-Inside the edge, which knows who asks. A request without the header, or that only reads, passes by. Kept is
-an answer that would be the same again: of success, or a refusal that the request itself deserves. After any
-other one (not allowed, too much at once, something is away) the request may come again with its key.
+Inside the edge, which knows who asks. A request without the header, or that only reads, passes by; so does
+GraphQL, whose answers tell in their body how they ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hanax.core.errors import Cancelled, DeadlineExceeded, InvalidArgument
+from hanax.core.errors import Cancelled, DeadlineExceeded
+from hanax.gateway.bodies import BODY_TIMEOUT_S
 from hanax.gateway.calls import Call
+from hanax.gateway.graphql.errors import PATH as GRAPHQL_PATH
 from hanax.gateway.idempotency.keys import Claim, KeptAnswer, Keys
-from hanax.gateway.rest.bodies import BODY_TIMEOUT_S
-
-# Answers to what changes something are smaller: the longest name 2,000 ids.
-MAX_ANSWER_BYTES: Final = 1024 * 1024
+from hanax.gateway.idempotency.requests import MAX_ANSWER_BYTES, begin, is_final, not_for_streams
 
 # Questions that are posted, by the end of their paths.
 POSTED_READS: Final = frozenset(
@@ -28,9 +25,6 @@ POSTED_READS: Final = frozenset(
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMS: Final = (b"application/x-ndjson", b"application/jsonl", b"multipart/")
 _TOLD_AS_THEY_COME: Final = (b"text/event-stream", b"application/x-ndjson")
-_KEY: Final = re.compile(rb'\s*(?:"([\x21\x23-\x7e]{1,255})"|([\x21\x23-\x7e]{1,255}))\s*')
-# What another try may be answered differently.
-_NOT_FINAL: Final = frozenset({401, 403, 408, 409, 425, 429, 499})
 _KEPT_HEADERS: Final = frozenset({b"content-type", b"etag", b"location", b"link", b"vary"})
 
 
@@ -52,11 +46,10 @@ class IdempotentRequests:
     async def _once(self, given: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises InvalidArgument, IdempotencyKeyReused or IdempotencyKeyInFlight."""
         call: Call = scope["state"]["call"]
-        key = _read_key(given)
         headers = dict(scope["headers"])
         kind = headers.get(b"content-type", b"").lower()
         if kind.startswith(_STREAMS):
-            raise InvalidArgument("Idempotency-Key: not for streams and files, whose body is not kept")
+            raise not_for_streams()
         body = await _read(receive)
         asked = (
             scope["method"].encode(),
@@ -66,15 +59,10 @@ class IdempotentRequests:
             headers.get(b"if-match", b""),
             body,
         )
-        found = await self._keys.begin(
-            call.caller.name.encode() + b"\0" + key,
-            b"".join(len(part).to_bytes(8, "big") + part for part in asked),
-        )
+        found = await begin(self._keys, call, given, asked)
         if isinstance(found, KeptAnswer):
             await _send(found, send)
             return
-        # What has begun is brought to an end, so that its answer is there for who asks again.
-        call.must_end = True
         answer = _Answer(found, send)
         try:
             await self._app(scope, _Replayed(body, receive).receive, answer.send)
@@ -84,7 +72,8 @@ class IdempotentRequests:
 
 
 def _reads(scope: Scope) -> bool:
-    return scope["method"] == "POST" and scope["path"].rpartition("/")[2] in POSTED_READS
+    path: str = scope["path"]
+    return path == GRAPHQL_PATH or (scope["method"] == "POST" and path.rpartition("/")[2] in POSTED_READS)
 
 
 class _Replayed:
@@ -129,7 +118,7 @@ class _Answer:
         start = self._held[0]
         status: int = start["status"]
         is_whole = self._bytes <= MAX_ANSWER_BYTES and not _begins_stream(start)
-        if status >= 500 or status in _NOT_FINAL or not is_whole or _holds_secret(start):
+        if not is_final(status) or not is_whole or _holds_secret(start):
             await self._claim.release()
             return
         headers = [
@@ -161,16 +150,6 @@ async def _send(kept: KeptAnswer, send: Send) -> None:
         headers.append((b"content-length", str(len(kept.body)).encode()))
     await send({"type": "http.response.start", "status": kept.status, "headers": headers})
     await send({"type": "http.response.body", "body": kept.body, "more_body": False})
-
-
-def _read_key(given: bytes) -> bytes:
-    """Raises InvalidArgument."""
-    found = _KEY.fullmatch(given)
-    if found is None:
-        raise InvalidArgument(
-            "Idempotency-Key: expected 1 to 255 visible ASCII characters, in quotes or without"
-        )
-    return found[1] or found[2]
 
 
 async def _read(receive: Receive) -> bytes:

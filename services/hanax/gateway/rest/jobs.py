@@ -13,25 +13,22 @@ from starlette.responses import Response, StreamingResponse
 
 from hanax.core.errors import HanaxError
 from hanax.core.job_specs import SPEC_BY_KIND, ResultFormat
+from hanax.gateway.bodies import decode_json, read_json
 from hanax.gateway.jobs.desk import JobDesk
 from hanax.gateway.jobs.following import Change, Followers
 from hanax.gateway.jobs.results import result_upload
 from hanax.gateway.jobs.store import JobStore
 from hanax.gateway.jobs.submissions import Submissions, parse_spec
-from hanax.gateway.rest import job_schemas, schemas
+from hanax.gateway.list_cursors import read_key, read_number, write_key
+from hanax.gateway.renderings.jobs import render_error, render_item, render_job, render_queue
+from hanax.gateway.rest.accepted import accepted
 from hanax.gateway.rest.answers import answer, call_of
-from hanax.gateway.rest.bodies import decode_json, read_json
 from hanax.gateway.rest.etags import tagged
-from hanax.gateway.rest.job_rendering import (
-    accepted,
-    render_error,
-    render_item,
-    render_job,
-    render_queue,
-)
 from hanax.gateway.rest.multipart import JobForm
 from hanax.gateway.rest.openapi import ERRORS, any_of, form_body
-from hanax.gateway.rest.pages import Cursor, Limit, page_to, read_key, read_number, write_key
+from hanax.gateway.rest.pages import Cursor, Limit, page_to
+from hanax.gateway.schemas import jobs as job_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 from hanax.metadata.jobs.job import JobState
 
 State = Annotated[
@@ -59,7 +56,7 @@ def _add_submitting(router: APIRouter, submissions: Submissions) -> None:
     @router.post(
         "/jobs",
         status_code=202,
-        response_model=schemas.Envelope[job_schemas.Job],
+        response_model=Envelope[job_schemas.Job],
         openapi_extra=form_body(
             ["job", "file"],
             any_of(JOB_BODIES),
@@ -98,7 +95,7 @@ def _add_submitting(router: APIRouter, submissions: Submissions) -> None:
 
 
 def _add_looking(router: APIRouter, store: JobStore, desk: JobDesk, followers: Followers) -> None:
-    @router.get("/jobs", response_model=schemas.Envelope[job_schemas.JobList])
+    @router.get("/jobs", response_model=Envelope[job_schemas.JobList])
     async def list_jobs(
         request: Request,
         state: State = None,
@@ -116,17 +113,17 @@ def _add_looking(router: APIRouter, store: JobStore, desk: JobDesk, followers: F
         shown = {"jobs": [render_job(job) for job in page], "next_cursor": after.cursor}
         return tagged(request, shown, headers=after.headers)
 
-    @router.get("/queue", response_model=schemas.Envelope[job_schemas.Queue])
+    @router.get("/queue", response_model=Envelope[job_schemas.Queue])
     async def queue(request: Request) -> Response:
         """How many jobs there are in each state, and how much waits."""
         return answer(request, render_queue(await desk.queue(call_of(request))))
 
-    @router.get("/jobs/{job_id}", response_model=schemas.Envelope[job_schemas.Job])
+    @router.get("/jobs/{job_id}", response_model=Envelope[job_schemas.Job])
     async def get_job(request: Request, job_id: str) -> Response:
         """One job. 404 job_not_found."""
         return tagged(request, render_job(await desk.get(call_of(request), job_id)))
 
-    @router.get("/jobs/{job_id}/items", response_model=schemas.Envelope[job_schemas.FailedItems])
+    @router.get("/jobs/{job_id}/items", response_model=Envelope[job_schemas.FailedItems])
     async def items(
         request: Request,
         job_id: str,
@@ -183,17 +180,17 @@ def _add_looking(router: APIRouter, store: JobStore, desk: JobDesk, followers: F
 
 
 def _add_changing(router: APIRouter, desk: JobDesk) -> None:
-    @router.post("/jobs/{job_id}/pause", response_model=schemas.Envelope[job_schemas.Job])
+    @router.post("/jobs/{job_id}/pause", response_model=Envelope[job_schemas.Job])
     async def pause(request: Request, job_id: str) -> Response:
         """Begin nothing new of a job that is queued or runs. 409 wrong_job_state."""
         return answer(request, render_job(await desk.pause(call_of(request), job_id)))
 
-    @router.post("/jobs/{job_id}/resume", response_model=schemas.Envelope[job_schemas.Job])
+    @router.post("/jobs/{job_id}/resume", response_model=Envelope[job_schemas.Job])
     async def resume(request: Request, job_id: str) -> Response:
         """Queue a job that is paused. 409 wrong_job_state."""
         return answer(request, render_job(await desk.resume(call_of(request), job_id)))
 
-    @router.post("/jobs/{job_id}/retry", response_model=schemas.Envelope[job_schemas.Job])
+    @router.post("/jobs/{job_id}/retry", response_model=Envelope[job_schemas.Job])
     async def retry(request: Request, job_id: str) -> Response:
         """Queue a partial or failed job again: its failed items, and what it had not come to.
 
@@ -201,7 +198,7 @@ def _add_changing(router: APIRouter, desk: JobDesk) -> None:
         """
         return answer(request, render_job(await desk.retry(call_of(request), job_id)))
 
-    @router.delete("/jobs/{job_id}", response_model=schemas.Envelope[job_schemas.Job])
+    @router.delete("/jobs/{job_id}", response_model=Envelope[job_schemas.Job])
     async def cancel_job(
         request: Request,
         job_id: str,

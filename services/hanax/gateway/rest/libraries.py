@@ -8,25 +8,19 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hanax.gateway.bodies import read_request
 from hanax.gateway.libraries.ids import parse_id
 from hanax.gateway.libraries.pages import cut_page, read_cursor
 from hanax.gateway.libraries.query_requests import QueryRequest
 from hanax.gateway.libraries.requests import IndexRequest, LibraryPatch, NewLibrary
 from hanax.gateway.libraries.room import LibraryRoom, opened_room
-from hanax.gateway.rest import library_schemas as schemas
+from hanax.gateway.renderings.libraries import render_answer, render_index, render_library
 from hanax.gateway.rest.answers import call_of
-from hanax.gateway.rest.bodies import read_request
 from hanax.gateway.rest.etags import tagged_bare
-from hanax.gateway.rest.library_answers import (
-    bare,
-    read_revision,
-    render_answer,
-    render_index,
-    render_library,
-    revised,
-)
+from hanax.gateway.rest.library_answers import bare, read_revision, revised
 from hanax.gateway.rest.openapi import json_body
 from hanax.gateway.rest.pages import Cursor, Limit, page_to
+from hanax.gateway.schemas import libraries as schemas
 from hanax.metadata.libraries.rows import shown_id
 
 LIBRARY_ERRORS: Final[dict[int | str, dict[str, Any]]] = {

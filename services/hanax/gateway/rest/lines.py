@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from hanax.core.errors import Cancelled, DeadlineExceeded, HanaxError, InvalidArgument, InvalidJson
+from hanax.gateway.bodies import BODY_TIMEOUT_S, decode_json
 from hanax.gateway.insert_streams import Fault, Part
-from hanax.gateway.rest.bodies import BODY_TIMEOUT_S, decode_json
 
 MEDIA_TYPE: Final = "application/x-ndjson"
 

@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from hanax.core.errors import BodyTooLarge, Cancelled, DeadlineExceeded, InvalidArgument
-from hanax.gateway.rest.bodies import BODY_TIMEOUT_S
+from hanax.gateway.bodies import BODY_TIMEOUT_S
 
 # A spec has some dozens of fields.
 MAX_JOB_PART_BYTES: Final = 65_536

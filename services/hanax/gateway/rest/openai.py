@@ -17,12 +17,12 @@ from starlette.responses import Response
 
 from hanax.core.errors import InvalidArgument, InvalidText, TextTooLong
 from hanax.core.limits import MAX_BATCH_POINTS, MAX_DIMENSION
+from hanax.gateway.bodies import read_request
 from hanax.gateway.models.embedding import Embedded
 from hanax.gateway.models.generation import Generation
 from hanax.gateway.models.registry import Model, Models
 from hanax.gateway.models.wanted import Wanted
 from hanax.gateway.rest.answers import call_of
-from hanax.gateway.rest.bodies import read_request
 from hanax.gateway.rest.etags import tagged_bare
 from hanax.gateway.rest.openapi import json_body
 from hanax.gateway.texts import parse_texts

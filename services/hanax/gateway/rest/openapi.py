@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from hanax.gateway.rest.openapi_exchange import describe_exchange
-from hanax.gateway.rest.schemas import ErrorEnvelope
+from hanax.gateway.schemas.envelopes import ErrorEnvelope
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
 

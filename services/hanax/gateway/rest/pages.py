@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
-from typing import Annotated, Final, NamedTuple, TypeVar
+from typing import Annotated, Final, NamedTuple
 
 from fastapi import Query
 from starlette.requests import Request
 
-from hanax.core.errors import InvalidCursor
+from hanax.gateway.list_requests import MAX_PAGE
 
-MAX_PAGE: Final = 1_000
 # A cursor of names is a name of at most 255 letters, and what base64 adds.
 _MAX_CURSOR: Final = 512
 
-_MAX_DIGITS: Final = 9
-
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="entries at most")]
 Cursor = Annotated[str | None, Query(max_length=_MAX_CURSOR, description="next_cursor of the page before")]
-
-Entry = TypeVar("Entry")
 
 
 class Page(NamedTuple):
@@ -36,43 +29,3 @@ def page_to(request: Request, cursor: str | None) -> Page:
         return Page(None, {})
     following = request.url.include_query_params(cursor=cursor)
     return Page(cursor, {"Link": f'<{following.path}?{following.query}>; rel="next"'})
-
-
-def cut_by_key(
-    entries: Sequence[Entry], key: Callable[[Entry], str], limit: int, cursor: str | None
-) -> tuple[list[Entry], str | None]:
-    """A page of entries that ascend by a key that each has alone; and the cursor behind it.
-
-    One that is new or gone meanwhile moves no other from one page to another. Raises InvalidCursor.
-    """
-    after = None if cursor is None else read_key(cursor)
-    behind = [one for one in entries if after is None or key(one) > after]
-    page = behind[:limit]
-    return page, write_key(key(page[-1])) if len(behind) > limit else None
-
-
-def read_number(cursor: str) -> int:
-    """The same of a number. Raises InvalidCursor."""
-    key = read_key(cursor)
-    if not key.isascii() or not key.isdecimal() or len(key) > _MAX_DIGITS:
-        raise _foreign()
-    return int(key)
-
-
-def write_key(key: str) -> str:
-    return urlsafe_b64encode(key.encode()).decode().rstrip("=")
-
-
-def read_key(cursor: str) -> str:
-    """What `write_key` was given. Raises InvalidCursor."""
-    try:
-        key = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
-    except ValueError:
-        key = ""
-    if not key or write_key(key) != cursor:
-        raise _foreign()
-    return key
-
-
-def _foreign() -> InvalidCursor:
-    return InvalidCursor("cursor: expected next_cursor of the page before")

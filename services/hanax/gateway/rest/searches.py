@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.gateway.aggregates import Aggregates
+from hanax.gateway.bodies import read_request
 from hanax.gateway.group_searches import GroupSearches
 from hanax.gateway.hits import SearchResult
 from hanax.gateway.query_requests import (
@@ -19,11 +20,12 @@ from hanax.gateway.query_requests import (
     GroupSearchRequest,
     RecommendRequest,
 )
+from hanax.gateway.renderings.points import render_hit
 from hanax.gateway.requests import SearchRequest
-from hanax.gateway.rest import schemas
-from hanax.gateway.rest.answers import answer, call_of, render_hit
-from hanax.gateway.rest.bodies import read_request
+from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.openapi import ERRORS, json_body
+from hanax.gateway.schemas import points as point_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 from hanax.gateway.searches import Searches
 
 _FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
@@ -35,7 +37,7 @@ def search_routes(searches: Searches, group_searches: GroupSearches) -> APIRoute
 
     @router.post(
         "/search",
-        response_model=schemas.Envelope[schemas.SearchResults],
+        response_model=Envelope[point_schemas.SearchResults],
         openapi_extra=json_body(
             SearchRequest,
             by_text={"collection": "docs", "text": "how do I compute a checksum?", "limit": 5},
@@ -54,7 +56,7 @@ def search_routes(searches: Searches, group_searches: GroupSearches) -> APIRoute
 
     @router.post(
         "/search/batch",
-        response_model=schemas.Envelope[schemas.BatchResults],
+        response_model=Envelope[point_schemas.BatchResults],
         openapi_extra=json_body(
             BatchSearchRequest,
             two={"collection": "docs", "queries": [{"vector": _VECTOR}, {"id": 7}], "limit": 5},
@@ -68,7 +70,7 @@ def search_routes(searches: Searches, group_searches: GroupSearches) -> APIRoute
 
     @router.post(
         "/search/groups",
-        response_model=schemas.Envelope[schemas.Groups],
+        response_model=Envelope[point_schemas.Groups],
         openapi_extra=json_body(
             GroupSearchRequest,
             by_author={"collection": "docs", "vector": _VECTOR, "group_by": "author", "group_size": 2},
@@ -86,7 +88,7 @@ def search_routes(searches: Searches, group_searches: GroupSearches) -> APIRoute
 
     @router.post(
         "/recommend",
-        response_model=schemas.Envelope[schemas.SearchResults],
+        response_model=Envelope[point_schemas.SearchResults],
         openapi_extra=json_body(
             RecommendRequest,
             average={"collection": "docs", "positive": [7, "chapter-1"], "negative": [_VECTOR]},
@@ -106,7 +108,7 @@ def aggregate_routes(aggregates: Aggregates) -> APIRouter:
 
     @router.post(
         "/facet",
-        response_model=schemas.Envelope[schemas.Facet],
+        response_model=Envelope[point_schemas.Facet],
         openapi_extra=json_body(
             FacetRequest,
             most_frequent={"collection": "docs", "field": "author"},
@@ -122,7 +124,7 @@ def aggregate_routes(aggregates: Aggregates) -> APIRouter:
 
     @router.post(
         "/distinct",
-        response_model=schemas.Envelope[schemas.Values],
+        response_model=Envelope[point_schemas.Values],
         openapi_extra=json_body(DistinctRequest, all_authors={"collection": "docs", "field": "author"}),
     )
     async def distinct(request: Request) -> Response:

@@ -18,15 +18,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hanax.core.errors import HanaxError, InvalidArgument
+from hanax.gateway.bodies import read_json
 from hanax.gateway.calls import Call
 from hanax.gateway.failure_log import log_defect, log_failure
 from hanax.gateway.insert_streams import InsertStreams, Outcome
 from hanax.gateway.queries import ScrolledPage
 from hanax.gateway.records import RecordColumns
+from hanax.gateway.renderings.jobs import render_error
+from hanax.gateway.renderings.points import render_record
 from hanax.gateway.requests import ScrollRequest, parse_request
-from hanax.gateway.rest.answers import call_of, render_record
-from hanax.gateway.rest.bodies import read_json
-from hanax.gateway.rest.job_rendering import render_error
+from hanax.gateway.rest.answers import call_of
 from hanax.gateway.rest.lines import Lines, LinesAnswer, encode_line
 from hanax.gateway.scroll_streams import ScrollStreams
 from hanax.gateway.stream_requests import StreamRequest

@@ -17,13 +17,14 @@ from starlette.responses import Response
 from hanax.core.errors import InvalidId
 from hanax.core.ids import PointId, decode_id, encode_id
 from hanax.core.versions import MAX_VERSION
+from hanax.gateway.bodies import read_json, read_request
 from hanax.gateway.change_requests import MetadataRequest
 from hanax.gateway.insert_streams import InsertStreams
 from hanax.gateway.jobs.queueing import Queued
 from hanax.gateway.metadata_changes import MetadataChanges, OnePoint
 from hanax.gateway.points import Points
 from hanax.gateway.queries import Queries
-from hanax.gateway.renderings import render_inserted
+from hanax.gateway.renderings.points import render_inserted, render_record
 from hanax.gateway.requests import (
     CountRequest,
     DeleteRequest,
@@ -32,13 +33,13 @@ from hanax.gateway.requests import (
     MetadataMode,
     ScrollRequest,
 )
-from hanax.gateway.rest import schemas
-from hanax.gateway.rest.answers import answer, call_of, render_record
-from hanax.gateway.rest.bodies import read_json, read_request
-from hanax.gateway.rest.job_rendering import LATER, accepted
+from hanax.gateway.rest.accepted import LATER, accepted
+from hanax.gateway.rest.answers import answer, call_of
 from hanax.gateway.rest.lines import sends_lines, wants_lines
 from hanax.gateway.rest.openapi import ERRORS, json_body
 from hanax.gateway.rest.streams import insert_lines, scroll_lines
+from hanax.gateway.schemas import points as point_schemas
+from hanax.gateway.schemas.envelopes import Envelope
 from hanax.gateway.scroll_streams import ScrollStreams
 
 _FILTER: Final = {"field": "year", "operator": "gte", "value": 2020}
@@ -75,7 +76,7 @@ def read_routes(queries: Queries, scrolls: ScrollStreams) -> APIRouter:
 
     @router.post(
         "/get",
-        response_model=schemas.Envelope[schemas.Vectors],
+        response_model=Envelope[point_schemas.Vectors],
         openapi_extra=json_body(GetRequest, two={"collection": "docs", "ids": [7, "chapter-1"]}),
     )
     async def get_many(request: Request) -> Response:
@@ -87,7 +88,7 @@ def read_routes(queries: Queries, scrolls: ScrollStreams) -> APIRouter:
 
     @router.post(
         "/scroll",
-        response_model=schemas.Envelope[schemas.Page],
+        response_model=Envelope[point_schemas.Page],
         openapi_extra=json_body(
             ScrollRequest,
             first_page={"collection": "docs", "limit": 100},
@@ -110,7 +111,7 @@ def read_routes(queries: Queries, scrolls: ScrollStreams) -> APIRouter:
 
     @router.post(
         "/count",
-        response_model=schemas.Envelope[schemas.Counted],
+        response_model=Envelope[point_schemas.Counted],
         openapi_extra=json_body(
             CountRequest,
             all_points={"collection": "docs"},
@@ -122,7 +123,7 @@ def read_routes(queries: Queries, scrolls: ScrollStreams) -> APIRouter:
         asked = await read_request(request, CountRequest)
         return answer(request, {"count": await queries.count(call_of(request), asked)})
 
-    @router.get("/{collection}/{id:path}", response_model=schemas.Envelope[schemas.Vector])
+    @router.get("/{collection}/{id:path}", response_model=Envelope[point_schemas.Vector])
     async def get_one(request: Request, collection: str, id: PathId, id_type: IdType = None) -> Response:
         """One point, with metadata and vector. 404 point_not_found."""
         point_id = read_path_id(id, id_type)
@@ -137,7 +138,7 @@ def write_routes(points: Points, changes: MetadataChanges, streams: InsertStream
 
     @router.post(
         "/insert",
-        response_model=schemas.Envelope[schemas.Inserted],
+        response_model=Envelope[point_schemas.Inserted],
         responses=LATER,
         openapi_extra=json_body(
             InsertRequest,
@@ -182,7 +183,7 @@ def write_routes(points: Points, changes: MetadataChanges, streams: InsertStream
 
     @router.post(
         "/delete",
-        response_model=schemas.Envelope[schemas.Deleted],
+        response_model=Envelope[point_schemas.Deleted],
         openapi_extra=json_body(
             DeleteRequest,
             by_id={"collection": "docs", "ids": [7, "chapter-1"]},
@@ -194,7 +195,7 @@ def write_routes(points: Points, changes: MetadataChanges, streams: InsertStream
         asked = await read_request(request, DeleteRequest)
         return answer(request, {"deleted": await points.delete(call_of(request), asked)})
 
-    @router.delete("/{collection}/{id:path}", response_model=schemas.Envelope[schemas.Deleted])
+    @router.delete("/{collection}/{id:path}", response_model=Envelope[point_schemas.Deleted])
     async def delete_one(
         request: Request, collection: str, id: PathId, id_type: IdType = None, if_version: IfVersion = None
     ) -> Response:
@@ -205,7 +206,7 @@ def write_routes(points: Points, changes: MetadataChanges, streams: InsertStream
 
     @router.post(
         "/metadata",
-        response_model=schemas.Envelope[schemas.MetadataChanged],
+        response_model=Envelope[point_schemas.MetadataChanged],
         openapi_extra=json_body(
             MetadataRequest,
             by_id={"collection": "docs", "ids": [7, "chapter-1"], "merge": {"reviewed": True}},
@@ -239,7 +240,7 @@ def write_routes(points: Points, changes: MetadataChanges, streams: InsertStream
 
     @router.patch(
         "/{collection}/{id:path}/metadata",
-        response_model=schemas.Envelope[schemas.Updated],
+        response_model=Envelope[point_schemas.Updated],
         openapi_extra=body,
     )
     async def merge_metadata(
@@ -250,7 +251,7 @@ def write_routes(points: Points, changes: MetadataChanges, streams: InsertStream
 
     @router.put(
         "/{collection}/{id:path}/metadata",
-        response_model=schemas.Envelope[schemas.Updated],
+        response_model=Envelope[point_schemas.Updated],
         openapi_extra=body,
     )
     async def replace_metadata(

@@ -16,6 +16,7 @@ from hanax.gateway.cache import redis_link
 from hanax.gateway.cache.metrics import CacheMetrics
 from hanax.gateway.cache.redis_link import RedisAway, RedisLink, RedisPlace
 from tests.integration.gateway.cache.redis_server import RedisServer, running_proxy, running_redis
+from tests.integration.waiting import until
 
 PATIENCE_S = 0.1
 # For what a machine with much to do takes its time for.
@@ -48,9 +49,7 @@ async def linked(url: str, patience_s: float = PATIENCE_S) -> AsyncIterator[Redi
 
 
 async def until_up(link: RedisLink) -> None:
-    async with asyncio.timeout(TEST_PATIENCE_S):
-        while not link.up:  # noqa: ASYNC110 (its end is a background task's)
-            await asyncio.sleep(0.01)
+    await until("the link is up", lambda: link.up, TEST_PATIENCE_S)
 
 
 async def never(client: Redis) -> Any:

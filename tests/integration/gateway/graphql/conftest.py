@@ -15,7 +15,7 @@ POINTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def graph(tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute) -> Iterator[Stack]:
     """With a collection `docs` of POINTS, `texts` whose model embeds, and room for libraries and jobs."""
     folder = tmp_path_factory.mktemp("graphql")

@@ -81,14 +81,14 @@ def guarded(stack: Stack) -> Iterator[Guarded]:
         yield Guarded(stack, admin, service, opened)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def guard(tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
     with running_stack(folder, (hash_model,), **guarded_settings(folder)) as stack, guarded(stack) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def guarded_shards(tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded-shards")
     with (

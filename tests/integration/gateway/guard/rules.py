@@ -223,6 +223,15 @@ GRPC: Final[dict[str, Rule]] = {
     "GetChunk": read(_DOC, "some"),
     "UpdateChunk": write({**_DOC, "text": "a"}, "some"),
     "DeleteChunk": write(_DOC, "some"),
+    "CreateKey": admin(_KEY, "all"),
+    "ListKeys": admin({}, "all"),
+    "GetKey": admin({"id": "0" * 16}, "all"),
+    "RotateKey": admin({"id": "0" * 16}, "all"),
+    "RevokeKey": admin({"id": "0" * 16}, "all"),
+    "ListOperations": admin({}, "all"),
+    "GetCacheStats": read({}, "all"),
+    "WarmCache": admin({}, "all"),
+    "ClearCache": admin({}, "all"),
     "ListModelStatuses": Rule(ANY, body={}),
     "GetModelStatus": Rule(ANY, body={"model": "absent"}),
 }
@@ -261,6 +270,21 @@ GRAPHQL: Final[dict[str, Rule]] = {
     "Query.library": read(f"library({_L}) {{ id }}"),
     "Query.document": read(f"document({_D}) {{ id }}", "some"),
     "Query.chunk": read(f"chunk({_D}) {{ id }}", "some"),
+    "Query.keys": admin("keys { nextCursor }", "all"),
+    "Query.key": admin(f'key(id: "{"0" * 16}") {{ id }}', "all"),
+    "Query.operations": admin("operations { nextCursor }", "all"),
+    "Query.cache": read("cache { backend }", "all"),
+    "Mutation.createKey": admin('createKey(input: {name: "x", grants: [{scopes: ["read"]}]}) { id }', "all"),
+    "Mutation.rotateKey": admin(f'rotateKey(id: "{"0" * 16}") {{ id }}', "all"),
+    "Mutation.revokeKey": admin(f'revokeKey(id: "{"0" * 16}") {{ id }}', "all"),
+    "Mutation.warmCache": admin("warmCache { asked }", "all"),
+    "Mutation.clearCache": admin("clearCache { entries }", "all"),
+    "Mutation.addChunks": write(
+        f'addChunks(documentId: "{_DOCUMENT}", input: {{chunks: [{{text: "a"}}]}}) {{ chunkIds }}', "some"
+    ),
+    "Mutation.updateChunk": write(f'updateChunk({_D}, input: {{text: "a"}}) {{ id }}', "some"),
+    "Mutation.deleteChunk": write(f"deleteChunk({_D})", "some"),
+    "Mutation.forgetJob": write(f"forgetJob({_J}) {{ jobId }}", "some"),
     "Mutation.createLibrary": admin(
         f'createLibrary(input: {{{_L}, name: "x", dimension: 3, model: null}}) {{ id }}'
     ),

@@ -36,6 +36,40 @@ def test_a_job_runs_with_the_platforms_key(guarded_shards: Guarded) -> None:
     assert asking.data(asking.post("/api/v1/vectors/count", {"collection": name}))["count"] == 3
 
 
+def test_a_job_goes_on_when_its_key_is_revoked(guarded_shards: Guarded) -> None:
+    """What was allowed when it was submitted is done; whoever has the key can do nothing more with it."""
+    guard = guarded_shards
+    name = guard.collection()
+    made = guard.make({"scopes": ["read", "write"], "collections": [name]})
+    asking = guard.caller(made["key"])
+    job = asking.data(asking.post(JOBS, bulk(name)))["job_id"]
+    stopped = asking.data(asking.post(JOBS, bulk(name)))["job_id"]
+    assert guard.client.delete(f"/api/v1/keys/{made['id']}").status_code == 200
+
+    def is_refused() -> bool:
+        return asking.client.get(f"{JOBS}/{job}").status_code == 401
+
+    wait_until("the key is refused", is_refused)
+    for answer in (asking.post(JOBS, bulk(name)), asking.client.delete(f"{JOBS}/{stopped}")):
+        assert answer.json()["error"]["code"] == "unauthenticated"
+    # An administrator ends what shall not go on.
+    assert guard.client.delete(f"{JOBS}/{stopped}").status_code == 200
+    with running_processor(
+        guard.stack,
+        service_key_file=guard.stack.folder / "service",
+        jobs_dir=guard.stack.folder / "uploads",
+    ):
+
+        def ended() -> bool:
+            told = guard.stack.data(guard.client.get(f"{JOBS}/{job}"))
+            return bool(told["state"] == "succeeded")
+
+        wait_until("the job has ended", ended)
+    assert guard.stack.data(guard.client.get(f"{JOBS}/{stopped}"))["state"] == "cancelled"
+    count = guard.stack.post("/api/v1/vectors/count", {"collection": name})
+    assert guard.stack.data(count)["count"] == 3
+
+
 def test_a_job_of_another_collection_is_not_there(guard: Guarded) -> None:
     name = guard.collection()
     own = guard.caller(guard.key("write", on=name))

@@ -13,8 +13,10 @@ import pytest
 from citadel.vector.v1 import vector_pb2 as pb
 from hanax.gateway.guard.caller import Rate
 from hanax.gateway.guard.limits import LocalBuckets, RateState
+from hanax.gateway.guard.redis_buckets import RedisBuckets
 from hanax.rpc.errors import error_from_call
 from tests.integration.gateway.cache.redis_server import RedisServer
+from tests.integration.gateway.cache.test_redis_link import linked
 from tests.integration.gateway.guard.conftest import Guarded, guarded, guarded_settings
 from tests.integration.gateway.stack import GatewayProcess, running_stack
 from tests.integration.gateway.vector_service.client import connected
@@ -139,6 +141,16 @@ def test_gateways_share_buckets_in_redis(tmp_path: Path, redis_server: RedisServ
         redis_server.kill()
         assert guard.caller(key["X-API-Key"]).client.get(LIST).status_code == 200
         check_limit(guard)
+
+
+@pytest.mark.parametrize("per_s", [1e-8, 1e-300])
+async def test_no_rate_takes_the_link_to_redis_down(redis_server: RedisServer, per_s: float) -> None:
+    """It is the cache's too, for everybody."""
+    async with linked(redis_server.url, patience_s=60.0) as link:
+        buckets = RedisBuckets(link, "test")
+        taken = [await buckets.take("a", Rate(per_s, 1_000_000)) for _ in range(2)]
+        assert [one and (one.granted, one.tokens) for one in taken] == [(True, 999_999.0), (True, 999_998.0)]
+        assert link.up
 
 
 def _backend(guard: Guarded) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from hanax.core.api_keys import new_key, new_key_id
+from tests.integration.gateway.guard.audit_lines import audited
 from tests.integration.gateway.guard.conftest import Guarded
 from tests.integration.gateway.stack import running_stack
 from tests.integration.waiting import wait_until
@@ -135,21 +136,6 @@ def test_without_a_list_no_page_may_read(guard: Guarded) -> None:
     answer = guard.client.get(LIST, headers={"Origin": "https://app.example"})
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("access-control")]
-
-
-def audited(guard: Guarded, request_id: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-
-    def there() -> bool:
-        found[:] = [
-            event
-            for event in guard.stack.gateway.events()
-            if event.get("event") == "audit" and event.get("request_id") == request_id
-        ]
-        return bool(found)
-
-    wait_until("the audit log", there)
-    return found
 
 
 def test_changes_and_refusals_are_written_down(guard: Guarded) -> None:

@@ -22,7 +22,14 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 from graphql import build_schema
 
-from citadel.vector.v1 import jobs_pb2, libraries_pb2, models_pb2, vector_pb2
+from citadel.vector.v1 import (
+    jobs_pb2,
+    keys_pb2,
+    libraries_pb2,
+    models_pb2,
+    platform_pb2,
+    vector_pb2,
+)
 from hanax.core.settings import GatewaySettings
 from hanax.gateway.rest.app import build_app
 from hanax.gateway.services import Services
@@ -57,7 +64,7 @@ class Keys:
     all: dict[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def keys(guard: Guarded) -> Keys:
     def made(*on: str) -> dict[str, str]:
         return {
@@ -154,6 +161,8 @@ METHODS: Final = {
         (jobs_pb2, "JobService"),
         (libraries_pb2, "LibraryService"),
         (models_pb2, "ModelService"),
+        (keys_pb2, "KeyService"),
+        (platform_pb2, "PlatformService"),
     )
     for service in [file.DESCRIPTOR.services_by_name[name]]
     for method in service.methods

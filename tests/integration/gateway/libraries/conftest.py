@@ -70,14 +70,14 @@ def _served(encoder: CrossEncoder) -> Iterator[None]:
         server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cross_encoder() -> Iterator[CrossEncoder]:
     encoder = CrossEncoder()
     with _served(encoder):
         yield encoder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def library_stack(
     tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute, cross_encoder: CrossEncoder
 ) -> Iterator[Stack]:

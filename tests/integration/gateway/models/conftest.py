@@ -39,7 +39,7 @@ class Outside:
             server.behave(behaviours.well)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _running(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Outside]:

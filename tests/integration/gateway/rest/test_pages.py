@@ -95,12 +95,12 @@ def test_a_list_is_read_page_by_page(world: Stack, field: str, limit: int) -> No
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("limit=0", "invalid_argument"),
-        ("limit=1001", "invalid_argument"),
-        ("limit=many", "invalid_argument"),
+        ("limit=0", "invalid_limit"),
+        ("limit=1001", "invalid_limit"),
+        ("limit=many", "invalid_limit"),
         ("cursor=%FF%00", "invalid_cursor"),
         ("cursor=what", "invalid_cursor"),
-        ("cursor=" + "A" * 600, "invalid_argument"),
+        ("cursor=" + "A" * 600, "invalid_cursor"),
     ],
 )
 def test_what_is_no_page_is_refused(world: Stack, path: str, query: str, code: str) -> None:

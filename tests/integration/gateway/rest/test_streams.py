@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 
+from hanax.core.errors import StorageFull
 from hanax.gateway.insert_streams import MAX_STREAMS
 from hanax.gateway.rest.lines import MAX_LINE_BYTES
 from tests.integration.gateway.stack import Stack, running_stack
@@ -273,6 +274,29 @@ def test_a_gateway_that_stops_says_what_is_decided(tmp_path: Path) -> None:
                 assert last
             told = json.loads(last)
         assert (told["error"]["code"], told["stored"]["lines"]) == ("unavailable", 1)
+
+
+def test_a_batch_that_fails_is_not_decided(tmp_path: Path) -> None:
+    """Whoever goes on behind `lines` loses no point."""
+    with running_stack(tmp_path) as own:
+        own.create("failing", shards=1)
+        with socket.create_connection(("127.0.0.1", own.gateway.port), timeout=60) as connection:
+            connection.sendall(
+                b"POST /api/v1/vectors/insert?collection=failing HTTP/1.1\r\nHost: x\r\n"
+                b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
+            file = connection.makefile("rb")
+            first, second = body(point(1)), body(point(2), point(3))
+            connection.sendall(b"%x\r\n%s\r\n" % (len(first), first))
+            while not file.readline().startswith(b'{"lines":[1,1]'):
+                pass
+            for node in own.nodes:
+                node.faults.error, node.faults.failures_left = StorageFull("no space left"), 1_000
+            connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(second), second))
+            while not (last := file.readline()).startswith(b'{"error"'):
+                assert last
+        told = json.loads(last)
+        assert (told["error"]["code"], told["stored"]["lines"]) == ("storage_full", 1)
 
 
 @pytest.fixture

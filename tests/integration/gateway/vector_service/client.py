@@ -45,7 +45,8 @@ def vectors_of(rows: Sequence[Sequence[float]]) -> pb.Vectors:
 
 
 def vector_of(numbers: Sequence[float]) -> pb.Vector:
-    return pb.Vector(float32_le=np.asarray(numbers, dtype="<f4").tobytes())
+    with np.errstate(over="ignore"):
+        return pb.Vector(float32_le=np.asarray(numbers, dtype="<f4").tobytes())
 
 
 def rows_of(columns: pb.PointColumns) -> list[dict[str, Any]]:

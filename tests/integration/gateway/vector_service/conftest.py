@@ -27,7 +27,7 @@ def engine_service(shards: Stack) -> Iterator[VectorServiceStub]:
         yield stub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kept_stack(tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute) -> Iterator[Stack]:
     """With a metadata database: jobs, which nobody does, and libraries."""
     folder = tmp_path_factory.mktemp("kept")

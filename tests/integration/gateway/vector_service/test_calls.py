@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +14,14 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from citadel.vector.v1 import vector_pb2 as pb
 from citadel.vector.v1.vector_pb2_grpc import VectorServiceStub
 from hanax.core.limits import MAX_CALL_BYTES, MAX_MESSAGE_BYTES
+from hanax.gateway.grpc.health import MOST_WATCHERS
+from hanax.gateway.grpc.reflection import MOST_STREAMS
 from tests.integration.gateway.stack import GatewayProcess, Stack, running_stack
 from tests.integration.gateway.vector_service.client import (
     TIMEOUT_S,
@@ -162,6 +166,36 @@ def test_past_max_inflight_calls_are_refused_with_when_to_come_back(
     assert own.client.get("/api/v1/collections").status_code == 429
     for pages in waiting:
         pages.cancel()
+
+
+def test_what_needs_no_key_keeps_no_places_from_calls(stack: Stack) -> None:
+    """Past a bound, who watches is told how it is and no more, and who asks for messages is sent away."""
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    with grpc.insecure_channel(stack.gateway.grpc_address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watched = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(MOST_WATCHERS)]
+        assert {next(changes).status for changes in watched} == {_Status.SERVING}
+        (only,) = health.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+        assert only.status == _Status.SERVING
+
+        reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+        silent = threading.Event()
+
+        def questions() -> Iterator[Any]:
+            yield asked
+            silent.wait(TIMEOUT_S)
+
+        opened = [reflection.ServerReflectionInfo(questions()) for _ in range(MOST_STREAMS)]
+        for answers in opened:
+            next(answers)
+        with pytest.raises(grpc.RpcError) as failure:
+            list(reflection.ServerReflectionInfo(iter([asked]), timeout=TIMEOUT_S))
+        assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with connected(stack) as service:
+            service.ListCollections(pb.ListCollectionsRequest(), timeout=TIMEOUT_S)
+        silent.set()
+        for call in (*watched, *opened):
+            call.cancel()
 
 
 def test_health_is_what_rest_says_of_readiness(own: Stack) -> None:

@@ -12,12 +12,19 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from citadel.vector.v1 import jobs_pb2, libraries_pb2, models_pb2, vector_pb2
+from citadel.vector.v1 import (
+    jobs_pb2,
+    keys_pb2,
+    libraries_pb2,
+    models_pb2,
+    platform_pb2,
+    vector_pb2,
+)
 from hanax.core.model_routes import ModelRoute
 from tests.integration.gateway.stack import running_shards
 from tests.integration.gateway.vector_service.client import TIMEOUT_S, channel_to
 
-FILES: tuple[Any, ...] = (jobs_pb2, libraries_pb2, models_pb2, vector_pb2)
+FILES: tuple[Any, ...] = (jobs_pb2, keys_pb2, libraries_pb2, models_pb2, platform_pb2, vector_pb2)
 METHODS = [
     method
     for file in FILES

@@ -22,7 +22,8 @@ def test_the_examples_of_the_guide(shards: Stack, capsys: pytest.CaptureFixture[
     def told(example: str) -> list[str]:
         assert "127.0.0.1:8081" in example
         exec(example.replace("127.0.0.1:8081", shards.gateway.grpc_address), {})
-        return capsys.readouterr().out.splitlines()
+        # What the reconciler of this process logs, whenever it does, is none of the example's.
+        return [line for line in capsys.readouterr().out.splitlines() if "routing table" not in line]
 
     stored, *found, first, second = told(points)
     assert (stored, first, second) == ("stored 1000", "read 500 (500, 64)", "read 500 (500, 64)")

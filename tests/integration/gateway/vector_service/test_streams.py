@@ -11,7 +11,9 @@ import pytest
 
 from citadel.vector.v1 import vector_pb2 as pb
 from citadel.vector.v1.vector_pb2_grpc import VectorServiceStub
+from hanax.core.errors import Overloaded
 from hanax.core.limits import MAX_CALL_BYTES
+from hanax.gateway.insert_streams import MAX_STREAMS
 from tests.integration.gateway.stack import Stack, running_stack
 from tests.integration.gateway.vector_service.client import TIMEOUT_S, connected, insertion, refused
 from tests.integration.waiting import wait_until
@@ -154,3 +156,42 @@ def test_a_gateway_that_ends_answers_what_it_has_taken_and_takes_no_more(own: St
             next(answers)
         assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
         sent.send(None)
+
+
+def test_a_refusal_for_now_is_waited_out(own: Stack) -> None:
+    """As by REST's streams: who sends is held up, and nobody else can tell it to wait."""
+    with connected(own) as service:
+        sent = _Sent()
+        answers = service.StreamVectors(iter(sent), timeout=TIMEOUT_S)
+        for node in own.nodes:
+            node.faults.error, node.faults.failures_left = Overloaded("busy", retry_after_s=0.01), 3
+        sent.send(_message("docs", 1, [1, 0, 0]))
+        assert next(answers).stored.inserted == 1
+        sent.send(None)
+        assert list(answers) == []
+
+
+def test_streams_of_both_doors_share_their_places(stack: Stack) -> None:
+    name = "grpc-stream-places"
+    stack.create(name)
+    with connected(stack) as service:
+        opened: list[tuple[_Sent, Iterator[pb.StreamVectorsResponse]]] = []
+        for number in range(MAX_STREAMS):
+            sent = _Sent()
+            # Whoever lets go of its answers ends the stream.
+            opened.append((sent, service.StreamVectors(iter(sent), timeout=TIMEOUT_S)))
+            sent.send(_message(name, number, [1, 0, 0]))
+            assert next(opened[-1][1]).HasField("stored")
+        with refused() as errors:
+            list(service.StreamVectors(iter([_message(name, 0, [1, 0, 0])]), timeout=TIMEOUT_S))
+        told = stack.client.post(
+            "/api/v1/vectors/insert",
+            params={"collection": name},
+            content=b'{"id": 1, "vector": [1, 0, 0]}\n',
+            headers={"Content-Type": "application/x-ndjson"},
+        ).json()["error"]
+        assert (errors[0].code, errors[0].message) == (told["code"], told["message"])
+        assert (told["code"], told["details"]) == ("overloaded", {"limit": MAX_STREAMS})
+        for sent, answers in opened:
+            sent.send(None)
+            assert list(answers) == []

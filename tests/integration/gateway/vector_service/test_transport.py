@@ -32,7 +32,7 @@ from tests.integration.gateway.vector_service.client import (
 )
 
 SERVICES = [
-    f"citadel.vector.v1.{name}" for name in ("JobService", "LibraryService", "ModelService", "VectorService")
+    f"citadel.vector.v1.{name}Service" for name in ("Job", "Key", "Library", "Model", "Platform", "Vector")
 ]
 
 

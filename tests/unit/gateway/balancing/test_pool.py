@@ -245,7 +245,7 @@ async def test_the_first_error_of_a_hedge_does_not_end_it() -> None:
         asked.append(address)
         if len(asked) == 1:
             await hedged.wait()
-            await asyncio.sleep(0.01)
+            await until(lambda: any(endpoint.failures for endpoint in pool.endpoints))
             return address
         hedged.set()
         raise UpstreamFailed("500")

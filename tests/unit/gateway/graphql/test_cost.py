@@ -49,8 +49,16 @@ CASES: list[tuple[str, dict[str, Any], int, int]] = [
         '{ searchVectorsBatch(input: {collection: "d", queries: [{id: 1}, {id: 2}], limit: 5}) '
         "{ batches { results { id } } } }",
         {},
-        1 + 2 * (100 + 5 * 2),
+        2 * 100 + 2 * (1 + 5 * 2),
         4,
+    ),
+    # Searches are made though nothing of them is asked for.
+    (
+        'query ($q: [QueryInput!]!) { searchVectorsBatch(input: {collection: "d", queries: $q}) '
+        "{ __typename } }",
+        {"q": [{"id": 1}] * 7},
+        7 * 100 + 1,
+        2,
     ),
     (
         '{ searchGroups(input: {collection: "d", id: 1, groupBy: "a", limit: 4, groupSize: 2}) '

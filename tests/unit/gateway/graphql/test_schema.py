@@ -11,7 +11,9 @@ from hanax.gateway.embedding_requests import EmbeddingRequest
 from hanax.gateway.graphql.schema import SCHEMA
 from hanax.gateway.query_requests import RecommendRequest
 from hanax.gateway.requests import InsertRequest, Point, ScrollRequest, SearchRequest
-from hanax.gateway.rest import job_schemas, schemas
+from hanax.gateway.schemas import collections as collection_schemas
+from hanax.gateway.schemas import jobs as job_schemas
+from hanax.gateway.schemas import points as point_schemas
 
 
 def snake(name: str) -> str:
@@ -46,9 +48,9 @@ def test_an_input_has_the_fields_and_defaults_of_its_request(model: type[BaseMod
 @pytest.mark.parametrize(
     ("model", "name", "renamed"),
     [
-        (schemas.Hit, "Hit", {}),
-        (schemas.Vector, "Point", {"embedding": "vector"}),
-        (schemas.CollectionDescription, "Collection", {}),
+        (point_schemas.Hit, "Hit", {}),
+        (point_schemas.Vector, "Point", {"embedding": "vector"}),
+        (collection_schemas.CollectionDescription, "Collection", {}),
         (job_schemas.Job, "Job", {}),
     ],
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from hanax.core.errors import IdempotencyKeyInFlight, IdempotencyKeyReused
 from hanax.gateway.idempotency import keys
 from hanax.gateway.idempotency.keys import LEASE_S, Claim, KeptAnswer, Keys
 from hanax.gateway.idempotency.stores import MemoryKeys
+from tests.integration.waiting import until
 
 ANSWER = KeptAnswer(201, [("content-type", "application/json")], b'{"done": true}')
 KEEP_S = 100.0
@@ -67,11 +66,15 @@ async def test_a_claim_lasts_as_long_as_its_request(monkeypatch: pytest.MonkeyPa
     clock = Clock()
     known = Keys(None, KEEP_S, clock)
     claim = await claimed(known)
+
+    def lease_ends_at() -> float:
+        ((_, ends_at),) = known._own._held.values()
+        return ends_at
+
     for _ in range(10):
         clock.now += LEASE_S - 1
-        before = claim._renewing
-        await asyncio.sleep(0.01)
-        assert not before.done()
+        await until("the lease is renewed", lambda: lease_ends_at() == clock.now + LEASE_S)
+        assert not claim._renewing.done()
         with pytest.raises(IdempotencyKeyInFlight):
             await known.begin(b"k", b"r")
     await claim.release()

@@ -69,6 +69,41 @@ METADATA_MODE_REPLACE: MetadataMode.ValueType  # 2
 Global___MetadataMode: _TypeAlias = MetadataMode  # noqa: Y015
 
 @_typing.final
+class WiresRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WiresRequest: _TypeAlias = WiresRequest  # noqa: Y015
+
+@_typing.final
+class WiresResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PORT_FIELD_NUMBER: _builtins.int
+    port: _builtins.int
+    """TCP, of the same host. 0: nowhere."""
+    def __init__(
+        self,
+        *,
+        port: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["port", b"port"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WiresResponse: _TypeAlias = WiresResponse  # noqa: Y015
+
+@_typing.final
 class ShardRef(_message.Message):
     """One shard of one collection. The uid tells a collection from an earlier one of the same name."""
 

@@ -99,6 +99,11 @@ class ShardServiceStub:
                 request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DescribeResponse.FromString,
                 _registered_method=True)
+        self.Wires = channel.unary_unary(
+                '/citadel.vector.v1.ShardService/Wires',
+                request_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.WiresRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.WiresResponse.FromString,
+                _registered_method=True)
 
 
 class ShardServiceServicer:
@@ -189,6 +194,13 @@ class ShardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Wires(self, request, context):
+        """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ShardServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -256,6 +268,11 @@ def add_ShardServiceServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DescribeRequest.FromString,
                     response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.DescribeResponse.SerializeToString,
+            ),
+            'Wires': grpc.unary_unary_rpc_method_handler(
+                    servicer.Wires,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_shard__pb2.WiresRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_shard__pb2.WiresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -609,6 +626,33 @@ class ShardService:
             '/citadel.vector.v1.ShardService/Describe',
             citadel_dot_vector_dot_v1_dot_shard__pb2.DescribeRequest.SerializeToString,
             citadel_dot_vector_dot_v1_dot_shard__pb2.DescribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Wires(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.ShardService/Wires',
+            citadel_dot_vector_dot_v1_dot_shard__pb2.WiresRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_shard__pb2.WiresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,8 @@ class ShardServiceStub:
     Distinct: _grpc.UnaryUnaryMultiCallable[_shard_pb2.DistinctRequest, _shard_pb2.DistinctResponse]
     """Values of a metadata field, in order."""
     Describe: _grpc.UnaryUnaryMultiCallable[_shard_pb2.DescribeRequest, _shard_pb2.DescribeResponse]
+    Wires: _grpc.UnaryUnaryMultiCallable[_shard_pb2.WiresRequest, _shard_pb2.WiresResponse]
+    """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere."""
 
 @_typing.type_check_only
 class ShardServiceAsyncStub(ShardServiceStub):
@@ -81,6 +83,8 @@ class ShardServiceAsyncStub(ShardServiceStub):
     Distinct: _aio.UnaryUnaryMultiCallable[_shard_pb2.DistinctRequest, _shard_pb2.DistinctResponse]  # type: ignore[assignment]
     """Values of a metadata field, in order."""
     Describe: _aio.UnaryUnaryMultiCallable[_shard_pb2.DescribeRequest, _shard_pb2.DescribeResponse]  # type: ignore[assignment]
+    Wires: _aio.UnaryUnaryMultiCallable[_shard_pb2.WiresRequest, _shard_pb2.WiresResponse]  # type: ignore[assignment]
+    """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere."""
 
 class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -180,5 +184,13 @@ class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _shard_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_shard_pb2.DescribeResponse, _abc.Awaitable[_shard_pb2.DescribeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Wires(
+        self,
+        request: _shard_pb2.WiresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_shard_pb2.WiresResponse, _abc.Awaitable[_shard_pb2.WiresResponse]]:
+        """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere."""
 
 def add_ShardServiceServicer_to_server(servicer: ShardServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -58,7 +58,9 @@ class OverGrpc:
 
     def __init__(self, channels: Channels, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._stubs: Stubs[EmbedderServiceAsyncStub] = Stubs(channels, EmbedderServiceStub)
+        self._stubs: Stubs[EmbedderServiceAsyncStub] = Stubs(
+            channels, lambda channel, _: EmbedderServiceStub(channel)
+        )
 
     def retain(self, addresses: set[str]) -> None:
         """Forget the stubs of all other addresses."""

@@ -1,4 +1,4 @@
-"""How jobs, their failed items and the queue are shown."""
+"""Jobs, their failed items and the queue."""
 
 from __future__ import annotations
 
@@ -6,34 +6,13 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
 
 from hanax.core.errors import HanaxError
-from hanax.gateway.jobs.queueing import Queued
 from hanax.gateway.jobs.results import progress_of
-from hanax.gateway.rest import job_schemas, schemas
-from hanax.gateway.rest.answers import answer, render_instant
+from hanax.gateway.renderings.instants import render_instant
 from hanax.metadata.jobs.job import FailedItem, Job, QueueStatus
 
-_ROOT: Final = "/api/v1/jobs"
-
-# What a model that queues its texts answers.
-LATER: Final[dict[int | str, dict[str, Any]]] = {
-    202: {
-        "model": schemas.Envelope[job_schemas.Job],
-        "description": "The model queues these texts: look at the job that Location names",
-    }
-}
-
-
-def accepted(request: Request, made: Job | Queued) -> Response:
-    """202: where the job can be looked at."""
-    queued = made if isinstance(made, Queued) else Queued(made)
-    shown = render_job(queued.job)
-    if queued.ids is not None:
-        shown["ids"] = queued.ids
-    return answer(request, shown, 202, {"Location": f"{_ROOT}/{queued.job.id}"})
+JOBS_PATH: Final = "/api/v1/jobs"
 
 
 def render_job(job: Job) -> dict[str, Any]:
@@ -91,7 +70,7 @@ def _render_result(job: Job) -> dict[str, Any] | None:
         return None
     if job.result_upload_id is None:
         return job.result
-    return {**job.result, "location": f"{_ROOT}/{job.id}/result"}
+    return {**job.result, "location": f"{JOBS_PATH}/{job.id}/result"}
 
 
 def _render_maybe(microseconds: int | None) -> Any:

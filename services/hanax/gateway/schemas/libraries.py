@@ -1,4 +1,4 @@
-"""What answers about libraries look like, for the OpenAPI document."""
+"""What answers about libraries look like."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from hanax.gateway.rest.schemas import NextCursor, Provenance
+from hanax.gateway.schemas.envelopes import NextCursor
+from hanax.gateway.schemas.points import Provenance
 
 Revision = Annotated[int, Field(description="grows with every change; the ETag, which If-Match takes")]
 

@@ -1,4 +1,4 @@
-"""What answers of jobs look like, for the OpenAPI document."""
+"""What answers of jobs look like."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from hanax.core.job_specs import JobKind
-from hanax.gateway.rest.schemas import Id, NextCursor
+from hanax.gateway.schemas.envelopes import NextCursor
+from hanax.gateway.schemas.points import Id
 from hanax.metadata.jobs.job import JobState
 
 

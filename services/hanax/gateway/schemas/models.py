@@ -1,4 +1,4 @@
-"""What answers of models look like, for the OpenAPI document."""
+"""What answers of models look like."""
 
 from __future__ import annotations
 

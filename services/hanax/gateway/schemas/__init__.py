@@ -1,0 +1,1 @@
+"""What answers look like: OpenAPI's document and GraphQL's types are made of these models."""
