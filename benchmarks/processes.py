@@ -28,6 +28,7 @@ def shard_process(folder: Path, port: int, metrics_port: int) -> Iterator[psutil
         "HANAX_NODE_NAME": "shard-0",
         "HANAX_SHARD_PORT": str(port),
         "HANAX_SHARD_METRICS_PORT": str(metrics_port),
+        "HANAX_SHARD_WIRES_PORT": "0",
         "HANAX_DATA_DIR": str(folder),
         "HANAX_ROUTING_FILE": str(folder / "routing.json"),
     }

@@ -186,6 +186,7 @@ class IndexShardProcess:
             "HANAX_NODE_NAME": node,
             "HANAX_SHARD_PORT": "0",
             "HANAX_SHARD_METRICS_PORT": "0",
+            "HANAX_SHARD_WIRES_PORT": "0",
             "HANAX_ROUTING_FILE": str(routing_file),
             "HANAX_DATA_DIR": str(self.data),
             **{f"HANAX_{name.upper()}": str(value) for name, value in settings.items()},

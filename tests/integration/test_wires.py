@@ -288,3 +288,9 @@ def test_the_number_of_wires_is_bounded() -> None:
             wire.close()
     wait_until("their places are free", lambda: node.wires.open == 0)
     node.close()
+
+
+def test_a_port_that_is_taken_is_named(node: Node) -> None:
+    port = node.wires.port
+    with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+        WireServer("127.0.0.1", port, 1, time.monotonic, CallObserver(lambda *_: None))

@@ -72,7 +72,10 @@ class ShardSettings(Settings):
         9201, ge=0, le=65535, description="port of the shard's /metrics, /health, /ready and /state; 0: any"
     )
     shard_wires_port: int = Field(
-        0, ge=0, le=65535, description="port on which gateways ask reads at less cost than over gRPC; 0: any"
+        9111,
+        ge=0,
+        le=65535,
+        description="port on which gateways ask reads at less cost than over gRPC; 0: any",
     )
     shard_threads: int = Field(8, ge=1, le=256, description="requests a shard works on at once")
     routing_file: Path = Field(Path(".hanax/routing.json"), description=_ROUTING_FILE)

@@ -144,6 +144,8 @@ def shard_service(name: str, layout: Layout) -> Service:
             "HANAX_SHARD_HOST": LOOPBACK,
             "HANAX_SHARD_PORT": str(port),
             "HANAX_SHARD_METRICS_PORT": str(metrics_port),
+            # Gateways are told of it.
+            "HANAX_SHARD_WIRES_PORT": "0",
             "HANAX_ROUTING_FILE": str(layout.routing_file),
             "HANAX_DATA_DIR": str(layout.shards / name),
         }

@@ -55,7 +55,10 @@ class WireServer:
     ) -> None:
         """places: questions that are worked on at once. port: 0 for any. Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=MAX_WIRES)
+        try:
+            self._listener = socket.create_server((host, port), family=family, backlog=MAX_WIRES)
+        except OSError as error:
+            raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
         self.port: int = self._listener.getsockname()[1]
         self._places: SimpleQueue[None] = SimpleQueue()
         for _ in range(places):

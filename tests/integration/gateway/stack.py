@@ -43,6 +43,7 @@ class ShardProcess:
             "HANAX_NODE_NAME": name,
             "HANAX_SHARD_PORT": str(port),
             "HANAX_SHARD_METRICS_PORT": "0",
+            "HANAX_SHARD_WIRES_PORT": "0",
             "HANAX_ROUTING_FILE": str(folder / "routing.json"),
             "HANAX_DATA_DIR": str(folder / name),
         } | {f"HANAX_{key.upper()}": str(value) for key, value in settings.items()}
