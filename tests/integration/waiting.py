@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Longer than a cold start, shorter than a test's own limit.
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 def wait_until(what: str, ready: Callable[[], T | None], within_s: float = DEADLINE_S) -> T:
