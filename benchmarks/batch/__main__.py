@@ -21,7 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     quick: bool = options.quick
     parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "insert": lambda: inserting.measure(5_000 if quick else 100_000),
+        "insert": lambda: inserting.measure(5_000 if quick else 200_000),
         "metadata": lambda: metadata_queries.measure(_QUICK_SIZES if quick else Sizes()),
         "embed": lambda: embedding.measure(500 if quick else 100_000, 100 if quick else 3_200),
     }
