@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,6 +190,35 @@ def test_segments_become_few_when_nothing_is_added(folder: Path, monkeypatch: py
             rig.shard.seal()
         wait_until("they are merged", lambda: rig.shard.stats().segments == 1)
         assert [stats.state for stats in rig.indexes()] == ["built"]
+        rig.check()
+
+
+def test_segments_are_not_merged_to_few_while_rows_come(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, looks = 0.0, 0
+    look = upkeep.Upkeep._look_for_quiet
+
+    def counted_look(self: upkeep.Upkeep) -> None:
+        nonlocal looks
+        looks += 1
+        look(self)
+
+    monkeypatch.setattr(upkeep, "_QUIET_S", 0.02)
+    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(upkeep.Upkeep, "_look_for_quiet", counted_look)
+    with IndexedRig(folder, options()) as rig:
+        for number in range(3):
+            rig.fill(first=number * ROWS)
+            rig.shard.seal()
+        now_s = 0.015
+        rig.fill(first=3 * ROWS, count=upkeep._FEW_ROWS)
+        now_s = 0.03
+        seen = looks
+        wait_until("it has looked again", lambda: looks >= seen + 3)
+        assert rig.shard.stats().segments == 3
+        now_s = 0.05
+        wait_until("they are merged", lambda: rig.shard.stats().segments == 1)
         rig.check()
 
 

@@ -11,8 +11,10 @@ from hanax.engine.index.recommendation import FLAT_ROWS
 from hanax.engine.shard.background import Background, Job
 from hanax.engine.shard.maintenance import Maintenance
 
-# Without a new segment for so long, a burst of writes is over: segments are merged to few.
+# Without a new segment for so long, and with fewer new rows than these, a burst of writes is over: segments
+# are merged to few. While rows come steadily, each of those mergers would be one of many.
 _QUIET_S = 5.0
+_FEW_ROWS = 100
 # A growing segment with more rows than are quickly compared one by one is sealed at this age.
 _OLD_ROWS = FLAT_ROWS
 _OLD_S = 5.0
@@ -30,7 +32,9 @@ class Upkeep:
         self._capture = capture
         self._changed = threading.Condition()
         self._closed = False
-        self._sealed_at = time.monotonic()
+        # When a segment was sealed last, or a few more rows than this were counted in the growing one.
+        self._busy_at = time.monotonic()
+        self._counted_rows = 0
         self._awaits_quiet = False
         self._awaits_age = False
         # Why sealing fails, when the disk is full.
@@ -54,6 +58,9 @@ class Upkeep:
 
     def grown(self, rows: int) -> None:
         """The growing segment has so many rows. Call from the writer alone."""
+        if not 0 <= rows - self._counted_rows < _FEW_ROWS:
+            self._counted_rows = rows
+            self._busy_at = time.monotonic()
         if rows >= _OLD_ROWS and not self._awaits_age:
             self._awaits_age = True
             self._background.submit(self._seal_old, _OLD_S)
@@ -106,7 +113,7 @@ class Upkeep:
             raise
         self.stuck = ""
         with self._changed:
-            self._sealed_at = time.monotonic()
+            self._busy_at = time.monotonic()
         self.merge_job.ask()
         self._ask_for_indexes()
         self._await_quiet()
@@ -142,7 +149,7 @@ class Upkeep:
         self.metadata_job.ask()
 
     def _is_quiet(self) -> bool:
-        return time.monotonic() - self._sealed_at >= _QUIET_S
+        return time.monotonic() - self._busy_at >= _QUIET_S
 
     def _tell(self) -> None:
         with self._changed:
@@ -157,7 +164,7 @@ class Upkeep:
 
     def _look_for_quiet(self) -> None:
         with self._changed:
-            left_s = self._sealed_at + _QUIET_S - time.monotonic()
+            left_s = self._busy_at + _QUIET_S - time.monotonic()
             self._awaits_quiet = left_s > 0 and not self._closed
         if self._awaits_quiet:
             self._background.submit(self._look_for_quiet, left_s)
