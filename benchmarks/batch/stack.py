@@ -20,7 +20,8 @@ from hanax.core.routing import RoutingTable
 from hanax.local.layout import Layout
 from hanax.local.state import read_state
 
-_POLL_S: Final = 0.1
+# Oftener, the asking would take from what is measured.
+_POLL_S: Final = 1.0
 _LONGEST_JOB_S: Final = 3_600.0
 
 
