@@ -59,10 +59,7 @@ class ConfinedWrites:
                     if version == 0:
                         raise refusal(f"the id {decode_id(id_)!r} is not free for it")
                 now = [max(0, version) for version in found]
-                conflicts = _conflicts(order.ids, asked[shard], now)
-                del order.if_versions[:]
-                order.if_versions.extend(now)
-                ready[shard] = pb.UpsertResponse(conflicts=conflicts) if conflicts else order
+                ready[shard] = _under_versions(order, asked[shard], now, pb.UpsertResponse)
             return ready
 
         return await self._write(lambda stub: stub.UpsertEncoded, parsed, conditional)
@@ -84,10 +81,7 @@ class ConfinedWrites:
                     ready[shard] = pb.UpdateMetadataResponse(missing=missing)
                     continue
                 now = [known[id_] for id_ in order.ids]
-                conflicts = _conflicts(order.ids, asked[shard], now)
-                del order.if_versions[:]
-                order.if_versions.extend(now)
-                ready[shard] = pb.UpdateMetadataResponse(conflicts=conflicts) if conflicts else order
+                ready[shard] = _under_versions(order, asked[shard], now, pb.UpdateMetadataResponse)
             return ready
 
         return await self._write(lambda stub: stub.UpdateMetadata, parsed, conditional)
@@ -202,6 +196,17 @@ class ConfinedWrites:
             for id_, raw, version in zip(points.ids, points.metadata, points.versions, strict=True):
                 known[id_] = version if self._own.has(orjson.loads(raw)) else 0
         return known
+
+
+def _under_versions(
+    order: Any, asked: Sequence[int], found: Sequence[int], answer: Callable[..., Any]
+) -> Any:
+    """The order, conditional on the versions that were found; its answer, where it asked for others."""
+    if conflicts := _conflicts(order.ids, asked, found):
+        return answer(conflicts=conflicts)
+    del order.if_versions[:]
+    order.if_versions.extend(found)
+    return order
 
 
 def _conflicts(ids: Sequence[bytes], asked: Sequence[int], found: Sequence[int]) -> list[pb.Conflict]:
