@@ -9,7 +9,7 @@ import orjson
 
 from hanax.core.errors import HanaxError
 from hanax.gateway.jobs.results import progress_of
-from hanax.gateway.renderings.instants import render_instant
+from hanax.gateway.renderings.instants import render_if_any, render_instant
 from hanax.metadata.jobs.job import FailedItem, Job, QueueStatus
 
 JOBS_PATH: Final = "/api/v1/jobs"
@@ -26,8 +26,8 @@ def render_job(job: Job) -> dict[str, Any]:
         "progress": _render_progress(job),
         "created_at": render_instant(job.created_at_us),
         "updated_at": render_instant(job.updated_at_us),
-        "began_at": _render_maybe(job.began_at_us),
-        "ended_at": _render_maybe(job.ended_at_us),
+        "began_at": render_if_any(job.began_at_us),
+        "ended_at": render_if_any(job.ended_at_us),
         "error": None if job.error is None else render_error(job.error),
         "result": _render_result(job),
         "spec": job.spec,
@@ -71,10 +71,6 @@ def _render_result(job: Job) -> dict[str, Any] | None:
     if job.result_upload_id is None:
         return job.result
     return {**job.result, "location": f"{JOBS_PATH}/{job.id}/result"}
-
-
-def _render_maybe(microseconds: int | None) -> Any:
-    return None if microseconds is None else render_instant(microseconds)
 
 
 def _is_json(text: str) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from hanax.gateway.guard.key_desk import Told
-from hanax.gateway.renderings.instants import render_instant
+from hanax.gateway.renderings.instants import render_if_any, render_instant
 
 
 def render_key(told: Told) -> dict[str, Any]:
@@ -18,13 +17,9 @@ def render_key(told: Told) -> dict[str, Any]:
         "filter": rights.filter,
         "rate": None if rights.rate is None else rights.rate.model_dump(),
         "created_at": render_instant(kept.created_at_us),
-        "expires_at": _instant(kept.expires_at_us),
-        "revoked_at": _instant(kept.revoked_at_us),
-        "last_used_at": _instant(kept.last_used_at_us),
-        "previous_until": _instant(kept.previous_until_us),
+        "expires_at": render_if_any(kept.expires_at_us),
+        "revoked_at": render_if_any(kept.revoked_at_us),
+        "last_used_at": render_if_any(kept.last_used_at_us),
+        "previous_until": render_if_any(kept.previous_until_us),
     }
     return shown if told.key is None else {**shown, "key": told.key}
-
-
-def _instant(at_us: int | None) -> datetime | None:
-    return None if at_us is None else render_instant(at_us)
