@@ -121,16 +121,19 @@ class KeyRing:
             del self._known[key_id]
 
     async def _take_changes(self, store: ApiKeys) -> None:
-        """Those behind the newest that is known; all that there is, where that one is not there any more: the
-        database is an earlier one, with keys and revisions of its own.
+        """Those behind the newest that is known; all that there is, where that one has changed itself, or is
+        not there any more: the database is an earlier one then, with keys and revisions of its own.
         """
         if self._newest is None:
             changed = await store.changed(-1)
         else:
             changed = await store.changed(self._newest[0] - 1)
             if not changed or (changed[0].revision, changed[0].id) != self._newest:
+                if self._newest[1] not in {key.id for key in changed}:
+                    log.info(
+                        "all API keys are read anew: the last change that was followed is not there any more"
+                    )
                 changed = await store.changed(-1)
-                log.warning("all API keys are read again: the database is not the one that was followed")
                 self._known.clear()
                 self._newest = None
         for key in changed:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.testing import capture_logs
 
 from hanax.core.api_keys import key_digest, new_key, new_key_id
 from hanax.core.errors import DatabaseUnavailable, FailedPrecondition, HanaxError, KeyNotFound, Unavailable
@@ -15,6 +18,7 @@ from hanax.gateway.guard.key_files import KeyFiles, KeyPaths
 from hanax.gateway.guard.key_ring import STALE_S, KeyRing
 from hanax.metadata.api_keys.key import ApiKey
 from hanax.metadata.api_keys.keys import ApiKeys
+from hanax.metadata.api_keys.tables import API_KEYS
 from hanax.metadata.database import Database
 from tests.databases import PostgresqlServer
 from tests.integration.gateway.guard.conftest import guarded, guarded_settings
@@ -92,6 +96,29 @@ async def test_a_rotation_ends_the_secret_before(world: World) -> None:
         await world.store.revoke("0" * 16)
 
 
+async def test_all_keys_are_read_anew_where_the_last_change_has_gone(world: World) -> None:
+    """A key that is changed is the one that was changed last: that is no news of the database."""
+    kept, newest = await world.make(), await world.make()
+    await world.ring.poll()
+    with capture_logs() as logs:
+        again = new_key(newest[4:20])
+        await world.store.rotate(newest[4:20], key_digest(again), 0)
+        await world.ring.poll()
+        assert (await world.opens(again), await world.opens(newest)) == (True, False)
+        await world.store.revoke(newest[4:20])
+        await world.ring.poll()
+        assert not await world.opens(again)
+    assert [line["event"] for line in logs] == []
+    # As an earlier copy of the database would be.
+    await world.database.run(_without(newest[4:20]))
+    with capture_logs() as logs:
+        await world.ring.poll()
+    assert [(line["log_level"], line["event"]) for line in logs] == [
+        ("info", "all API keys are read anew: the last change that was followed is not there any more")
+    ]
+    assert await world.opens(kept)
+
+
 async def test_many_changes_at_once_are_all_seen(world: World) -> None:
     """Revisions ascend: a ring that has seen one has seen all before it."""
     keys = await asyncio.gather(*(world.make() for _ in range(12)))
@@ -124,6 +151,13 @@ async def test_a_database_that_is_away_for_long(world: World) -> None:
     world.database.refuse(None)
     await ring.poll()
     assert await world.opens(key)
+
+
+def _without(key_id: str) -> Callable[[AsyncConnection], Awaitable[None]]:
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(delete(API_KEYS).where(API_KEYS.c.id == key_id))
+
+    return work
 
 
 async def _fails(ask: Callable[[], Awaitable[object]], kind: type[HanaxError]) -> None:
