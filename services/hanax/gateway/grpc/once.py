@@ -9,12 +9,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
-from hanax.core.errors import HanaxError, error_from_code
+from hanax.core.errors import HanaxError
 from hanax.gateway.calls import Call
 from hanax.gateway.idempotency.keys import Claim, KeptAnswer, Keys
-from hanax.gateway.idempotency.requests import MAX_ANSWER_BYTES, begin, is_final, not_for_streams
+from hanax.gateway.idempotency.requests import (
+    MAX_ANSWER_BYTES,
+    begin,
+    is_final,
+    keep_error,
+    kept_error,
+    not_for_streams,
+)
 from hanax.rpc.errors import http_status
 
 if TYPE_CHECKING:
@@ -40,10 +45,9 @@ class OnceOnly:
         if isinstance(found, Claim):
             return await _carry_out(found, work)
         call.replayed = True
-        if found.status == _OK:
-            return found.body
-        code, message, details = orjson.loads(found.body)
-        raise error_from_code(code, message, details)
+        if (error := kept_error(found)) is not None:
+            raise error
+        return found.body
 
 
 def given_key(context: Context) -> str | None:
@@ -67,8 +71,7 @@ async def _carry_out(claim: Claim, work: Callable[[], Awaitable[bytes]]) -> byte
         return answer
     except HanaxError as error:
         if is_final(status := http_status(error)):
-            told = orjson.dumps([error.code, error.message, error.details], default=str)
-            kept = KeptAnswer(status, [], told)
+            kept = keep_error(status, error)
         raise
     finally:
         if kept is None or len(kept.body) > MAX_ANSWER_BYTES:

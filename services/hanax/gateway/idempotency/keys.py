@@ -33,9 +33,12 @@ _ANSWERED: Final = b"a"
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
+    """is_error: `body` tells of an error in no form of an answer's (`requests.keep_error`)."""
+
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    is_error: bool = False
 
 
 class Keys:
@@ -113,11 +116,12 @@ def _digest(data: bytes) -> bytes:
 
 
 def _encode(answer: KeptAnswer) -> bytes:
-    head = orjson.dumps([answer.status, answer.headers])
+    head = orjson.dumps([answer.status, answer.headers, answer.is_error])
     return len(head).to_bytes(4, "big") + head + zlib.compress(answer.body, 1)
 
 
 def _decode(raw: bytes) -> KeptAnswer:
     end = 4 + int.from_bytes(raw[:4], "big")
-    status, headers = orjson.loads(raw[4:end])
-    return KeptAnswer(status, [(name, value) for name, value in headers], zlib.decompress(raw[end:]))
+    status, headers, is_error = orjson.loads(raw[4:end])
+    body = zlib.decompress(raw[end:])
+    return KeptAnswer(status, [(name, value) for name, value in headers], body, is_error)

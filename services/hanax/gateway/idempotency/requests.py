@@ -11,7 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from hanax.core.errors import InvalidArgument
+import orjson
+
+from hanax.core.errors import HanaxError, InvalidArgument, error_from_code
 from hanax.gateway.calls import Call
 from hanax.gateway.idempotency.keys import Claim, KeptAnswer, Keys
 
@@ -40,6 +42,23 @@ async def begin(keys: Keys, call: Call, given: bytes, asked: Sequence[bytes]) ->
 def is_final(status: int) -> bool:
     """Whether the same request would be answered so again. status: of HTTP."""
     return status < 500 and status not in _NOT_FINAL
+
+
+def keep_error(status: int, error: HanaxError) -> KeptAnswer:
+    """In no form of an answer's: who asks again is told of it in the form that the new request asks for.
+
+    status: of HTTP.
+    """
+    told = orjson.dumps([error.code, error.message, error.details], default=str)
+    return KeptAnswer(status, [], told, is_error=True)
+
+
+def kept_error(kept: KeptAnswer) -> HanaxError | None:
+    """What `keep_error` kept; None where an answer was."""
+    if not kept.is_error:
+        return None
+    code, message, details = orjson.loads(kept.body)
+    return error_from_code(code, message, details)
 
 
 def not_for_streams() -> InvalidArgument:

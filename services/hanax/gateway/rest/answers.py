@@ -38,6 +38,7 @@ def answer(
 def refuse(scope: Scope, error: HanaxError, headers: dict[str, str]) -> Response:
     """The answer for `error` to the request of `scope`, with `headers` beside its own."""
     call: Call = scope["state"]["call"]
+    scope["state"]["refusal"] = error
     path: str = scope["path"]
     for_openai = path.startswith(OPENAI_PATHS)
     status = openai_status(error) if for_openai else http_status(error)

@@ -1,7 +1,8 @@
 """The header Idempotency-Key: a request that changes something is carried out once, however often it comes.
 
 Inside the edge, which knows who asks. A request without the header, or that only reads, passes by; so does
-GraphQL, whose answers tell in their body how they ended.
+GraphQL, whose answers tell in their body how they ended. Accept is no part of a request: a refusal is kept in
+no form, and told again in the one that is asked for. A success has one form.
 """
 
 from __future__ import annotations
@@ -11,20 +12,41 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hanax.core.errors import Cancelled, DeadlineExceeded
+from hanax.core.errors import Cancelled, DeadlineExceeded, HanaxError
 from hanax.gateway.bodies import BODY_TIMEOUT_S
 from hanax.gateway.calls import Call
 from hanax.gateway.graphql.errors import PATH as GRAPHQL_PATH
 from hanax.gateway.idempotency.keys import Claim, KeptAnswer, Keys
-from hanax.gateway.idempotency.requests import MAX_ANSWER_BYTES, begin, is_final, not_for_streams
+from hanax.gateway.idempotency.requests import (
+    MAX_ANSWER_BYTES,
+    begin,
+    is_final,
+    keep_error,
+    kept_error,
+    not_for_streams,
+)
+from hanax.gateway.rest.answers import refuse
 
 # Questions that are posted, by the end of their paths.
 POSTED_READS: Final = frozenset(
-    {"search", "batch", "groups", "recommend", "facet", "distinct", "get", "scroll", "count", "query"}
+    {
+        "search",
+        "batch",
+        "groups",
+        "recommend",
+        "facet",
+        "distinct",
+        "get",
+        "scroll",
+        "count",
+        "query",
+        "rerank",
+    }
 )
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _STREAMS: Final = (b"application/x-ndjson", b"application/jsonl", b"multipart/")
 _TOLD_AS_THEY_COME: Final = (b"text/event-stream", b"application/x-ndjson")
+_REPLAYED: Final = {"idempotent-replayed": "true"}
 _KEPT_HEADERS: Final = frozenset({b"content-type", b"etag", b"location", b"link", b"vary"})
 
 
@@ -61,9 +83,12 @@ class IdempotentRequests:
         )
         found = await begin(self._keys, call, given, asked)
         if isinstance(found, KeptAnswer):
-            await _send(found, send)
+            if (error := kept_error(found)) is None:
+                await _send(found, send)
+            else:
+                await refuse(scope, error, _REPLAYED)(scope, receive, send)
             return
-        answer = _Answer(found, send)
+        answer = _Answer(found, scope, send)
         try:
             await self._app(scope, _Replayed(body, receive).receive, answer.send)
         finally:
@@ -93,9 +118,10 @@ class _Replayed:
 class _Answer:
     """Held back until it is kept: who has read it may ask again at once."""
 
-    def __init__(self, claim: Claim, send: Send) -> None:
+    def __init__(self, claim: Claim, scope: Scope, send: Send) -> None:
         self.is_settled = False
         self._claim = claim
+        self._scope = scope
         self._send = send
         self._held: list[Message] = []
         self._bytes = 0
@@ -121,13 +147,20 @@ class _Answer:
         if not is_final(status) or not is_whole or _holds_secret(start):
             await self._claim.release()
             return
+        await self._claim.keep(self._kept(start))
+
+    def _kept(self, start: Message) -> KeptAnswer:
+        status: int = start["status"]
+        refusal: HanaxError | None = self._scope["state"].get("refusal")
+        if refusal is not None:
+            return keep_error(status, refusal)
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in start.get("headers", ())
             if name in _KEPT_HEADERS
         ]
         body = b"".join(message.get("body", b"") for message in self._held[1:])
-        await self._claim.keep(KeptAnswer(status, headers, body))
+        return KeptAnswer(status, headers, body)
 
 
 def _holds_secret(start: Message) -> bool:
@@ -145,7 +178,7 @@ def _begins_stream(message: Message) -> bool:
 
 async def _send(kept: KeptAnswer, send: Send) -> None:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept.headers]
-    headers.append((b"idempotent-replayed", b"true"))
+    headers += [(name.encode(), value.encode()) for name, value in _REPLAYED.items()]
     if kept.status != 204:
         headers.append((b"content-length", str(len(kept.body)).encode()))
     await send({"type": "http.response.start", "status": kept.status, "headers": headers})

@@ -107,6 +107,41 @@ def test_what_the_request_itself_deserves_is_answered_again(once: Stack) -> None
     assert [answer.status_code for answer in gone] == [200, 200]
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (INSERT, {"collection": "once", "vectors": [{"vector": [1, 2]}]}),
+        ("/v1/embeddings", {"model": "nope", "input": "a"}),
+        ("/libraries", {"name": "a", "colour": "red"}),
+    ],
+)
+def test_a_refusal_comes_again_in_the_form_that_is_asked_for(
+    once: Stack, path: str, body: dict[str, Any]
+) -> None:
+    """Accept is no part of what is asked: the request is the same, whoever reads the answer."""
+    forms = ("application/json", "application/problem+json", "application/json")
+    for number, sent in enumerate((key(), key())):
+        fresh = [once.client.post(path, json=body, headers={"Accept": form}) for form in forms]
+        again = [once.client.post(path, json=body, headers={**sent, "Accept": forms[number]})]
+        again += [once.client.post(path, json=body, headers={**sent, "Accept": form}) for form in forms]
+        assert ["Idempotent-Replayed" in answer.headers for answer in again] == [False, True, True, True]
+        for told, new in zip(again[1:], fresh, strict=True):
+            assert (told.status_code, told.headers["Content-Type"]) == (
+                new.status_code,
+                new.headers["Content-Type"],
+            )
+            assert told.headers.get("Vary") == new.headers.get("Vary")
+            assert plain(told) == plain(new)
+        problem = again[2].json()
+        assert problem["request_id"] == again[2].headers["X-Request-ID"]
+
+
+def plain(answer: httpx.Response) -> dict[str, Any]:
+    """Without what is of one request."""
+    told: dict[str, Any] = answer.json()
+    return {name: value for name, value in told.items() if name not in ("request_id", "processing_time_ms")}
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Stack]:
     with running_stack(tmp_path, request_timeout_s=1.0) as stack:
