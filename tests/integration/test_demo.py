@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import cache
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from hanax.cli.connection import Access
 from hanax.cli.demo.corpus import Document, build_corpus, fingerprint_of
 from hanax.cli.demo.indexing import Target, index_corpus
 from hanax.cli.demo.questions import QUESTIONS
+from hanax.cli.demo.run import run_demo
 from hanax.core.errors import FailedPrecondition
+from hanax.core.settings import LocalSettings
 from hxp_vector_client import AsyncVectorClient
 from tests.integration.local_stack import LocalStack
 
@@ -28,17 +31,15 @@ MODULES = {
     *("time", "zlib"),
 }
 
-_DEMO = """
-import sys
-from rich.console import Console
-from hanax.cli.demo.corpus import build_corpus
-from hanax.cli.demo.run import run_demo
-from hanax.core.settings import LocalSettings
 
-modules = sys.argv[1].split(",")
-corpus = lambda: [document for document in build_corpus() if document.module in modules]
-sys.exit(run_demo(LocalSettings(), corpus, Console(width=150)))
-"""
+@cache
+def whole_corpus() -> list[Document]:
+    """Made once: the sources of the whole library are parsed for it."""
+    return build_corpus()
+
+
+def corpus_of(modules: Collection[str]) -> list[Document]:
+    return [document for document in whole_corpus() if document.module in modules]
 
 
 @pytest.mark.timeout(300)  # a model on a busy machine
@@ -46,25 +47,25 @@ def test_questions_are_answered_by_meaning(tmp_path_factory: pytest.TempPathFact
     stack = LocalStack(tmp_path_factory.mktemp("demo"), HANAX_EMBEDDER_BACKEND="torch")
     try:
         stack.up()
-        first = run_demo(stack, MODULES)
-        assert first.returncode == 0, first.stdout + first.stderr
-        assert "indexed in" in first.stdout
+        status, first = demonstrated(stack, MODULES)
+        assert status == 0, first
+        assert "indexed in" in first
         for question in QUESTIONS:
-            assert f"{question.text}?" in first.stdout
-            assert any(best in first.stdout for best in question.best)
-        assert "hashlib.py:" in first.stdout
-        assert f"{stack.state().api_url}/docs" in first.stdout
+            assert f"{question.text}?" in first
+            assert any(best in first for best in question.best)
+        assert "hashlib.py:" in first
+        assert f"{stack.state().api_url}/docs" in first
 
-        second = run_demo(stack, MODULES)
-        assert second.returncode == 0
-        assert "all indexed by an earlier run" in second.stdout
-        assert _answers(second.stdout) == _answers(first.stdout)
+        status, second = demonstrated(stack, MODULES)
+        assert status == 0, second
+        assert "all indexed by an earlier run" in second
+        assert _answers(second) == _answers(first)
 
-        third = run_demo(stack, MODULES - {"shutil"})
-        assert third.returncode == 1
-        assert "Not answered: how do I copy a folder with everything in it?" in third.stdout
-        assert "shutil.copytree is not among the first 10" in third.stdout
-        assert "checksum? (" not in third.stdout
+        status, third = demonstrated(stack, MODULES - {"shutil"})
+        assert status == 1, third
+        assert "Not answered: how do I copy a folder with everything in it?" in third
+        assert "shutil.copytree is not among the first 10" in third
+        assert "checksum? (" not in third
 
         assert stack.run("status").returncode == 0, "a stack that ran before still runs"
     finally:
@@ -83,8 +84,12 @@ def test_a_stack_that_it_starts_it_stops(tmp_path_factory: pytest.TempPathFactor
         stack.end()
 
 
-def run_demo(stack: LocalStack, modules: set[str]) -> subprocess.CompletedProcess[str]:
-    return stack.execute((sys.executable, "-c", _DEMO, ",".join(sorted(modules))))
+def demonstrated(stack: LocalStack, modules: set[str]) -> tuple[int, str]:
+    """The status, and what was printed, of the demo on this part of its corpus."""
+    printed = StringIO()
+    settings = LocalSettings(data_dir=stack.layout.root)
+    status = run_demo(settings, lambda: corpus_of(modules), Console(file=printed, width=150))
+    return status, printed.getvalue()
 
 
 def _answers(printed: str) -> list[str]:
@@ -108,8 +113,7 @@ class TestIndexing:
     @pytest.fixture(scope="class")
     @classmethod
     def documents(cls) -> list[Document]:
-        modules = ("builtins", "itertools", "math", "random")
-        return [document for document in build_corpus() if document.module in modules]
+        return corpus_of(("builtins", "itertools", "math", "random"))
 
     async def test_what_is_there_is_not_indexed_again(
         self, stack: LocalStack, documents: list[Document]
