@@ -13,13 +13,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pb2 import MethodOptions
 
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import ShardServiceServicer, add_ShardServiceServicer_to_server
 from hanax.core.errors import DeadlineExceeded, HanaxError, Internal, InvalidFilter
-from hanax.gateway.shards import WIRED as ASKED
 from hanax.gateway.shards import ShardStub
-from hanax.index_shard.wired import WIRED as ANSWERED
 from hanax.index_shard.wired import wire_methods
 from hanax.rpc.channels import Channels
 from hanax.rpc.errors import error_from_call
@@ -27,10 +26,11 @@ from hanax.rpc.frames import LENGTH, MAX_QUESTION_BYTES, question_frame
 from hanax.rpc.servers import CallObserver, RpcServer
 from hanax.rpc.wire_servers import MAX_WIRES as MOST_OF_SERVER
 from hanax.rpc.wire_servers import WireServer
-from hanax.rpc.wires import MAX_WIRES, WiresTo
+from hanax.rpc.wires import MAX_WIRES, WiredMethod, WiresTo
 from tests.integration.waiting import until, wait_until
 
 LONG_S = 60.0
+NO_SIDE_EFFECTS = MethodOptions.NO_SIDE_EFFECTS
 
 
 class Node(ShardServiceServicer):
@@ -105,6 +105,14 @@ class Client:
         await self.channels.close()
 
 
+def is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=LONG_S).close()
+    except ConnectionError:
+        return True
+    return False
+
+
 @pytest.fixture
 async def node() -> AsyncIterator[Node]:
     node = new_node()
@@ -122,9 +130,15 @@ async def client(node: Node) -> AsyncIterator[Client]:
     await client.close()
 
 
-def test_both_sides_know_the_same_methods_all_of_them_reads() -> None:
-    assert ASKED == ANSWERED
-    assert not set(ASKED) & {"Upsert", "Delete", "UpdateMetadata", "ChangeMetadata"}
+async def test_the_methods_that_the_contract_marks_are_those_on_wires_all_of_them_reads(
+    node: Node, client: Client
+) -> None:
+    service = pb.DESCRIPTOR.services_by_name["ShardService"]
+    marked = {one.name for one in service.methods if one.GetOptions().idempotency_level == NO_SIDE_EFFECTS}
+    assert marked == {"Search", "Recommend", "SearchGroups", "Get", "Scroll", "Count", "Facet", "Distinct"}
+    assert wire_methods(node).keys() == marked
+    asked = {name for name, method in vars(client.stub).items() if isinstance(method, WiredMethod)}
+    assert asked == marked
 
 
 async def test_the_first_question_goes_over_grpc_and_the_next_on_a_wire(node: Node) -> None:
@@ -198,7 +212,7 @@ async def test_a_server_that_drains_answers_what_it_works_on(node: Node, client:
     asked = asyncio.create_task(client.count(5))
     assert await asyncio.to_thread(node.arrived.wait, LONG_S)
     drained = asyncio.create_task(asyncio.to_thread(node.wires.drain, LONG_S))
-    await asyncio.sleep(0)
+    await until("it drains", lambda: is_refused(node.wires.port))
     node.go_on.set()
     assert await asked == 5
     await drained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -29,3 +29,17 @@ async def until(what: str, ready: Callable[[], object], within_s: float = DEADLI
     while not ready():
         assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
         await asyncio.sleep(0.02)
+
+
+async def until_asked(
+    what: str,
+    ask: Callable[[], Awaitable[T]],
+    holds: Callable[[T], object] = bool,
+    within_s: float = DEADLINE_S,
+) -> T:
+    """The first answer that `holds`, where one has to ask for it."""
+    deadline = time.monotonic() + within_s
+    while not holds(answer := await ask()):
+        assert time.monotonic() < deadline, f"{what}: not within {within_s} s; last seen: {answer!r}"
+        await asyncio.sleep(0.02)
+    return answer

@@ -30,6 +30,7 @@ from hanax.gateway.routing import Routing
 from hanax.gateway.stubs import Stubs
 from hanax.rpc.channels import Channels, call_with_retry
 from hanax.rpc.errors import error_from_call
+from hanax.rpc.wired_methods import wired_methods
 from hanax.rpc.wires import WiredMethod, Wires, WiresTo
 
 if TYPE_CHECKING:
@@ -45,11 +46,9 @@ Result = TypeVar("Result")
 Method = Callable[["ShardStub"], "aio.UnaryUnaryMultiCallable[Question, Answer]"]
 
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["ShardService"]
-_METHODS: Final = _SERVICE.methods_by_name
+_WIRED: Final = wired_methods(_SERVICE)
 _UPSERT: Final = f"/{_SERVICE.full_name}/Upsert"
 
-# All that changes nothing, so that it may be asked twice.
-WIRED: Final = ("Search", "Recommend", "SearchGroups", "Get", "Scroll", "Count", "Facet", "Distinct")
 _WIRES_TIMEOUT_S: Final = 2.0
 
 
@@ -60,8 +59,8 @@ class ShardStub(ShardServiceAsyncStub):
 
     def __init__(self, channel: aio.Channel, wires: WiresTo) -> None:
         super().__init__(channel)
-        for name in WIRED:
-            decode = GetMessageClass(_METHODS[name].output_type).FromString
+        for name, method in _WIRED.items():
+            decode = GetMessageClass(method.output_type).FromString
             setattr(self, name, WiredMethod(name, decode, wires, getattr(self, name)))
         self.UpsertEncoded: aio.UnaryUnaryMultiCallable[bytes, pb.UpsertResponse] = channel.unary_unary(
             _UPSERT, request_serializer=None, response_deserializer=pb.UpsertResponse.FromString

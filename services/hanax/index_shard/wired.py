@@ -1,4 +1,4 @@
-"""Which methods are answered on wires: reads, that change nothing."""
+"""What answers the methods that are asked on wires."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from google.protobuf.message_factory import GetMessageClass
 from citadel.vector.v1 import shard_pb2 as pb
 from citadel.vector.v1.shard_pb2_grpc import ShardServiceServicer
 from hanax.rpc.wire_servers import WireMethod
-
-WIRED: Final = ("Search", "Recommend", "SearchGroups", "Get", "Scroll", "Count", "Facet", "Distinct")
+from hanax.rpc.wired_methods import wired_methods
 
 # On a wire there is none; reads ask nothing of it.
 _NO_CONTEXT: Final = cast("grpc.ServicerContext", None)
 
 
 def wire_methods(service: ShardServiceServicer) -> dict[str, WireMethod]:
-    methods = pb.DESCRIPTOR.services_by_name["ShardService"].methods_by_name
+    """Of an index-shard, by their names."""
+    methods = wired_methods(pb.DESCRIPTOR.services_by_name["ShardService"])
     return {
-        name: WireMethod(GetMessageClass(methods[name].input_type).FromString, _alone(getattr(service, name)))
-        for name in WIRED
+        name: WireMethod(GetMessageClass(method.input_type).FromString, _alone(getattr(service, name)))
+        for name, method in methods.items()
     }
 
 

@@ -19,6 +19,7 @@ from hanax.metadata.jobs.job import FailedItem, Job, JobOrder, JobState
 from hanax.metadata.jobs.jobs import Jobs
 from hanax.metadata.uploads.opening import UploadOptions, open_uploads
 from tests.integration.batch.gateway_double import GatewayDouble
+from tests.integration.waiting import until_asked
 
 WITHIN_S = 90.0
 
@@ -86,13 +87,7 @@ class World:
         return (await self.jobs.submit(order)).id
 
     async def until(self, job_id: str, holds: Callable[[Job], bool]) -> Job:
-        ends = time.monotonic() + WITHIN_S
-        while time.monotonic() < ends:
-            job = await self.jobs.get(job_id)
-            if holds(job):
-                return job
-            await asyncio.sleep(0.02)
-        raise AssertionError(f"{job} after {WITHIN_S} s")
+        return await until_asked(f"job {job_id}", lambda: self.jobs.get(job_id), holds, WITHIN_S)
 
     async def ended(self, job_id: str) -> Job:
         return await self.until(job_id, lambda job: job.state.ended)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from hxp_vector_client.errors import (
     VersionConflict,
 )
 from tests.integration.sdk.conftest import MODEL, Client
-from tests.integration.waiting import DEADLINE_S
+from tests.integration.waiting import until_asked
 
 _ROWS = np.eye(4, dtype=np.float32)
 _METADATA = [{"year": 2020, "tags": ["a"]}, {"year": 2021, "tags": ["a", "b"]}, {"year": 2021}, {}]
@@ -275,12 +274,10 @@ async def test_the_platform_tells_of_itself(client: Client, name: str) -> None:
     assert (warmed.asked <= 1, warmed.failed) == (True, 0)
     assert await client("clear_cache") >= 0
 
-    logged: list[Any] = []
-    async with asyncio.timeout(DEADLINE_S):
-        # Noted about a second after it ended.
-        while not logged:
-            await asyncio.sleep(0.05)
-            logged = await client("operations", collection=name, operation="insert", page_size=1)
+    # Noted about a second after it ended.
+    logged = await until_asked(
+        "it is logged", lambda: client("operations", collection=name, operation="insert", page_size=1)
+    )
     assert [(one.collection, one.outcome, one.items) for one in logged] == [(name, "ok", 1)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hanax.gateway.cache.redis_store import LARGEST_BYTES, RedisStore
 from hanax.gateway.cache.stores import LASTING, Value
 from hanax.gateway.cache.versions import Versions
 from tests.integration.gateway.cache.redis_server import RedisServer, SlowProxy, running_proxy, running_redis
+from tests.integration.waiting import until_asked
 
 PATIENCE_OF_TESTS_S = 60.0
 
@@ -41,15 +42,6 @@ def proxy(server: RedisServer) -> Iterator[SlowProxy]:
         yield found
 
 
-async def until(what: str, ready: Callable[[], Awaitable[object]]) -> object:
-    """What `ready` answers once that is something. `what` names it for who reads the test."""
-    async with asyncio.timeout(PATIENCE_OF_TESTS_S):
-        # Polled: what it waits for happens in another process.
-        while not (found := await ready()):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        return found
-
-
 @asynccontextmanager
 async def opened(
     url: str, password_file: Path | None = None, wait: bool = True, patience_s: float = 5.0
@@ -60,7 +52,7 @@ async def opened(
     store.start()
     try:
         if wait:
-            await until("the store answers", lambda: is_up(store))
+            await until_asked("the store answers", lambda: is_up(store))
         yield store
     finally:
         await store.close()
@@ -72,15 +64,15 @@ async def is_up(store: RedisStore) -> bool:
 
 async def kept(store: RedisStore, key: bytes, data: bytes) -> None:
     store.keep(key, Value(data, 300.0))
-    await until("a value is kept", lambda: sees(store, key, data))
+    await until_asked("a value is kept", lambda: sees(store, key, data))
 
 
 async def test_values_are_shared_by_all_that_have_the_prefix_and_end(server: RedisServer) -> None:
     async with opened(server.url) as one, opened(server.url) as other:
         await kept(one, b"a:1", b"\x00\xffbytes")
         await kept(one, LASTING + b"2", b"vector")
-        await until("the other sees it", lambda: sees(other, b"a:1", b"\x00\xffbytes"))
-        await until("the other sees it", lambda: sees(other, LASTING + b"2", b"vector"))
+        await until_asked("the other sees it", lambda: sees(other, b"a:1", b"\x00\xffbytes"))
+        await until_asked("the other sees it", lambda: sees(other, LASTING + b"2", b"vector"))
         assert all(0 < server.client.pttl(key) <= 300_000 for key in server.names())
         assert server.client.exists(b"test:" + LASTING + b"2")
         assert await other.clear() == 2
@@ -114,7 +106,7 @@ async def test_many_look_ups_at_once_go_with_few_commands(server: RedisServer) -
             calls = server.client.info("commandstats")["cmdstat_mget"]["calls"] - before
             return found == [[b"1", None]] * 200 and calls <= 40
 
-        await until("all are found", all_found)
+        await until_asked("all are found", all_found)
 
 
 async def test_a_dead_server_costs_one_look_up_and_then_nothing(
@@ -133,7 +125,7 @@ async def test_a_dead_server_costs_one_look_up_and_then_nothing(
         assert proxy.connections - before < 20
         assert (await store.stats()).state != "ok"
         server.start()
-        await until("it is back", lambda: is_up(store))
+        await until_asked("it is back", lambda: is_up(store))
         assert (await store.stats()).state == "ok"
 
 
@@ -148,7 +140,7 @@ async def test_a_slow_server_is_left_alone_after_one_wait(server: RedisServer, p
             await store.renew({b"v:1": 60.0})
         assert (await store.stats()).state.startswith("slow")
         proxy.delay_s = 0.0
-        await until("it is back", lambda: is_up(store))
+        await until_asked("it is back", lambda: is_up(store))
 
 
 async def test_a_server_that_is_away_at_the_start_is_found_later(server: RedisServer) -> None:
@@ -157,7 +149,7 @@ async def test_a_server_that_is_away_at_the_start_is_found_later(server: RedisSe
         assert await store.read([b"1"]) is None
         await store.renew({b"v:1": 60.0})
         server.start()
-        await until("it is found", lambda: is_up(store))
+        await until_asked("it is found", lambda: is_up(store))
         # What was owed came first.
         assert [key for key in server.names() if key.endswith(b"v:1")]
 
@@ -168,30 +160,30 @@ async def test_a_write_that_could_not_be_told_is_told_before_anything_is_read(
     """The server goes on with the old token; this gateway comes back to it."""
     async with opened(proxy.url, patience_s=0.05) as cut_off, opened(server.url) as other:
         versions, others = Versions(cut_off), Versions(other)
-        await until("a token", lambda: token_of(versions))
+        await until_asked("a token", lambda: token_of(versions))
         old = await token_of(versions)
         proxy.delay_s = 600.0
         await versions.renew("uid")
         assert await token_of(versions) is None
         assert await token_of(others) in (old, None)
         proxy.delay_s = 0.0
-        await until("it is back", lambda: token_of(versions))
+        await until_asked("it is back", lambda: token_of(versions))
         assert await token_of(versions) not in (old, None) or not await is_up(cut_off)
-        await until("the other sees it", lambda: has_other_token(others, old))
+        await until_asked("the other sees it", lambda: has_other_token(others, old))
 
 
 async def test_a_token_that_was_told_late_is_not_told_again(server: RedisServer, proxy: SlowProxy) -> None:
     """Else answers that were kept with it, before another gateway's write, would be given again."""
     async with opened(proxy.url, patience_s=0.05) as store:
-        await until("a token", lambda: store.claim(b"v:uid", 60.0))
+        await until_asked("a token", lambda: store.claim(b"v:uid", 60.0))
         (name,) = (one for one in server.names() if one.endswith(b"v:uid"))
         old = server.client.get(name)
         proxy.delay_s = 0.5
         await store.renew({b"v:uid": 60.0})
         # Given up here, and done there.
-        late = await until("the server has it", lambda: another(server, name, old))
+        late = await until_asked("the server has it", lambda: another(server, name, old))
         proxy.delay_s = 0.0
-        await until("it is renewed", lambda: another(server, name, late))
+        await until_asked("it is renewed", lambda: another(server, name, late))
 
 
 async def another(server: RedisServer, name: bytes, old: object) -> object:
@@ -211,7 +203,7 @@ async def test_a_server_that_restores_an_earlier_moment_gives_nothing_of_it(tmp_
     with running_redis(tmp_path, "--dbfilename", "dump.rdb") as server:
         async with opened(server.url) as store:
             versions = Versions(store)
-            await until("a token", lambda: token_of(versions))
+            await until_asked("a token", lambda: token_of(versions))
             await kept(store, b"a:entry", b"old")
             await kept(store, LASTING + b"1", b"vector")
             server.client.save()
@@ -221,25 +213,25 @@ async def test_a_server_that_restores_an_earlier_moment_gives_nothing_of_it(tmp_
             server.start()
             # All came back, the old token among it.
             assert len(server.names()) >= 3
-            await until("it is back", lambda: token_of(versions))
+            await until_asked("it is back", lambda: token_of(versions))
             seen = await versions.read("uid", b"a:entry")
             assert seen.entry is None
             assert seen.token != old
-            await until("vectors are right still", lambda: sees(store, LASTING + b"1", b"vector"))
+            await until_asked("vectors are right still", lambda: sees(store, LASTING + b"1", b"vector"))
 
 
 async def test_a_server_that_is_full_voids_answers_all_the_same(tmp_path: Path) -> None:
     with running_redis(tmp_path, "--maxmemory-policy", "noeviction") as server:
         async with opened(server.url) as store:
             versions = Versions(store)
-            await until("a token", lambda: token_of(versions))
+            await until_asked("a token", lambda: token_of(versions))
             old = await token_of(versions)
             server.client.config_set("maxmemory", 1)
             await versions.renew("uid")
             assert not [key for key in server.names() if key.endswith(b"v:uid")]
             assert await token_of(versions) is None
             server.client.config_set("maxmemory", 0)
-            await until("a new token", lambda: token_of(versions))
+            await until_asked("a new token", lambda: token_of(versions))
             assert await token_of(versions) != old
 
 
@@ -248,9 +240,9 @@ async def test_a_password_comes_from_a_file_that_may_change(tmp_path: Path) -> N
     file.write_text("wrong\n")
     with running_redis(tmp_path, "--requirepass", "s3cret!") as server:
         async with opened(server.url, file, wait=False) as store:
-            await until("it is refused", lambda: is_refused(store))
+            await until_asked("it is refused", lambda: is_refused(store))
             file.write_text("s3cret!\n")
-            await until("it is taken", lambda: is_up(store))
+            await until_asked("it is taken", lambda: is_up(store))
 
 
 async def is_refused(store: RedisStore) -> bool:

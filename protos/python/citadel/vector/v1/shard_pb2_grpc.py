@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class ShardServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """NO_SIDE_EFFECTS marks what is answered on wires too (see hanax.rpc.wires): reads of points, which may be
+    asked twice.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -107,7 +109,9 @@ class ShardServiceStub:
 
 
 class ShardServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """NO_SIDE_EFFECTS marks what is answered on wires too (see hanax.rpc.wires): reads of points, which may be
+    asked twice.
+    """
 
     def Upsert(self, request, context):
         """All points of the batch, or none: durable when answered.
@@ -189,13 +193,15 @@ class ShardServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Describe(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes nothing either. It is not marked: it is asked too seldom to need a wire.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Wires(self, request, context):
-        """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere.
+        """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere. Not marked: who
+        asks it has no wire yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,7 +289,9 @@ def add_ShardServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ShardService:
-    """Missing associated documentation comment in .proto file."""
+    """NO_SIDE_EFFECTS marks what is answered on wires too (see hanax.rpc.wires): reads of points, which may be
+    asked twice.
+    """
 
     @staticmethod
     def Upsert(request,

@@ -33,6 +33,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ShardServiceStub:
+    """NO_SIDE_EFFECTS marks what is answered on wires too (see hanax.rpc.wires): reads of points, which may be
+    asked twice.
+    """
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
@@ -57,11 +61,18 @@ class ShardServiceStub:
     Distinct: _grpc.UnaryUnaryMultiCallable[_shard_pb2.DistinctRequest, _shard_pb2.DistinctResponse]
     """Values of a metadata field, in order."""
     Describe: _grpc.UnaryUnaryMultiCallable[_shard_pb2.DescribeRequest, _shard_pb2.DescribeResponse]
+    """Changes nothing either. It is not marked: it is asked too seldom to need a wire."""
     Wires: _grpc.UnaryUnaryMultiCallable[_shard_pb2.WiresRequest, _shard_pb2.WiresResponse]
-    """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere."""
+    """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere. Not marked: who
+    asks it has no wire yet.
+    """
 
 @_typing.type_check_only
 class ShardServiceAsyncStub(ShardServiceStub):
+    """NO_SIDE_EFFECTS marks what is answered on wires too (see hanax.rpc.wires): reads of points, which may be
+    asked twice.
+    """
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     Upsert: _aio.UnaryUnaryMultiCallable[_shard_pb2.UpsertRequest, _shard_pb2.UpsertResponse]  # type: ignore[assignment]
     """All points of the batch, or none: durable when answered."""
@@ -83,10 +94,17 @@ class ShardServiceAsyncStub(ShardServiceStub):
     Distinct: _aio.UnaryUnaryMultiCallable[_shard_pb2.DistinctRequest, _shard_pb2.DistinctResponse]  # type: ignore[assignment]
     """Values of a metadata field, in order."""
     Describe: _aio.UnaryUnaryMultiCallable[_shard_pb2.DescribeRequest, _shard_pb2.DescribeResponse]  # type: ignore[assignment]
+    """Changes nothing either. It is not marked: it is asked too seldom to need a wire."""
     Wires: _aio.UnaryUnaryMultiCallable[_shard_pb2.WiresRequest, _shard_pb2.WiresResponse]  # type: ignore[assignment]
-    """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere."""
+    """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere. Not marked: who
+    asks it has no wire yet.
+    """
 
 class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
+    """NO_SIDE_EFFECTS marks what is answered on wires too (see hanax.rpc.wires): reads of points, which may be
+    asked twice.
+    """
+
     @_abc_1.abstractmethod
     def Upsert(
         self,
@@ -183,7 +201,8 @@ class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _shard_pb2.DescribeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_shard_pb2.DescribeResponse, _abc.Awaitable[_shard_pb2.DescribeResponse]]: ...
+    ) -> _typing.Union[_shard_pb2.DescribeResponse, _abc.Awaitable[_shard_pb2.DescribeResponse]]:
+        """Changes nothing either. It is not marked: it is asked too seldom to need a wire."""
 
     @_abc_1.abstractmethod
     def Wires(
@@ -191,6 +210,8 @@ class ShardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _shard_pb2.WiresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_shard_pb2.WiresResponse, _abc.Awaitable[_shard_pb2.WiresResponse]]:
-        """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere."""
+        """Where reads may be asked at less cost (see hanax.rpc.wires). UNIMPLEMENTED: nowhere. Not marked: who
+        asks it has no wire yet.
+        """
 
 def add_ShardServiceServicer_to_server(servicer: ShardServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
