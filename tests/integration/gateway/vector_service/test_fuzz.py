@@ -8,29 +8,15 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from citadel.vector.v1 import (
-    jobs_pb2,
-    keys_pb2,
-    libraries_pb2,
-    models_pb2,
-    platform_pb2,
-    vector_pb2,
-)
 from hanax.core.model_routes import ModelRoute
+from tests.grpc_services import METHODS
 from tests.integration.gateway.stack import running_shards
 from tests.integration.gateway.vector_service.client import TIMEOUT_S, channel_to
 
-FILES: tuple[Any, ...] = (jobs_pb2, keys_pb2, libraries_pb2, models_pb2, platform_pb2, vector_pb2)
-METHODS = [
-    method
-    for file in FILES
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
 OURS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS}
 
 MESSAGES = 25
@@ -146,8 +132,8 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory, hash_model: ModelRoute) -> 
         yield channel
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_whatever_is_sent(fuzzed: grpc.Channel, method: Any) -> None:
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_whatever_is_sent(fuzzed: grpc.Channel, method: MethodDescriptor) -> None:
     path = f"/{method.containing_service.full_name}/{method.name}"
     questions = list(_questions(method.name, method.input_type))
     call: Any = fuzzed.stream_stream(path)
