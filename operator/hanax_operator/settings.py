@@ -11,7 +11,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class OperatorSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="HANAX_OPERATOR_", extra="ignore", frozen=True)
+    # Empty is not set: an empty path would be the current folder.
+    model_config = SettingsConfigDict(
+        env_prefix="HANAX_OPERATOR_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe log line that the operator writes"

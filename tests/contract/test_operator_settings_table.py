@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hanax_operator.release import Release
 from hanax_operator.settings import OperatorSettings
 
@@ -37,3 +39,12 @@ def test_the_document_holds_the_operators_table_of_the_code() -> None:
     assert HEAD + settings_table() in DOCUMENT.read_text(), (
         f"put this into {DOCUMENT.relative_to(ROOT)}:\n\n{HEAD}{settings_table()}"
     )
+
+
+def test_a_variable_of_the_process_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OperatorSettings.model_fields:
+        monkeypatch.delenv(f"HANAX_OPERATOR_{name.upper()}", raising=False)
+    unset = OperatorSettings()
+    for name in OperatorSettings.model_fields:
+        monkeypatch.setenv(f"HANAX_OPERATOR_{name.upper()}", "")
+    assert OperatorSettings() == unset

@@ -81,6 +81,16 @@ def test_a_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.shard_port, settings.data_dir) == (7, Path("/data"))
 
 
+@pytest.mark.parametrize("kind", Settings.__subclasses__())
+def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch, kind: type[Settings]) -> None:
+    for name in kind.model_fields:
+        monkeypatch.delenv(f"HANAX_{name.upper()}", raising=False)
+    unset = kind()
+    for name in kind.model_fields:
+        monkeypatch.setenv(f"HANAX_{name.upper()}", "")
+    assert kind() == unset
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -24,7 +24,8 @@ _BACKEND: Final = (
 # Of the gateway, and of the batch-processor beside it.
 _DATABASE_URL: Final = (
     "metadata database: postgresql://user@host:port/name, as libpq reads it, or sqlite:///path; empty: none, "
-    "and no libraries and no jobs, but on one machine metadata.db in HANAX_DATA_DIR"
+    "and no libraries, jobs, operation log, and API keys but those of files; on one machine metadata.db in "
+    "HANAX_DATA_DIR"
 )
 _DATABASE_PASSWORD_FILE: Final = "file with its password, in place of one in the URL; read at every connect"
 _DATABASE_POOL_SIZE: Final = "connections to it at once"
@@ -49,7 +50,8 @@ _DATABASE_TIMEOUT_S: Final = "how long a transaction may take, retries and the w
 class Settings(BaseSettings):
     """What all processes share."""
 
-    model_config = SettingsConfigDict(env_prefix="HANAX_", extra="ignore", frozen=True)
+    # Empty is not set: an empty path would be the current folder.
+    model_config = SettingsConfigDict(env_prefix="HANAX_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe log line that is written"

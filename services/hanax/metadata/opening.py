@@ -58,7 +58,8 @@ def configured(database: Database | None) -> Database:
     """Raises DatabaseNotConfigured where there is none."""
     if database is None:
         raise DatabaseNotConfigured(
-            "no metadata database is configured (HANAX_DATABASE_URL); jobs and libraries need one"
+            "no metadata database is configured (HANAX_DATABASE_URL); jobs, libraries, API keys and the "
+            "operation log need one"
         )
     return database
 

@@ -112,8 +112,10 @@ def test_without_a_database_all_else_works(tmp_path: Path) -> None:
         stack.create("docs")
         stack.insert("docs", POINTS)
         assert stack.data(stack.client.get("/health/database")) == {"status": "not_configured"}
-        answer = stack.client.get("/api/v1/operations")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "database_not_configured")
+        for path, what in (("/api/v1/operations", "the operation log"), ("/api/v1/keys", "API keys")):
+            answer = stack.client.get(path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (409, "database_not_configured")
+            assert what in answer.json()["error"]["message"]
 
 
 def test_a_log_that_is_not_kept_is_told_of(tmp_path: Path) -> None:
