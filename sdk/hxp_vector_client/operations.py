@@ -72,6 +72,7 @@ SWITCH_ALIASES: Final = _write("switch_aliases", "POST", "/aliases/switch", Agai
 
 # --- embeddings and models ----------------------------------------------------------------------------
 EMBED: Final = _read("embed", "POST", "/embeddings/generate")
+RERANK: Final = Operation("rerank", "POST", "/v1/rerank", enveloped=False)
 MODEL_STATUS: Final = Operation("model_status", "GET", "/external/status")
 
 # --- jobs ---------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ FIELD_BY_ROUTE = {
     "POST /api/v1/embeddings/generate": "generateEmbedding",
     "POST /external/{model}/embed": "generateEmbedding",
     "POST /v1/embeddings": "generateEmbedding",
+    "POST /v1/rerank": "rerank",
     "GET /external/status": "models",
     "GET /v1/models": "models",
     "GET /v1/models/{name}": "models",

@@ -134,8 +134,9 @@ QUERIES: Final = {
     "/api/v1/jobs/{job_id}/items": {"status": "failed"},
     "/api/v1/collections/{name}": {"aliases": "delete"},
 }
-# Of a job that has ended, or that runs: tests of jobs ask them.
+# Of a job that has ended, or that runs, and of a cross-encoder: tests of those ask them.
 ELSEWHERE: Final = {
+    ("post", "/v1/rerank"),
     ("get", "/api/v1/jobs/{job_id}/events"),
     ("get", "/api/v1/jobs/{job_id}/result"),
     ("post", "/api/v1/jobs/{job_id}/retry"),

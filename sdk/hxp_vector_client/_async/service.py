@@ -19,6 +19,7 @@ from hxp_vector_client.models import (
     LoggedOperation,
     ModelStatus,
     OperationsPage,
+    Ranking,
     Readiness,
 )
 from hxp_vector_client.options import EmbedOptions, KeyOptions, checked
@@ -96,6 +97,19 @@ class AsyncService:
         if "job_id" in answer:
             raise TextsQueued(Job.read(answer))
         return Embeddings.read(answer)
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], *, model: str, top_n: int | None = None
+    ) -> Ranking:
+        """Up to 1,000 texts in the order of how well they fit a query, which a cross-encoder reads with each.
+
+        model: a rerank model that the gateway knows. top_n: the best of them alone; None: all.
+        Raises ModelNotFound, ...
+        """
+        body: dict[str, Any] = {"model": model, "query": query, "documents": list(documents)}
+        if top_n is not None:
+            body["top_n"] = top_n
+        return Ranking.read(await self._calls.call(Request(operations.RERANK, body)))
 
     async def health(self) -> bool:
         """Whether the server is up. Raises ConnectionFailed where nothing answers."""

@@ -44,6 +44,11 @@ class ModelServiceStub:
                 request_serializer=citadel_dot_vector_dot_v1_dot_models__pb2.GetModelStatusRequest.SerializeToString,
                 response_deserializer=citadel_dot_vector_dot_v1_dot_models__pb2.GetModelStatusResponse.FromString,
                 _registered_method=True)
+        self.RerankDocuments = channel.unary_unary(
+                '/citadel.vector.v1.ModelService/RerankDocuments',
+                request_serializer=citadel_dot_vector_dot_v1_dot_models__pb2.RerankDocumentsRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_models__pb2.RerankDocumentsResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -62,6 +67,13 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RerankDocuments(self, request, context):
+        """Texts in the order of how well they fit a query, which a cross-encoder reads with each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +86,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetModelStatus,
                     request_deserializer=citadel_dot_vector_dot_v1_dot_models__pb2.GetModelStatusRequest.FromString,
                     response_serializer=citadel_dot_vector_dot_v1_dot_models__pb2.GetModelStatusResponse.SerializeToString,
+            ),
+            'RerankDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerankDocuments,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_models__pb2.RerankDocumentsRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_models__pb2.RerankDocumentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +147,33 @@ class ModelService:
             '/citadel.vector.v1.ModelService/GetModelStatus',
             citadel_dot_vector_dot_v1_dot_models__pb2.GetModelStatusRequest.SerializeToString,
             citadel_dot_vector_dot_v1_dot_models__pb2.GetModelStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerankDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.ModelService/RerankDocuments',
+            citadel_dot_vector_dot_v1_dot_models__pb2.RerankDocumentsRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_models__pb2.RerankDocumentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

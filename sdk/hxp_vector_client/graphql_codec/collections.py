@@ -96,6 +96,11 @@ def _switch(request: Request) -> Asked:
     return ask("mutation", "switchAliases(input:$input)", "{alias collection}", input=given)
 
 
+def _rerank(request: Request) -> Asked:
+    given = ("RerankInput!", camel_keys(request.body or {}))
+    return ask("query", "rerank(input:$input)", fields("{model results{index relevance_score}}"), input=given)
+
+
 def _models(_: Request) -> Asked:
     return ask("query", "models", _MODEL)
 
@@ -112,4 +117,5 @@ DELETE: Final = Document(_delete, same)
 LIST_ALIASES: Final = Document(_aliases, _read_aliases)
 GET_ALIAS: Final = Document(_aliases, _read_alias)
 SWITCH_ALIASES: Final = Document(_switch, _read_aliases)
+RERANK: Final = Document(_rerank, same)
 MODEL_STATUS: Final = Document(_models, _read_models)

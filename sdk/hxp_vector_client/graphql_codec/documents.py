@@ -46,6 +46,7 @@ DOCUMENTS: Final[dict[Operation, Document]] = {
     do.LIST_ALIASES: collections.LIST_ALIASES,
     do.GET_ALIAS: collections.GET_ALIAS,
     do.SWITCH_ALIASES: collections.SWITCH_ALIASES,
+    do.RERANK: collections.RERANK,
     do.MODEL_STATUS: collections.MODEL_STATUS,
     do.SUBMIT_JOB: jobs.SUBMIT,
     do.LIST_JOBS: jobs.LIST,

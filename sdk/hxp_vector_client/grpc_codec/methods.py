@@ -76,6 +76,7 @@ METHODS: Final[dict[Operation, Method]] = {
     do.GET_ALIAS: _vectors("GetAlias", collections.get_alias, collections.read_alias),
     do.SWITCH_ALIASES: _vectors("ChangeAliases", collections.switch_aliases, collections.read_aliases),
     do.EMBED: _vectors("GenerateEmbedding", service.embed, service.read_embeddings),
+    do.RERANK: Method("ModelService", "RerankDocuments", service.rerank, service.read_ranking),
     do.MODEL_STATUS: Method("ModelService", "ListModelStatuses", service.models, service.read_models),
     do.SUBMIT_JOB: _job("SubmitJob", jobs.submit, jobs.read_one),
     do.LIST_JOBS: _job("ListJobs", jobs.list_jobs, jobs.read_list),

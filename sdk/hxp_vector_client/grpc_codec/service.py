@@ -1,4 +1,4 @@
-"""Embeddings and models."""
+"""Embeddings, order of texts, and models."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ def read_embeddings(answer: embeddings_pb2.GenerateEmbeddingResponse, _: Request
         "truncated": list(answer.truncated),
         "split": list(answer.split),
     }
+
+
+def rerank(request: Request) -> models_pb2.RerankDocumentsRequest:
+    body = request.body or {}
+    return models_pb2.RerankDocumentsRequest(
+        model=body["model"],
+        query=body["query"],
+        documents=body["documents"],
+        top_n=body.get("top_n") or 0,
+    )
+
+
+def read_ranking(answer: models_pb2.RerankDocumentsResponse, _: Request) -> dict[str, Any]:
+    results = [{"index": one.index, "relevance_score": one.relevance_score} for one in answer.results]
+    return {"model": answer.model, "results": results}
 
 
 def models(_: Request) -> models_pb2.ListModelStatusesRequest:

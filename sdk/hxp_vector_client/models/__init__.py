@@ -51,6 +51,8 @@ from hxp_vector_client.models.service import (
     ModelEndpoint,
     ModelStatus,
     OperationsPage,
+    RankedDocument,
+    Ranking,
     Readiness,
 )
 
@@ -97,6 +99,8 @@ __all__ = [
     "QueryResults",
     "QueryStep",
     "Queue",
+    "RankedDocument",
+    "Ranking",
     "Readiness",
     "ResultDocument",
     "SearchResults",

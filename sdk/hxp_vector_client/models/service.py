@@ -28,6 +28,20 @@ class Embeddings(Model):
     split: list[int] = []
 
 
+class RankedDocument(Model):
+    """index: of the document in the request. score: more is better; its range is the model's own."""
+
+    index: int
+    score: float = Field(alias="relevance_score")
+
+
+class Ranking(Model):
+    """results: the best first."""
+
+    model: str
+    results: list[RankedDocument] = []
+
+
 class ModelEndpoint(Model):
     address: str
     weight: float

@@ -16,6 +16,10 @@ _ROUTING_CONFIGMAP: Final = (
 _NAMESPACE: Final = "namespace of the ConfigMaps and VectorCollections; empty: the service account's"
 
 # Of the embedder, and of the local stack that starts it.
+_RERANK_MODEL: Final = (
+    "cross-encoder served beside the others, by name or local path, under which it is called by its own name "
+    "or that of its folder; empty: none"
+)
 _BACKEND: Final = (
     "onnx: ONNX Runtime; torch: sentence-transformers; hash: deterministic, carries no meaning; "
     "auto: torch on a GPU, else onnx"
@@ -129,6 +133,7 @@ class EmbedderSettings(Settings):
         description="models served, in place of the one: name=path;backend;precision;lazy, separated by "
         'commas, or a JSON list of {"name", "path", "backend", "precision", "lazy"}',
     )
+    embedder_rerank_model: str = Field("", description=_RERANK_MODEL)
     embedder_memory_bytes: int = Field(
         0,
         ge=0,
@@ -282,8 +287,8 @@ class GatewaySettings(Settings):
     )
     rerank_models: str = Field(
         "",
-        description='cross-encoders of upstream servers: a JSON list of {"name", "urls", "protocol": tei or '
-        'cohere, "model", "secret": {"name", "key"}, "headers", "timeout_s", "max_texts"}',
+        description='cross-encoders: a JSON list of {"name", "urls", "protocol": embedder, tei or cohere, '
+        '"model", "secret": {"name", "key"}, "headers", "timeout_s", "max_texts"}',
     )
     upstream_connections: int = Field(
         64, ge=1, le=4_096, description="HTTP connections of one external model to one server at once"
@@ -356,6 +361,7 @@ class LocalSettings(Settings):
     database_url: str = Field("", description=_DATABASE_URL)
     embedder_model: str = Field("all-MiniLM-L6-v2", description="model served, by name or local path")
     embedder_backend: Literal["auto", "onnx", "torch", "hash"] = Field("auto", description=_BACKEND)
+    embedder_rerank_model: str = Field("", description=_RERANK_MODEL)
     models_file: Path | None = Field(
         None,
         description="ExternalModels as YAML: those that run here are served in place of "

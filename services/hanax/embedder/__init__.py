@@ -1,4 +1,4 @@
-"""The embedding service: texts in, vectors out, over gRPC.
+"""The embedding service, over gRPC: texts in, vectors out; or a query with texts in, scores out.
 
 A call is checked (`service`) and takes a lease of its model (`model_store`), which is loaded when
 it is not there (`model_loader`). Its texts are read into rows (`readings`), wait in the model's

@@ -1,9 +1,11 @@
-"""Which models a process serves: HANAX_EMBEDDER_MODELS, or the one that HANAX_EMBEDDER_MODEL names."""
+"""Which models a process serves: HANAX_EMBEDDER_MODELS, or the one that HANAX_EMBEDDER_MODEL names.
+
+And the cross-encoder of HANAX_EMBEDDER_RERANK_MODEL beside them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hanax.core.errors import InvalidArgument
 from hanax.core.faults import explain
 from hanax.core.resources.names import AUTO
+from hanax.core.served_names import served_name
 from hanax.core.settings import EmbedderSettings
 from hanax.embedder.backends.hash_backend import NAME as HASH_NAME
 from hanax.embedder.backends.opening import BackendChoice
@@ -55,6 +58,8 @@ def declared_models(settings: EmbedderSettings, threads: int) -> list[DeclaredMo
 
     text = settings.embedder_models.strip()
     entries = _from_text(text) if text else [_single(settings)]
+    if model := settings.embedder_rerank_model:
+        entries.append(_Entry(name=served_name(model), path=model))
     place = "HANAX_EMBEDDER_MODELS" if text else "HANAX_EMBEDDER_NAME or HANAX_EMBEDDER_MODEL"
     names = [entry.name for entry in entries]
     if len(entries) > MAX_MODELS:
@@ -73,8 +78,7 @@ def declared_models(settings: EmbedderSettings, threads: int) -> list[DeclaredMo
 
 def _single(settings: EmbedderSettings) -> _Entry:
     model, backend = settings.embedder_model, settings.embedder_backend
-    folder = Path(model).expanduser()
-    own = HASH_NAME if backend == "hash" else folder.resolve().name if folder.is_dir() else model
+    own = HASH_NAME if backend == "hash" else served_name(model)
     return _Entry(
         name=settings.embedder_name or own,
         path=model,

@@ -19,7 +19,7 @@ import structlog
 from citadel.vector.v1 import embedder_pb2_grpc
 from hanax.core.errors import HanaxError
 from hanax.core.settings import EmbedderSettings
-from hanax.embedder.backends.opening import describe, estimate_bytes, open_backend
+from hanax.embedder.backends.opening import describe, estimate_bytes, open_model
 from hanax.embedder.declarations import declared_models
 from hanax.embedder.gpu_metrics import add_gpu_metrics
 from hanax.embedder.metrics import EmbedderMetrics
@@ -92,7 +92,7 @@ class Embedder:
         self._workers = Workers(time.monotonic)
         self._store = ModelStore(
             declared,
-            Opener(open_backend, estimate_bytes, describe),
+            Opener(open_model, estimate_bytes, describe),
             self._workers,
             StoreLimits(budget_bytes, queues),
             metrics,

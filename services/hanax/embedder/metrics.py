@@ -45,8 +45,10 @@ class EmbedderMetrics:
             "queue_seconds", "From a request's texts read to its first batch", SECONDS
         )
         self.load_seconds = histogram("load_seconds", "Loading and warming a model", _LOAD_SECONDS)
-        self.texts = counter("texts_total", "Texts embedded; parts of a text count each")
-        self.truncated = counter("truncated_total", "Texts embedded that were longer than the model reads")
+        self.texts = counter("texts_total", "Texts embedded or scored; parts of a text count each")
+        self.truncated = counter(
+            "truncated_total", "Texts embedded or scored that were longer than the model reads"
+        )
         self.split = counter("split_total", "Texts embedded in parts")
         self.padding = counter(
             "padding_tokens_total", "Tokens computed that belong to no text: padding of batches"

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from hanax.core.errors import FailedPrecondition, HanaxError, Overloaded, Unavailable
-from hanax.embedder.backends import Backend, ModelInfo
+from hanax.embedder.backends import ModelInfo, RowBackend
 from hanax.embedder.backends.opening import BackendChoice
 from hanax.embedder.evictions import next_eviction
 from hanax.embedder.stored_models import Leased, Shelf, State, StoredModel
@@ -35,7 +35,7 @@ class Opener:
     Before that, `estimate` tells memory in bytes, and `describe` what is known of the model.
     """
 
-    open: Callable[[BackendChoice], Backend]
+    open: Callable[[BackendChoice], RowBackend]
     estimate: Callable[[BackendChoice], int]
     describe: Callable[[BackendChoice], ModelInfo | None]
 

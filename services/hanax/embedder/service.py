@@ -1,21 +1,28 @@
-"""EmbedderService over gRPC: checks a request, lets its texts be embedded, writes the answer."""
+"""EmbedderService over gRPC: checks a request, lets its texts be embedded or scored, writes the answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import grpc
 
 from citadel.vector.v1 import embedder_pb2, embedder_pb2_grpc
-from hanax.core.errors import Cancelled, InvalidArgument, InvalidText, TextTooLong, Unavailable
+from hanax.core.errors import (
+    Cancelled,
+    InvalidArgument,
+    InvalidText,
+    ModelConflict,
+    TextTooLong,
+    Unavailable,
+)
 from hanax.core.limits import MAX_EMBED_TEXTS, MAX_TEXT_BYTES
-from hanax.embedder.backends import Purpose
+from hanax.embedder.backends import Backend, ModelInfo, PairBackend, Purpose, Task
 from hanax.embedder.model_store import Caller, ModelStore
 from hanax.embedder.readings import LongTexts, Reading, Wish, check_dimensions, read_texts
 from hanax.embedder.stored_models import Leased, StoredModel
-from hanax.embedder.text_queue import Waiting
+from hanax.embedder.text_queue import EmbedRequest, TextQueue, Waiting
 
 # The longest that anyone waits, with a deadline or without: the longest embed_timeout_s.
 _LONGEST_WAIT_S: Final = 600.0
@@ -30,6 +37,15 @@ _LONG_TEXTS: Final = {
     embedder_pb2.LONG_TEXTS_TRUNCATE: LongTexts.TRUNCATE,
     embedder_pb2.LONG_TEXTS_REFUSE: LongTexts.REFUSE,
     embedder_pb2.LONG_TEXTS_SPLIT: LongTexts.SPLIT,
+}
+_TASKS: Final = {
+    Task.EMBED: embedder_pb2.MODEL_TASK_EMBED,
+    Task.RERANK: embedder_pb2.MODEL_TASK_RERANK,
+}
+# What to say of a model that was asked for the other task.
+_INSTEAD: Final = {
+    Task.EMBED: "makes vectors, and no scores of pairs of texts: expected a cross-encoder",
+    Task.RERANK: "is a cross-encoder, which makes no vectors: expected an embedding model",
 }
 
 
@@ -53,11 +69,24 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
         self._check_ready()
         # The queues' and the store's clock.
         deadline = time.monotonic() + min(context.time_remaining(), _LONGEST_WAIT_S)
-        self._store.find(request.model)
+        self._check_model(request.model, Task.EMBED)
         check_texts(request.texts)
         with self._store.lease(request.model, Caller(deadline, context.add_callback)) as model:
+            _check_task(model.info, Task.EMBED)
             wish = wish_of(request, model)
             return _embed(request, wish, model, Waiting(deadline, request.urgent), context)
+
+    def Rerank(
+        self, request: embedder_pb2.RerankRequest, context: grpc.ServicerContext
+    ) -> embedder_pb2.RerankResponse:
+        self._check_ready()
+        deadline = time.monotonic() + min(context.time_remaining(), _LONGEST_WAIT_S)
+        self._check_model(request.model, Task.RERANK)
+        check_text(request.query, "the query")
+        check_texts(request.texts)
+        with self._store.lease(request.model, Caller(deadline, context.add_callback)) as model:
+            _check_task(model.info, Task.RERANK)
+            return _rerank(request, model, Waiting(deadline, request.urgent), context)
 
     def ListModels(
         self, request: embedder_pb2.ListModelsRequest, context: grpc.ServicerContext
@@ -70,6 +99,12 @@ class EmbedderServicer(embedder_pb2_grpc.EmbedderServiceServicer):
         if not self._ready:
             raise Unavailable("the model is being loaded")
 
+    def _check_model(self, name: str, task: Task) -> None:
+        """Before it is loaded, as far as its files tell what it is. Raises ModelNotFound, ModelConflict."""
+        info = self._store.find(name).info
+        if info is not None:
+            _check_task(info, task)
+
 
 def check_texts(texts: Sequence[str]) -> None:
     """Raises InvalidArgument for their number, InvalidText and TextTooLong for one of them."""
@@ -79,17 +114,20 @@ def check_texts(texts: Sequence[str]) -> None:
             limit=MAX_EMBED_TEXTS,
         )
     for at, text in enumerate(texts):
-        if not text.strip():
-            raise InvalidText(
-                f"text {at} is empty: expected at least one character that is not a space", index=at
-            )
-        size = len(text.encode())
-        if size > MAX_TEXT_BYTES:
-            raise TextTooLong(
-                f"text {at} has {size} bytes in UTF-8: expected at most {MAX_TEXT_BYTES}",
-                index=at,
-                limit=MAX_TEXT_BYTES,
-            )
+        check_text(text, f"text {at}", index=at)
+
+
+def check_text(text: str, name: str, **details: int) -> None:
+    """Raises InvalidText, TextTooLong."""
+    if not text.strip():
+        raise InvalidText(f"{name} is empty: expected at least one character that is not a space", **details)
+    size = len(text.encode())
+    if size > MAX_TEXT_BYTES:
+        raise TextTooLong(
+            f"{name} has {size} bytes in UTF-8: expected at most {MAX_TEXT_BYTES}",
+            **details,
+            limit=MAX_TEXT_BYTES,
+        )
 
 
 def wish_of(request: embedder_pb2.EmbedRequest, model: Leased) -> Wish:
@@ -115,16 +153,13 @@ def _embed(
     waits: Waiting,
     context: grpc.ServicerContext,
 ) -> embedder_pb2.EmbedResponse:
-    queue, texts = model.queue, request.texts
+    queue, texts, backend = model.queue, request.texts, model.backend
+    assert isinstance(backend, Backend)
 
     def read() -> Reading:
-        return read_texts(model.backend, texts, wish, queue.limits.texts)
+        return read_texts(backend, texts, wish, queue.limits.texts)
 
-    submitted = queue.submit(len(texts), read, waits)
-    # Called when the call ends in whatever way, and not at all when it has ended already.
-    if not context.add_callback(lambda: queue.abandon(submitted)):
-        queue.abandon(submitted)
-        raise Cancelled("the caller went away")
+    submitted = _submit(queue, len(texts), read, waits, context)
     reading = submitted.reading
     vectors = reading.vectors(queue.wait(submitted), wish)
     split = reading.split
@@ -141,6 +176,49 @@ def _embed(
     )
 
 
+def _rerank(
+    request: embedder_pb2.RerankRequest, model: Leased, waits: Waiting, context: grpc.ServicerContext
+) -> embedder_pb2.RerankResponse:
+    queue, texts, backend = model.queue, request.texts, model.backend
+    assert isinstance(backend, PairBackend)
+
+    def read() -> Reading:
+        return Reading([[row] for row in backend.pair(request.query, texts)])
+
+    submitted = _submit(queue, len(texts), read, waits, context)
+    scores = queue.wait(submitted)
+    reading = submitted.reading
+    return embedder_pb2.RerankResponse(
+        model=model.info.name,
+        scores=scores[:, 0].tolist(),
+        tokens=reading.tokens,
+        truncated=reading.truncated,
+        version=model.info.version,
+    )
+
+
+def _submit(
+    queue: TextQueue,
+    texts: int,
+    read: Callable[[], Reading],
+    waits: Waiting,
+    context: grpc.ServicerContext,
+) -> EmbedRequest:
+    """Raises Cancelled where the call has ended; when it ends later, the request is abandoned."""
+    submitted = queue.submit(texts, read, waits)
+    # Called when the call ends in whatever way, and not at all when it has ended already.
+    if not context.add_callback(lambda: queue.abandon(submitted)):
+        queue.abandon(submitted)
+        raise Cancelled("the caller went away")
+    return submitted
+
+
+def _check_task(info: ModelInfo, task: Task) -> None:
+    """Raises ModelConflict for a model that does something else."""
+    if info.task is not task:
+        raise ModelConflict(f"{info.name} {_INSTEAD[info.task]}", model=info.name)
+
+
 def _listed(model: StoredModel) -> embedder_pb2.ServedModel:
     leased, info = model.leased, model.info
     if info is None:
@@ -148,7 +226,7 @@ def _listed(model: StoredModel) -> embedder_pb2.ServedModel:
         return embedder_pb2.ServedModel(name=model.name, loaded=False)
     return embedder_pb2.ServedModel(
         name=model.name,
-        dimension=info.dimension,
+        dimension=info.dimension if info.task is Task.EMBED else 0,
         max_tokens=info.max_tokens,
         backend=info.backend,
         semantic=info.semantic,
@@ -156,4 +234,5 @@ def _listed(model: StoredModel) -> embedder_pb2.ServedModel:
         loaded=leased is not None,
         dimensions=info.dimensions,
         memory_bytes=model.memory_bytes if leased is not None else 0,
+        task=_TASKS[info.task],
     )

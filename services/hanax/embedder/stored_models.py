@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hanax.core.errors import HanaxError
-from hanax.embedder.backends import Backend, ModelInfo
+from hanax.embedder.backends import ModelInfo, RowBackend
 from hanax.embedder.declarations import DeclaredModel
 from hanax.embedder.evictions import Resident
 from hanax.embedder.text_queue import TextQueue
@@ -27,7 +27,7 @@ class Leased:
     """A loaded model, as long as the lease lasts."""
 
     info: ModelInfo
-    backend: Backend
+    backend: RowBackend
     queue: TextQueue
 
 
@@ -63,6 +63,8 @@ class StoredModel:
             "memory_bytes": self.memory_bytes if self.leased is not None else 0,
             "requests": self.users + self.waiting,
             "version": self.info.version if self.info is not None else "",
+            # None: nothing is known of it before it is loaded.
+            "task": self.info.task if self.info is not None else None,
         }
 
 

@@ -27,7 +27,7 @@ from hanax.core.errors import (
     Overloaded,
     Unavailable,
 )
-from hanax.embedder.backends import Backend, Tokens, Vectors
+from hanax.embedder.backends import RowBackend, Tokens, Vectors
 from hanax.embedder.batching import BatchShape, next_batch
 from hanax.embedder.readings import Reading
 from hanax.embedder.speed import Speed
@@ -90,7 +90,7 @@ class Batch:
     """Rows that go through the model together, as a request and positions in it, in order."""
 
     queue: TextQueue
-    backend: Backend
+    backend: RowBackend
     parts: list[tuple[EmbedRequest, list[int]]]
     rows: list[Tokens]
     cost_tokens: int
@@ -132,7 +132,7 @@ class TextQueue:
         self._clock = clock
         self._speed = Speed()
         self._shape = BatchShape(_SMALLEST_BUDGET_TOKENS, 0)
-        self._backend: Backend | None = None
+        self._backend: RowBackend | None = None
         self._requests: list[EmbedRequest] = []
         self._in_progress = 0
         self._waiting = 0
@@ -193,7 +193,7 @@ class TextQueue:
 
     # --- the model comes and goes ----------------------------------------------------------
 
-    def serve(self, backend: Backend) -> None:
+    def serve(self, backend: RowBackend) -> None:
         budget = self.limits.batch_tokens or backend.batch_tokens
         with self._lock:
             self._shape = BatchShape(budget, backend.batch_overhead_tokens, backend.pads)
@@ -275,7 +275,7 @@ class TextQueue:
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _served(self) -> Backend:
+    def _served(self) -> RowBackend:
         assert self._backend is not None, "a request is in progress, so its model is served"
         return self._backend
 
@@ -331,4 +331,4 @@ def _closed() -> Unavailable:
 
 
 def _too_late() -> DeadlineExceeded:
-    return DeadlineExceeded("the request's time was over before its texts were embedded")
+    return DeadlineExceeded("the request's time was over before its texts were computed")

@@ -43,6 +43,7 @@ from hanax.gateway.models.protocols.registry import Protocols, UpstreamOptions
 from hanax.gateway.models.protocols.trust import grpc_certificates
 from hanax.gateway.models.registry import Models, PoolLimits
 from hanax.gateway.models.rerankers import Rerankers, declared_rerankers
+from hanax.gateway.models.reranking import Reranking
 from hanax.gateway.models.secrets import Secrets
 from hanax.gateway.places import Places
 from hanax.gateway.points import Points
@@ -149,12 +150,8 @@ class Services:
         self.collections = Collections(
             self.routing, shards, catalog, self.metrics, settings.create_timeout_s, now_us
         )
-        self._rerankers = Rerankers(
-            declared_rerankers(settings.rerank_models),
-            PoolLimits(settings.model_inflight, settings.model_waiting),
-            UpstreamOptions(settings.upstream_connections, settings.upstream_ca_file),
-            settings.secrets_dir,
-            clock,
+        self.reranking = Reranking(
+            self._open_rerankers(settings, clock), self.metrics, settings.embed_timeout_s
         )
         self.libraries = None
         if self.database is not None:
@@ -162,7 +159,7 @@ class Services:
                 upstreams,
                 self.collections,
                 self.searches,
-                self._rerankers,
+                self.reranking.rerankers,
                 settings.create_timeout_s,
                 clock,
                 now_us,
@@ -192,6 +189,7 @@ class Services:
             self.operations.start()
         self.cache.start()
         self.guard.start()
+        self.reranking.rerankers.start()
         await asyncio.to_thread(source.start)
         if self.libraries is not None:
             self.libraries.leftovers.start()
@@ -203,7 +201,7 @@ class Services:
             await asyncio.to_thread(source.stop)
             if self.libraries is not None:
                 await self.libraries.leftovers.close()
-            await self._rerankers.close()
+            await self.reranking.rerankers.close()
             self.models.close()
             await self.warming.close()
             await self.guard.close()
@@ -229,6 +227,19 @@ class Services:
         from hanax.gateway.idempotency.redis_keys import RedisKeys
 
         return RedisKeys(self.cache.link, settings.redis_prefix)
+
+    def _open_rerankers(self, settings: GatewaySettings, clock: Callable[[], float]) -> Rerankers:
+        """Raises InvalidArgument, FailedPrecondition."""
+        rerankers = Rerankers(
+            declared_rerankers(settings.rerank_models),
+            PoolLimits(settings.model_inflight, settings.model_waiting),
+            UpstreamOptions(settings.upstream_connections, settings.upstream_ca_file),
+            settings.secrets_dir,
+            clock,
+        )
+        for pool in rerankers.pools:
+            self.metrics.pools.add(pool)
+        return rerankers
 
     def _open_guard(self, settings: GatewaySettings, now_us: Callable[[], int]) -> Guard:
         """Raises FailedPrecondition."""

@@ -16,10 +16,12 @@ from hanax.local.controller import Controller
 from hanax.local.health import Health, Probe, http_probe
 from hanax.local.layout import Layout, metadata_variables
 from hanax.local.ports import LOOPBACK, PortBook, PortNeed, join, reachable
+from hanax.local.reranking import rerank_variables
 from hanax.local.service_keys import service_key_variables
 from hanax.local.worker import Launch, Service, module_command
 
 GATEWAY: Final = "gateway"
+EMBEDDER: Final = "embedder"
 
 _GRPC: Final = "gateway-grpc"
 _STAGE: Final = 1
@@ -63,6 +65,9 @@ def gateway_services(
                 "HANAX_GATEWAY_PORT": str(rest_port),
                 "HANAX_GATEWAY_GRPC_PORT": str(grpc_port),
                 "HANAX_GATEWAY_WORKER_PORTS": orjson.dumps([*own, *others] if own else []).decode(),
+                **rerank_variables(
+                    os.environ, settings.embedder_rerank_model, join(LOOPBACK, claimed[EMBEDDER])
+                ),
             }
             host, port = (LOOPBACK, own[0]) if own else (reachable(settings.gateway_host), rest_port)
             command = module_command("hanax.gateway")

@@ -22,7 +22,7 @@ from hanax.core.model_routes import ModelRoute
 from hanax.core.routing import NodeRoute
 from hanax.core.settings import LocalSettings
 from hanax.local.controller import Controller
-from hanax.local.gateways import gateway_services, grpc_address, rest_address
+from hanax.local.gateways import EMBEDDER, gateway_services, grpc_address, rest_address
 from hanax.local.health import Health, Probe, grpc_probe, http_probe
 from hanax.local.layout import Layout, metadata_variables
 from hanax.local.models import LocalModels
@@ -36,7 +36,6 @@ from hanax.runtime.lifecycle import Shutdown
 
 log = structlog.get_logger()
 
-EMBEDDER = "embedder"
 BATCH = "batch-processor"
 
 # Beyond the services' own drain: interpreters take a moment to end.

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final, TypeVar
 
 import grpc
 from grpc import aio
@@ -48,11 +48,12 @@ SECURE_SCHEME: Final = "grpcs://"
 class Channels:
     """asyncio channels by address (host:port, or grpcs://host:port for TLS), closed together.
 
-    ca: certificates in PEM that servers may have; None: those that gRPC brings along.
+    ca: certificates in PEM that servers may have; None: those that gRPC brings along. options: of each.
     """
 
-    def __init__(self, ca: bytes | None = None) -> None:
+    def __init__(self, ca: bytes | None = None, options: Sequence[tuple[str, Any]] = CHANNEL_OPTIONS) -> None:
         self._ca = ca
+        self._options = options
         self._channels: dict[str, aio.Channel] = {}
 
     def get(self, address: str) -> aio.Channel:
@@ -60,9 +61,9 @@ class Channels:
         if channel is None:
             if address.startswith(SECURE_SCHEME):
                 target = address.removeprefix(SECURE_SCHEME).rstrip("/")
-                channel = aio.secure_channel(target, grpc.ssl_channel_credentials(self._ca), CHANNEL_OPTIONS)
+                channel = aio.secure_channel(target, grpc.ssl_channel_credentials(self._ca), self._options)
             else:
-                channel = aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+                channel = aio.insecure_channel(address, options=self._options)
             self._channels[address] = channel
         return channel
 

@@ -55,6 +55,18 @@ def test_the_single_form(tmp_path: Path) -> None:
     assert name(embedder_model="/no/such/model") == "/no/such/model"
 
 
+def test_a_cross_encoder_stands_beside_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "reranker"
+    folder.mkdir()
+    own = ("reranker", str(folder), "auto", "auto", False)
+    for text in ("", "a=b;hash"):
+        first, second = declared(text, embedder_rerank_model=str(folder), embedder_backend="hash")
+        assert first.choice.backend == "hash"
+        assert as_tuple(second) == own
+    with pytest.raises(InvalidArgument, match="several models are called mini"):
+        declared("mini=b", embedder_rerank_model="mini")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

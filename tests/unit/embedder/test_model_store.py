@@ -383,7 +383,21 @@ def test_the_state_tells_what_is_there(rig_of: Callable[..., Rig]) -> None:
     assert rig.store.state() == {
         "budget_bytes": 10,
         "models": [
-            {"name": "a", "state": "loaded", "memory_bytes": 3, "requests": 0, "version": "v1"},
-            {"name": "b", "state": "absent", "memory_bytes": 0, "requests": 0, "version": ""},
+            {
+                "name": "a",
+                "state": "loaded",
+                "memory_bytes": 3,
+                "requests": 0,
+                "version": "v1",
+                "task": "embed",
+            },
+            {
+                "name": "b",
+                "state": "absent",
+                "memory_bytes": 0,
+                "requests": 0,
+                "version": "",
+                "task": "embed",
+            },
         ],
     }

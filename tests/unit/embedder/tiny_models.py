@@ -58,13 +58,42 @@ class TinyModel:
         return folder
 
 
+@dataclass(frozen=True)
+class TinyCrossEncoder:
+    """Bare Hugging Face files, as cross-encoders are published. `sharp`: how far apart its scores are."""
+
+    labels: int = 1
+    sharp: float = 0.5
+
+    def save(self, folder: Path) -> Path:
+        import torch
+        from transformers import BertConfig, BertForSequenceClassification
+
+        torch.manual_seed(7)
+        config = BertConfig(
+            vocab_size=len(_vocabulary()),
+            hidden_size=WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=4 * WIDTH,
+            max_position_embeddings=64,
+            initializer_range=self.sharp,
+        )
+        config.num_labels = self.labels
+        BertForSequenceClassification(config).save_pretrained(folder)
+        write_tokenizer(folder)
+        return folder
+
+
 def write_tokenizer(folder: Path) -> None:
     """A word piece is a letter, or a word of the list below."""
     tokenizer = Tokenizer(WordPiece(_vocabulary(), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -12,7 +12,14 @@ import pytest
 from fastapi import FastAPI
 
 from hanax.core.settings import GatewaySettings
-from hanax.gateway import change_requests, embedding_requests, libraries, query_requests, requests
+from hanax.gateway import (
+    change_requests,
+    embedding_requests,
+    libraries,
+    query_requests,
+    requests,
+    rerank_requests,
+)
 from hanax.gateway.requests import parse_request
 from hanax.gateway.rest import openai
 from hanax.gateway.rest.app import build_app
@@ -82,6 +89,7 @@ OPERATIONS = {
     ("post", "/external/{model}/embed"),
     ("get", "/external/status"),
     ("post", "/v1/embeddings"),
+    ("post", "/v1/rerank"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{name}"),
     ("get", "/cache/stats"),
@@ -160,6 +168,7 @@ def test_examples_of_bodies_are_taken(document: dict[str, Any]) -> None:
             query_requests,
             change_requests,
             embedding_requests,
+            rerank_requests,
             openai,
             libraries.requests,
             libraries.query_requests,

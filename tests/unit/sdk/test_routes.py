@@ -24,6 +24,7 @@ Act = Callable[[VectorClient], Any]
 
 CALLS: dict[str, Act] = {
     "POST /api/v1/embeddings/generate": lambda client: client.embed("text", model="m"),
+    "POST /v1/rerank": lambda client: client.rerank("q", ["d"], model="m"),
     "GET /external/status": lambda client: client.models.status(),
     "POST /api/v1/vectors/insert": lambda client: client.upsert("c", [[1.0]]),
     "POST /api/v1/vectors/scroll": lambda client: list(client.scroll("c")),

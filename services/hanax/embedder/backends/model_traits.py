@@ -22,6 +22,10 @@ _DEFAULT_MAX_TOKENS: Final = 512
 # transformers writes "no limit" as 1e30. Attention over more tokens than this needs gigabytes.
 _MOST_TOKENS: Final = 32_768
 
+# As transformers counts them where a configuration does not.
+_DEFAULT_LABELS: Final = 2
+_CLASSIFIES: Final = "ForSequenceClassification"
+
 # A larger file is none of those that are read here.
 _MOST_BYTES: Final = 64 * 1024 * 1024
 
@@ -48,6 +52,30 @@ class ModelTraits:
     def config(self) -> Mapping[str, Any]:
         """Of the transformer."""
         return _object(self._transformer / "config.json")
+
+    @cached_property
+    def is_cross_encoder(self) -> bool:
+        """Whether it reads two texts together, and makes no vectors."""
+        kind = self._library.get("model_type")
+        if kind is not None:
+            return str(kind) == "CrossEncoder"
+        # As it was saved before that was told.
+        return self.classifies and len(self.modules) == 1
+
+    @cached_property
+    def classifies(self) -> bool:
+        """Whether the transformer tells labels of what it reads."""
+        found = self.config.get("architectures")
+        return isinstance(found, list) and bool(found) and str(found[0]).endswith(_CLASSIFIES)
+
+    @cached_property
+    def labels(self) -> int:
+        """Numbers that a model that classifies tells."""
+        named = self.config.get("id2label")
+        if isinstance(named, dict):
+            return len(named)
+        found = self.config.get("num_labels")
+        return found if isinstance(found, int) else _DEFAULT_LABELS
 
     @cached_property
     def prompts(self) -> Prompts:
@@ -90,7 +118,7 @@ class ModelTraits:
         path = self._transformer / "tokenizer.json"
         if not path.is_file():
             raise FailedPrecondition(
-                f"{self.folder.name} must be a text embedding model with a fast tokenizer (a tokenizer.json)"
+                f"{self.folder.name} must be a model of texts with a fast tokenizer (a tokenizer.json)"
             )
         return path
 

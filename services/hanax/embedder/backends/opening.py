@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import structlog
 
 from hanax.core.errors import FailedPrecondition, HanaxError
-from hanax.embedder.backends import Backend, ModelInfo
+from hanax.embedder.backends import Backend, ModelInfo, RowBackend, Task
 from hanax.embedder.backends.model_files import ModelFiles, find_model, local_folder
 from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.processor import has_bfloat16_tiles
@@ -48,8 +48,21 @@ class BackendChoice:
     cache_dir: Path | None
 
 
+def open_model(choice: BackendChoice) -> RowBackend:
+    """Load a model, of texts or of pairs of them. Takes seconds.
+
+    A cross-encoder is served by torch. Raises FailedPrecondition for one that would be served otherwise, or
+    is of a kind that cannot be, and what `open_backend` raises.
+    """
+    if choice.backend != "hash":
+        files = find_model(choice.model)
+        if ModelTraits(local_folder(files)).is_cross_encoder:
+            return _cross_encoder(files, choice)
+    return open_backend(choice)
+
+
 def open_backend(choice: BackendChoice) -> Backend:
-    """Load a model. Takes seconds, and more when it is exported first.
+    """Load an embedding model. Takes seconds, and more when it is exported first.
 
     A model that the onnx backend cannot serve is served by torch, and the log says why. Raises
     ModelNotFound; FailedPrecondition for a model that no backend can serve, or not in the precision
@@ -90,8 +103,11 @@ def estimate_bytes(choice: BackendChoice) -> int:
         files = find_model(choice.model)
         if not files.local:
             return _GUESSED_BYTES
-        weights = _weights_bytes(Path(files.source))
-        return bfloat16_bytes(weights) if _may_be_bfloat16(choice) else weights + _BESIDE_BYTES
+        folder = Path(files.source)
+        weights = _weights_bytes(folder)
+        if _may_be_bfloat16(choice) and not ModelTraits(folder).is_cross_encoder:
+            return bfloat16_bytes(weights)
+        return weights + _BESIDE_BYTES
     except HanaxError:
         return 0
 
@@ -119,7 +135,13 @@ def describe(choice: BackendChoice) -> ModelInfo | None:
     try:
         files = find_model(choice.model)
         traits = ModelTraits(Path(files.source))
-        if not files.local or traits.dimension is None:
+        if not files.local:
+            return None
+        if traits.is_cross_encoder:
+            return ModelInfo(
+                files.name, 1, traits.max_tokens, "torch", semantic=True, precision="auto", task=Task.RERANK
+            )
+        if traits.dimension is None:
             return None
         return ModelInfo(
             files.name,
@@ -142,6 +164,17 @@ def _onnx(files: ModelFiles, choice: BackendChoice) -> Backend:
     folder = local_folder(files)
     served = choose_file(OnnxFiles(cache_folder(choice.cache_dir)), folder, choice.precision)
     return OnnxBackend(files.name, folder, served, choice.threads)
+
+
+def _cross_encoder(files: ModelFiles, choice: BackendChoice) -> RowBackend:
+    if choice.backend == "onnx" or choice.precision not in _OF_TORCH:
+        raise FailedPrecondition(
+            f"{files.name} is a cross-encoder, which torch serves, in its own precision: expected backend "
+            f"auto or torch and no precision, got {choice.backend} and {choice.precision}"
+        )
+    from hanax.embedder.backends.cross_encoder import CrossEncoderBackend
+
+    return CrossEncoderBackend(files, choice.threads)
 
 
 def _torch(files: ModelFiles, threads: int) -> Backend:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,3 +26,12 @@ def padded(batch: Sequence[Tokens], padding_id: int, step: int = 1) -> tuple[Ids
         ids[row, : tokens.count] = tokens.ids
         mask[row, : tokens.count] = 1
     return ids, mask
+
+
+def padded_pairs(batch: Sequence[Tokens], padding_id: int, step: int = 1) -> tuple[Ids, Ids, Ids]:
+    """Ids, mask and types of rows whose `ids` are int64 (2, count): tokens, and which text each is of."""
+    ids, mask = padded([replace(tokens, ids=tokens.ids[0]) for tokens in batch], padding_id, step)
+    types = np.zeros_like(ids)
+    for row, tokens in enumerate(batch):
+        types[row, : tokens.count] = tokens.ids[1]
+    return ids, mask, types

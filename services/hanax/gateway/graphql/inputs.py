@@ -43,6 +43,7 @@ from hanax.gateway.requests import (
     ScrollRequest,
     SearchRequest,
 )
+from hanax.gateway.rerank_requests import RerankRequest
 
 _INCLUDED: Final = ("include_metadata", "include_vectors", "include_version")
 _PART: Final[dict[str, Any]] = {"metadata_fields": optional_of(list[str])}
@@ -68,6 +69,7 @@ INSERT: Final = _argument(InsertRequest, "InsertInput")
 DELETE: Final = _argument(DeleteRequest, "DeleteInput")
 METADATA: Final = _argument(MetadataRequest, "MetadataInput")
 EMBEDDING: Final = _argument(EmbeddingRequest, "EmbeddingInput")
+RERANK: Final = _argument(RerankRequest, "RerankInput")
 COLLECTION: Final = _argument(CollectionSpec, "CollectionInput")
 COLLECTION_CHANGE: Final = _argument(CollectionChange, "CollectionChangeInput")
 ALIASES: Final = _argument(AliasSwitchRequest, "AliasesInput")

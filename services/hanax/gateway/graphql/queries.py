@@ -38,7 +38,7 @@ from hanax.gateway.query_requests import (
 from hanax.gateway.renderings.collections import render_described, render_listed
 from hanax.gateway.renderings.jobs import render_item, render_job, render_queue
 from hanax.gateway.renderings.libraries import render_document, render_library, render_passage
-from hanax.gateway.renderings.models import render_status
+from hanax.gateway.renderings.models import render_reranked, render_status
 from hanax.gateway.renderings.points import render_record
 from hanax.gateway.requests import (
     CountRequest,
@@ -47,6 +47,7 @@ from hanax.gateway.requests import (
     SearchRequest,
     parse_request,
 )
+from hanax.gateway.rerank_requests import RerankRequest
 from hanax.metadata.jobs.job import JobState
 
 # A search asks every shard of its collection; with a text, a model too.
@@ -202,6 +203,17 @@ class Query(PlatformQueries):
     async def models(self, info: Info) -> Any:
         async with info.context.part("models"):
             return [render_status(one) for one in model_statuses(info.context.services.models)]
+
+    @answers(
+        TYPES.ranking,
+        "Texts in the order of how well they fit a query, which a cross-encoder reads with each",
+        Cost(weight=5, each="input.documents"),
+        _sized("input.documents", "results", 100),
+    )
+    async def rerank(self, info: Info, input: Annotated[Told, inputs.RERANK]) -> Any:
+        asked = parse_request(RerankRequest, input)
+        async with info.context.part("rerank") as call:
+            return render_reranked(await info.context.services.reranking.rerank(call, asked))
 
     @answers(
         TYPES.jobs, "The newest jobs first; state: those in it alone", _LIST, _sized("limit", "jobs", 100)

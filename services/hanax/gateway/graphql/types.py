@@ -58,6 +58,7 @@ class Types:
         self.queue = shapes.object(job_schemas.Queue, "JobQueue")
         self.failed_items = shapes.object(job_schemas.FailedItems, "FailedItems", without=["next_cursor"])
         self.model = shapes.object(model_schemas.ModelStatus, "Model")
+        self.ranking = shapes.object(model_schemas.Ranking, "Ranking")
         described = collection_schemas.CollectionDescription.model_fields
         totals = shapes.object(collection_schemas.IndexTotals, "IndexTotals")
         indexes = shapes.object(collection_schemas.MetadataIndexes, "MetadataIndexes")

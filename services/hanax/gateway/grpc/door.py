@@ -110,7 +110,7 @@ def services_of(services: Services) -> dict[str, Methods]:
             **document_methods(services.libraries),
             **chunk_methods(services.libraries),
         },
-        _full_name(models_pb2, "ModelService"): model_methods(services.models),
+        _full_name(models_pb2, "ModelService"): model_methods(services.models, services.reranking),
         _full_name(keys_pb2, "KeyService"): key_methods(services.api_keys),
         _full_name(platform_pb2, "PlatformService"): platform_methods(
             services.history, services.cache, services.warming

@@ -1,4 +1,4 @@
-"""ModelService: how the models are."""
+"""ModelService: how the models are, and texts in the order that one finds."""
 
 from __future__ import annotations
 
@@ -7,17 +7,34 @@ from hanax.gateway.balancing.endpoints import EndpointState
 from hanax.gateway.calls import Call
 from hanax.gateway.grpc.methods import Methods, Unary
 from hanax.gateway.models.registry import Models
+from hanax.gateway.models.reranking import Reranking
 from hanax.gateway.models.status import ModelStatus, model_status, model_statuses
+from hanax.gateway.requests import parse_request
+from hanax.gateway.rerank_requests import RerankRequest
 
 
-def model_methods(models: Models) -> Methods:
+def model_methods(models: Models, reranking: Reranking) -> Methods:
     async def list_all(call: Call, question: pb.ListModelStatusesRequest) -> pb.ListModelStatusesResponse:
         return pb.ListModelStatusesResponse(models=map(_status, model_statuses(models)))
 
     async def get(call: Call, question: pb.GetModelStatusRequest) -> pb.GetModelStatusResponse:
         return pb.GetModelStatusResponse(model=_status(model_status(models, question.model)))
 
+    async def rerank(call: Call, question: pb.RerankDocumentsRequest) -> pb.RerankDocumentsResponse:
+        asked = {
+            "model": question.model,
+            "query": question.query,
+            "documents": list(question.documents),
+            "top_n": question.top_n or None,
+        }
+        done = await reranking.rerank(call, parse_request(RerankRequest, asked))
+        return pb.RerankDocumentsResponse(
+            model=done.model,
+            results=[pb.RankedDocument(index=one.index, relevance_score=one.score) for one in done.ranked],
+        )
+
     return {
+        "RerankDocuments": Unary(pb.RerankDocumentsRequest, rerank),
         "ListModelStatuses": Unary(pb.ListModelStatusesRequest, list_all),
         "GetModelStatus": Unary(pb.GetModelStatusRequest, get),
     }

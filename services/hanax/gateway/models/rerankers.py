@@ -1,43 +1,48 @@
-"""Cross-encoders of upstream servers: they read a query and a text together, and tell how well they fit.
+"""Cross-encoders: they read a query and a text together, and tell how well they fit.
 
-They are no embedding models, which the routing table names: HANAX_RERANK_MODELS declares them. Spoken are the
-`/rerank` of text-embeddings-inference and the `/v2/rerank` of Cohere, and of all that speak alike.
+They are no embedding models, which the routing table names: HANAX_RERANK_MODELS declares them. They run on
+embedders of this project, or on upstream servers that speak the `/rerank` of text-embeddings-inference or
+the `/v2/rerank` of Cohere.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import islice
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import orjson
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from hanax.core.errors import InvalidArgument, ModelNotFound
 from hanax.core.index_specs import Spec
+from hanax.core.model_declarations import address_of
 from hanax.core.model_routes import ModelEndpoint, ModelRoute, SecretFile
 from hanax.core.resources.model_endpoints import MAX_HEADERS, HeaderValue, Url
 from hanax.core.specs import ModelName
 from hanax.gateway.balancing.pool import Pool
+from hanax.gateway.balancing.prober import Prober
 from hanax.gateway.models.protocols.connections import Connections, UpstreamOptions
-from hanax.gateway.models.protocols.exchange import Exchange, late
-from hanax.gateway.models.protocols.failures import Server
+from hanax.gateway.models.protocols.exchange import Exchange
+from hanax.gateway.models.protocols.over_grpc import OverGrpc
+from hanax.gateway.models.protocols.reranking import (
+    TEXTS_AT_ONCE,
+    RerankClient,
+    RerankOverGrpc,
+    RerankOverHttp,
+    RerankProtocol,
+)
+from hanax.gateway.models.protocols.trust import grpc_certificates
 from hanax.gateway.models.registry import PoolLimits
 from hanax.gateway.models.secrets import Secrets
 from hanax.gateway.shards import gather_all
+from hanax.rpc.channels import SPREAD_OPTIONS, Channels
 
 _MOST_MODELS: Final = 32
 
-# Of one request: what servers of these protocols take when nobody has told them otherwise.
-_TEXTS_AT_ONCE: Final = {"tei": 32, "cohere": 1_000}
-_PATHS: Final = {"tei": "/rerank", "cohere": "/v2/rerank"}
-
-# An answer has an index and a score of each text; some repeat what they were asked.
-_BYTES_PER_TEXT: Final = 512
-_BYTES_BESIDE: Final = 16_384
+_GRPC: Final = ("grpc://", "grpcs://")
 
 
 class RerankModel(Spec):
@@ -45,16 +50,25 @@ class RerankModel(Spec):
 
     name: ModelName
     urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=16)]
-    protocol: Literal["tei", "cohere"] = "tei"
+    protocol: RerankProtocol = "tei"
     model: Annotated[str | None, Field(min_length=1, max_length=256)] = None
     secret: SecretFile | None = None
     headers: Annotated[dict[str, HeaderValue], Field(max_length=MAX_HEADERS)] = Field(default_factory=dict)
     timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
     max_texts: Annotated[int | None, Field(ge=1, le=10_000)] = None
 
+    @model_validator(mode="after")
+    def _is_spoken_there(self) -> Self:
+        of_embedder = self.protocol == "embedder"
+        for url in self.urls:
+            if url.startswith(_GRPC) is not of_embedder:
+                expected = "grpc:// or grpcs://" if of_embedder else "http:// or https://"
+                raise ValueError(f"urls: expected {expected} for protocol {self.protocol}, got {url}")
+        return self
+
 
 class _Route(ModelRoute):
-    """As upstream servers of embedding models are reached."""
+    """As servers of embedding models are reached."""
 
     title: ClassVar[str] = "rerank model"
 
@@ -70,7 +84,9 @@ def declared_rerankers(text: str) -> list[RerankModel]:
     except ValidationError as failure:
         first = failure.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise InvalidArgument(f"HANAX_RERANK_MODELS: {place}: {first['msg']}") from None
+        raise InvalidArgument(
+            f"HANAX_RERANK_MODELS: {place}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
     names = [model.name for model in models]
     if len(set(names)) != len(names) or len(names) > _MOST_MODELS:
         raise InvalidArgument(f"HANAX_RERANK_MODELS: expected up to {_MOST_MODELS} models of different names")
@@ -89,13 +105,40 @@ class Rerankers:
         clock: Callable[[], float],
     ) -> None:
         self._connections = Connections(options)
-        exchange = Exchange(self._connections, Secrets(secrets_dir, os.environ))
-        self._by_name = {model.name: _Reranker(model, exchange, limits, clock) for model in declared}
+        # A name may have the addresses of several embedders.
+        self._channels = Channels(grpc_certificates(options.ca_file), SPREAD_OPTIONS)
+        secrets = Secrets(secrets_dir, os.environ)
+        exchange = Exchange(self._connections, secrets)
+        embedders = OverGrpc(self._channels, secrets)
+        clients: dict[RerankProtocol, RerankClient] = {
+            "embedder": RerankOverGrpc(embedders),
+            "tei": RerankOverHttp(exchange, "tei"),
+            "cohere": RerankOverHttp(exchange, "cohere"),
+        }
+        self._by_name = {
+            model.name: _Reranker(model, clients[model.protocol], limits, clock) for model in declared
+        }
+        # Whether servers of others are well is not asked: not all have a path for it.
+        self._probers = [
+            Prober(one.pool, one.probe_by(embedders), random.Random())
+            for one in self._by_name.values()
+            if one.protocol == "embedder"
+        ]
+
+    @property
+    def pools(self) -> list[Pool]:
+        return [one.pool for one in self._by_name.values()]
+
+    def start(self) -> None:
+        """Probe the embedders, in the running event loop."""
+        for prober in self._probers:
+            prober.start()
 
     async def score(self, name: str, query: str, texts: Sequence[str], deadline: float) -> list[float]:
         """How well each text fits the query: more is better. `texts` is not empty.
 
-        Raises ModelNotFound, naming the models that there are, and what an upstream's failure means:
+        Raises ModelNotFound, naming the models that there are, ModelConflict for a model that is no
+        cross-encoder, and what an upstream's failure means:
         RateLimited, Overloaded, Unavailable, UpstreamFailed, TextTooLong, DeadlineExceeded.
         """
         return await self.find(name).score(query, texts, deadline)
@@ -110,77 +153,53 @@ class Rerankers:
         return found
 
     async def close(self) -> None:
+        for prober in self._probers:
+            prober.close()
         await self._connections.close()
+        await self._channels.close()
 
 
 class _Reranker:
     def __init__(
-        self, model: RerankModel, exchange: Exchange, limits: PoolLimits, clock: Callable[[], float]
+        self, model: RerankModel, client: RerankClient, limits: PoolLimits, clock: Callable[[], float]
     ) -> None:
-        self._protocol = model.protocol
-        self._exchange = exchange
-        self._at_once = model.max_texts or _TEXTS_AT_ONCE[model.protocol]
+        self.protocol = model.protocol
+        self._client = client
+        self._at_once = model.max_texts or TEXTS_AT_ONCE[model.protocol]
         self._route = _Route(
             name=model.name,
             # Neither means anything here: it makes no vectors, and cuts texts itself.
             dimension=1,
             max_tokens=1,
-            endpoints=tuple(ModelEndpoint(address=url) for url in model.urls),
-            protocol=model.protocol,
+            endpoints=tuple(ModelEndpoint(address=address_of(url)) for url in model.urls),
+            protocol="grpc" if model.protocol == "embedder" else model.protocol,
             upstream_model=model.model or model.name,
             timeout_s=model.timeout_s,
-            # Whoever asks tries again by its own count.
-            max_attempts=len(model.urls),
+            # Our own are waited for when they start again; of others, whoever asks tries by its own count.
+            max_attempts=None if model.protocol == "embedder" else len(model.urls),
             headers=tuple(sorted(model.headers.items())),
             secret=model.secret,
             external=True,
         )
         options = limits.options(self._route)
-        self._pool = Pool(f"rerank/{model.name}", options, clock)
-        self._pool.follow(self._route.endpoints, options)
+        self.pool = Pool(f"rerank/{model.name}", options, clock)
+        self.pool.follow(self._route.endpoints, options)
+
+    def probe_by(self, embedders: OverGrpc) -> Callable[[str, float], Awaitable[None]]:
+        async def probe(address: str, timeout_s: float) -> None:
+            await embedders.probe(address, self._route, timeout_s)
+
+        return probe
 
     async def score(self, query: str, texts: Sequence[str], deadline: float) -> list[float]:
         async def of_part(part: Sequence[str]) -> list[float]:
             async def attempt(address: str, timeout_s: float) -> list[float]:
-                try:
-                    async with asyncio.timeout(timeout_s):
-                        return await self._ask(address, query, part)
-                except TimeoutError:
-                    raise late(Server(address, self._route), timeout_s) from None
+                return await self._client.score(address, self._route, query, part, timeout_s)
 
-            return await self._pool.run(attempt, deadline, urgent=True)
+            return await self.pool.run(attempt, deadline, urgent=True)
 
         scores = await gather_all([of_part(part) for part in _parts(texts, self._at_once)])
         return [score for part in scores for score in part]
-
-    async def _ask(self, address: str, query: str, texts: Sequence[str]) -> list[float]:
-        limit = _BYTES_BESIDE + _BYTES_PER_TEXT * len(texts)
-        answer = await self._exchange.post(
-            address, self._route, _PATHS[self._protocol], self._body(query, texts), limit
-        )
-        return self._scores(Server(address, self._route), answer.value, len(texts))
-
-    def _body(self, query: str, texts: Sequence[str]) -> Mapping[str, object]:
-        if self._protocol == "tei":
-            return {"query": query, "texts": texts, "truncate": True}
-        name = self._route.upstream_model
-        return {"model": name, "query": query, "documents": texts, "top_n": len(texts)}
-
-    def _scores(self, server: Server, answer: object, count: int) -> list[float]:
-        """In the order of the texts. Raises UpstreamFailed for what tells not one score of each."""
-        name = "score"
-        if self._protocol == "cohere":
-            name = "relevance_score"
-            answer = answer.get("results") if isinstance(answer, dict) else None
-        scores: dict[int, float] = {}
-        for one in answer if isinstance(answer, list) else ():
-            index, score = (one.get("index"), one.get(name)) if isinstance(one, dict) else (None, None)
-            if type(index) is not int or not isinstance(score, int | float) or not math.isfinite(score):
-                raise server.no_answer(f"answered a result without a whole index and a finite {name}")
-            scores[index] = float(score)
-        if scores.keys() != set(range(count)):
-            raise server.no_answer(f"answered no {name} of each of {count} texts")
-        return [scores[index] for index in range(count)]
 
 
 def _parts(texts: Sequence[str], size: int) -> Iterator[list[str]]:

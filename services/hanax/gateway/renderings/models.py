@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hanax.gateway.models.embedding import Embedded
+from hanax.gateway.models.reranking import Reranked
 from hanax.gateway.models.status import ModelStatus
 from hanax.gateway.renderings.instants import render_instant
 
@@ -55,4 +56,11 @@ def render_status(status: ModelStatus) -> dict[str, Any]:
             }
             for one in status.endpoints
         ],
+    }
+
+
+def render_reranked(reranked: Reranked) -> dict[str, Any]:
+    return {
+        "model": reranked.model,
+        "results": [{"index": one.index, "relevance_score": one.score} for one in reranked.ranked],
     }

@@ -20,6 +20,7 @@ from hanax.gateway.libraries.query_requests import QueryRequest
 from hanax.gateway.libraries.requests import LIBRARY_BODIES
 from hanax.gateway.query_requests import QUERY_BODIES
 from hanax.gateway.requests import BODIES
+from hanax.gateway.rerank_requests import RERANK_BODIES
 from hanax.gateway.rest.aliases import alias_routes
 from hanax.gateway.rest.cache import cache_routes
 from hanax.gateway.rest.collections import collection_routes
@@ -39,6 +40,7 @@ from hanax.gateway.rest.libraries import library_routes
 from hanax.gateway.rest.openai import OPENAI_BODIES, openai_routes
 from hanax.gateway.rest.openapi import install_openapi
 from hanax.gateway.rest.operations import operation_routes
+from hanax.gateway.rest.rerank import rerank_routes
 from hanax.gateway.rest.searches import aggregate_routes, search_routes
 from hanax.gateway.rest.vectors import read_routes, write_routes
 from hanax.gateway.services import Services
@@ -80,6 +82,7 @@ def build_app(services: Services, lifespan: Lifespan) -> FastAPI:
         job_routes(services.job_store, services.jobs, services.submissions, services.followers)
     )
     app.include_router(openai_routes(services.generation, services.models))
+    app.include_router(rerank_routes(services.reranking))
     app.include_router(cache_routes(services.cache, services.warming))
     for routes in (library_routes, document_routes, chunk_routes):
         router = routes(services.libraries)
@@ -92,7 +95,15 @@ def build_app(services: Services, lifespan: Lifespan) -> FastAPI:
     app.include_router(graphql_routes(Operations(services, services.graphql_limits), services.keys))
     install_page(app, services.graphql_limits.introspection)
     install_error_handlers(app)
-    bodies = [*BODIES, *QUERY_BODIES, *CHANGE_BODIES, *EMBEDDING_BODIES, *OPENAI_BODIES, *JOB_BODIES]
+    bodies = [
+        *BODIES,
+        *QUERY_BODIES,
+        *CHANGE_BODIES,
+        *EMBEDDING_BODIES,
+        *OPENAI_BODIES,
+        *RERANK_BODIES,
+        *JOB_BODIES,
+    ]
     install_openapi(app, [*bodies, *KEY_BODIES, *LIBRARY_BODIES, QueryRequest, *STREAM_BODIES])
     app.add_middleware(DirectRoutes, routes=[route for router in of_vectors for route in router.routes])
     app.add_middleware(IdempotentRequests, keys=services.keys)

@@ -86,7 +86,7 @@ class OpenAIError(BaseModel):
 
 OPENAI_BODIES: Final[list[type[BaseModel]]] = [OpenAIEmbeddingRequest]
 
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+OPENAI_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": OpenAIError, "description": description}
     for status, description in (
         ("4XX", "The request is refused; see error.code"),
@@ -97,7 +97,7 @@ _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def openai_routes(generation: Generation, models: Models) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["openai"], responses=_ERRORS)
+    router = APIRouter(prefix="/v1", tags=["openai"], responses=OPENAI_ERRORS)
 
     @router.post(
         "/embeddings",

@@ -21,6 +21,29 @@ class Embeddings(BaseModel):
     split: Annotated[list[int], Field(description="indexes of texts read in parts")]
 
 
+class RerankedText(BaseModel):
+    text: str
+
+
+class RankedDocument(BaseModel):
+    index: Annotated[int, Field(description="of the document in the request")]
+    relevance_score: Annotated[float, Field(description="more is better; its range is the model's own")]
+
+
+class RerankedDocument(RankedDocument):
+    document: Annotated[RerankedText | None, Field(description="where return_documents asks for it")] = None
+
+
+class Ranking(BaseModel):
+    model: str
+    results: Annotated[list[RankedDocument], Field(description="the best first")]
+
+
+class RerankedDocuments(BaseModel):
+    model: str
+    results: Annotated[list[RerankedDocument], Field(description="the best first")]
+
+
 class EndpointFailure(BaseModel):
     code: str
     message: str

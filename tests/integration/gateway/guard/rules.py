@@ -97,6 +97,7 @@ REST: Final[dict[str, Rule]] = {
     "POST /api/v1/jobs/{job_id}/resume": write(over="some"),
     "POST /api/v1/jobs/{job_id}/retry": write(over="some"),
     "POST /v1/embeddings": read({"input": "a", "model": "absent"}, "some"),
+    "POST /v1/rerank": read({"query": "a", "documents": ["b"], "model": "absent"}, "some"),
     "GET /v1/models": Rule(ANY),
     "GET /v1/models/{name}": Rule(ANY),
     "GET /cache/stats": read(over="all"),
@@ -232,6 +233,7 @@ GRPC: Final[dict[str, Rule]] = {
     "GetCacheStats": read({}, "all"),
     "WarmCache": admin({}, "all"),
     "ClearCache": admin({}, "all"),
+    "RerankDocuments": read({"query": "a", "documents": ["b"], "model": "absent"}, "some"),
     "ListModelStatuses": Rule(ANY, body={}),
     "GetModelStatus": Rule(ANY, body={"model": "absent"}),
 }
@@ -261,6 +263,7 @@ GRAPHQL: Final[dict[str, Rule]] = {
     "Query.collections": read("collections { collections { name } }", "some"),
     "Query.collection": read(f'collection(name: "{NAME}") {{ name }}'),
     "Query.aliases": read("aliases { alias }", "some"),
+    "Query.rerank": read('rerank(input: {query: "a", documents: ["b"], model: "absent"}) { model }', "some"),
     "Query.models": Rule(ANY, body="models { model }"),
     "Query.jobs": read("jobs { jobs { jobId } }", "all"),
     "Query.job": read(f"job({_J}) {{ jobId }}", "some"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 
@@ -20,6 +20,7 @@ from hanax.rpc.servers import RpcServer
 from tests.integration.gateway.upstreams.replies import vector_of
 
 Answer = Callable[[pb.EmbedRequest], pb.EmbedResponse]
+Scores = Callable[[pb.RerankRequest], Sequence[float]]
 
 
 def well(request: pb.EmbedRequest, dimension: int = 8) -> pb.EmbedResponse:
@@ -31,13 +32,23 @@ def well(request: pb.EmbedRequest, dimension: int = 8) -> pb.EmbedResponse:
     )
 
 
+def lengths(request: pb.RerankRequest) -> Sequence[float]:
+    """How well texts fit any query."""
+    return [float(len(text)) for text in request.texts]
+
+
 class ToldEmbedder(EmbedderServiceServicer):
-    """`answer` may raise what an embedder raises. models: what it says that it serves, when it is ready."""
+    """`answer` and `scores` may raise what an embedder raises.
+
+    models: what it says that it serves, when it is ready.
+    """
 
     def __init__(self, address: str, server: RpcServer) -> None:
         self.address = address
         self.answer: Answer = well
+        self.scores: Scores = lengths
         self.requests: list[pb.EmbedRequest] = []
+        self.reranked: list[pb.RerankRequest] = []
         self.ready = True
         self.models = [
             pb.ServedModel(
@@ -50,6 +61,10 @@ class ToldEmbedder(EmbedderServiceServicer):
     def Embed(self, request: pb.EmbedRequest, context: grpc.ServicerContext) -> pb.EmbedResponse:
         self.requests.append(request)
         return self.answer(request)
+
+    def Rerank(self, request: pb.RerankRequest, context: grpc.ServicerContext) -> pb.RerankResponse:
+        self.reranked.append(request)
+        return pb.RerankResponse(model=request.model, scores=self.scores(request))
 
     def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.ServicerContext

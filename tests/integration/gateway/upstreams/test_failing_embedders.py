@@ -167,6 +167,9 @@ def secure_port(authority: Authority) -> Iterator[Callable[[trustme.CA], int]]:
         def Embed(self, request: pb.EmbedRequest, context: grpc.ServicerContext) -> pb.EmbedResponse:
             return well(request)
 
+        def Rerank(self, request: pb.RerankRequest, context: grpc.ServicerContext) -> pb.RerankResponse:
+            return pb.RerankResponse()
+
         def ListModels(
             self, request: pb.ListModelsRequest, context: grpc.ServicerContext
         ) -> pb.ListModelsResponse:

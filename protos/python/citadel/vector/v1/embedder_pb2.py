@@ -24,27 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n citadel/vector/v1/embedder.proto\x12\x11\x63itadel.vector.v1\"\xc2\x01\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x11\n\tnormalize\x18\x03 \x01(\x08\x12+\n\x07purpose\x18\x04 \x01(\x0e\x32\x1a.citadel.vector.v1.Purpose\x12\x12\n\ndimensions\x18\x05 \x01(\r\x12\x30\n\nlong_texts\x18\x06 \x01(\x0e\x32\x1c.citadel.vector.v1.LongTexts\x12\x0e\n\x06urgent\x18\x07 \x01(\x08\"\x88\x01\n\rEmbedResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x12\n\nfloat32_le\x18\x03 \x01(\x0c\x12\x0e\n\x06tokens\x18\x04 \x03(\r\x12\x11\n\ttruncated\x18\x05 \x03(\r\x12\r\n\x05split\x18\x06 \x03(\r\x12\x0f\n\x07version\x18\x07 \x01(\t\"\x13\n\x11ListModelsRequest\"D\n\x12ListModelsResponse\x12.\n\x06models\x18\x01 \x03(\x0b\x32\x1e.citadel.vector.v1.ServedModel\"\xb0\x01\n\x0bServedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x10\n\x08semantic\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0e\n\x06loaded\x18\x07 \x01(\x08\x12\x12\n\ndimensions\x18\x08 \x03(\r\x12\x14\n\x0cmemory_bytes\x18\t \x01(\x04*K\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_QUERY\x10\x01\x12\x14\n\x10PURPOSE_DOCUMENT\x10\x02*m\n\tLongTexts\x12\x1a\n\x16LONG_TEXTS_UNSPECIFIED\x10\x00\x12\x17\n\x13LONG_TEXTS_TRUNCATE\x10\x01\x12\x15\n\x11LONG_TEXTS_REFUSE\x10\x02\x12\x14\n\x10LONG_TEXTS_SPLIT\x10\x03\x32\xb8\x01\n\x0f\x45mbedderService\x12J\n\x05\x45mbed\x12\x1f.citadel.vector.v1.EmbedRequest\x1a .citadel.vector.v1.EmbedResponse\x12Y\n\nListModels\x12$.citadel.vector.v1.ListModelsRequest\x1a%.citadel.vector.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n citadel/vector/v1/embedder.proto\x12\x11\x63itadel.vector.v1\"\xc2\x01\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x11\n\tnormalize\x18\x03 \x01(\x08\x12+\n\x07purpose\x18\x04 \x01(\x0e\x32\x1a.citadel.vector.v1.Purpose\x12\x12\n\ndimensions\x18\x05 \x01(\r\x12\x30\n\nlong_texts\x18\x06 \x01(\x0e\x32\x1c.citadel.vector.v1.LongTexts\x12\x0e\n\x06urgent\x18\x07 \x01(\x08\"\x88\x01\n\rEmbedResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x12\n\nfloat32_le\x18\x03 \x01(\x0c\x12\x0e\n\x06tokens\x18\x04 \x03(\r\x12\x11\n\ttruncated\x18\x05 \x03(\r\x12\r\n\x05split\x18\x06 \x03(\r\x12\x0f\n\x07version\x18\x07 \x01(\t\"L\n\rRerankRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x0e\n\x06urgent\x18\x04 \x01(\x08\"c\n\x0eRerankResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12\x0e\n\x06tokens\x18\x03 \x03(\r\x12\x11\n\ttruncated\x18\x04 \x03(\r\x12\x0f\n\x07version\x18\x05 \x01(\t\"\x13\n\x11ListModelsRequest\"D\n\x12ListModelsResponse\x12.\n\x06models\x18\x01 \x03(\x0b\x32\x1e.citadel.vector.v1.ServedModel\"\xdc\x01\n\x0bServedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x10\n\x08semantic\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0e\n\x06loaded\x18\x07 \x01(\x08\x12\x12\n\ndimensions\x18\x08 \x03(\r\x12\x14\n\x0cmemory_bytes\x18\t \x01(\x04\x12*\n\x04task\x18\n \x01(\x0e\x32\x1c.citadel.vector.v1.ModelTask*K\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_QUERY\x10\x01\x12\x14\n\x10PURPOSE_DOCUMENT\x10\x02*m\n\tLongTexts\x12\x1a\n\x16LONG_TEXTS_UNSPECIFIED\x10\x00\x12\x17\n\x13LONG_TEXTS_TRUNCATE\x10\x01\x12\x15\n\x11LONG_TEXTS_REFUSE\x10\x02\x12\x14\n\x10LONG_TEXTS_SPLIT\x10\x03*8\n\tModelTask\x12\x14\n\x10MODEL_TASK_EMBED\x10\x00\x12\x15\n\x11MODEL_TASK_RERANK\x10\x01\x32\x87\x02\n\x0f\x45mbedderService\x12J\n\x05\x45mbed\x12\x1f.citadel.vector.v1.EmbedRequest\x1a .citadel.vector.v1.EmbedResponse\x12M\n\x06Rerank\x12 .citadel.vector.v1.RerankRequest\x1a!.citadel.vector.v1.RerankResponse\x12Y\n\nListModels\x12$.citadel.vector.v1.ListModelsRequest\x1a%.citadel.vector.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'citadel.vector.v1.embedder_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PURPOSE']._serialized_start=661
-  _globals['_PURPOSE']._serialized_end=736
-  _globals['_LONGTEXTS']._serialized_start=738
-  _globals['_LONGTEXTS']._serialized_end=847
+  _globals['_PURPOSE']._serialized_start=884
+  _globals['_PURPOSE']._serialized_end=959
+  _globals['_LONGTEXTS']._serialized_start=961
+  _globals['_LONGTEXTS']._serialized_end=1070
+  _globals['_MODELTASK']._serialized_start=1072
+  _globals['_MODELTASK']._serialized_end=1128
   _globals['_EMBEDREQUEST']._serialized_start=56
   _globals['_EMBEDREQUEST']._serialized_end=250
   _globals['_EMBEDRESPONSE']._serialized_start=253
   _globals['_EMBEDRESPONSE']._serialized_end=389
-  _globals['_LISTMODELSREQUEST']._serialized_start=391
-  _globals['_LISTMODELSREQUEST']._serialized_end=410
-  _globals['_LISTMODELSRESPONSE']._serialized_start=412
-  _globals['_LISTMODELSRESPONSE']._serialized_end=480
-  _globals['_SERVEDMODEL']._serialized_start=483
-  _globals['_SERVEDMODEL']._serialized_end=659
-  _globals['_EMBEDDERSERVICE']._serialized_start=850
-  _globals['_EMBEDDERSERVICE']._serialized_end=1034
+  _globals['_RERANKREQUEST']._serialized_start=391
+  _globals['_RERANKREQUEST']._serialized_end=467
+  _globals['_RERANKRESPONSE']._serialized_start=469
+  _globals['_RERANKRESPONSE']._serialized_end=568
+  _globals['_LISTMODELSREQUEST']._serialized_start=570
+  _globals['_LISTMODELSREQUEST']._serialized_end=589
+  _globals['_LISTMODELSRESPONSE']._serialized_start=591
+  _globals['_LISTMODELSRESPONSE']._serialized_end=659
+  _globals['_SERVEDMODEL']._serialized_start=662
+  _globals['_SERVEDMODEL']._serialized_end=882
+  _globals['_EMBEDDERSERVICE']._serialized_start=1131
+  _globals['_EMBEDDERSERVICE']._serialized_end=1394
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,11 @@ class EmbedderServiceStub:
                 request_serializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.Rerank = channel.unary_unary(
+                '/citadel.vector.v1.EmbedderService/Rerank',
+                request_serializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.RerankRequest.SerializeToString,
+                response_deserializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.RerankResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/citadel.vector.v1.EmbedderService/ListModels',
                 request_serializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.ListModelsRequest.SerializeToString,
@@ -50,6 +55,12 @@ class EmbedderServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Embed(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rerank(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -68,6 +79,11 @@ def add_EmbedderServiceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.EmbedRequest.FromString,
                     response_serializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.EmbedResponse.SerializeToString,
+            ),
+            'Rerank': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rerank,
+                    request_deserializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.RerankRequest.FromString,
+                    response_serializer=citadel_dot_vector_dot_v1_dot_embedder__pb2.RerankResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -102,6 +118,33 @@ class EmbedderService:
             '/citadel.vector.v1.EmbedderService/Embed',
             citadel_dot_vector_dot_v1_dot_embedder__pb2.EmbedRequest.SerializeToString,
             citadel_dot_vector_dot_v1_dot_embedder__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rerank(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/citadel.vector.v1.EmbedderService/Rerank',
+            citadel_dot_vector_dot_v1_dot_embedder__pb2.RerankRequest.SerializeToString,
+            citadel_dot_vector_dot_v1_dot_embedder__pb2.RerankResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -88,6 +89,29 @@ class OverGrpc:
             return _made(server, answer, len(texts), wanted.dimensions or model.dimension)
 
         return await run(attempt)
+
+    async def rerank(
+        self, address: str, model: ModelRoute, query: str, texts: Sequence[str], timeout_s: float
+    ) -> list[float]:
+        """How well each text fits the query, in order: more is better."""
+        server, key = Server(address, model), self._key(model)
+        request = pb.RerankRequest(
+            model=model.upstream_model or model.name, query=query, texts=texts, urgent=True
+        )
+        try:
+            answer = await self._stubs.get(address).Rerank(
+                request, timeout=timeout_s, metadata=_metadata(model, key)
+            )
+        except grpc.RpcError as failure:
+            error = _told(server, failure, timeout_s, key)
+            if failure.code() is grpc.StatusCode.NOT_FOUND:
+                # Which models it serves is settled at its start: asking it again is of no use.
+                error.details["retryable"] = False
+            raise error from None
+        scores = list(answer.scores)
+        if len(scores) != len(texts) or not all(map(math.isfinite, scores)):
+            raise server.no_answer(f"answered no finite score of each of {len(texts)} texts")
+        return scores
 
     async def probe(self, address: str, model: ModelRoute, timeout_s: float) -> str:
         """That someone answers is not enough: the address of a pod that is gone is given to another, which
