@@ -24,7 +24,8 @@ MIN_PER_S: Final = 0.001
 # A field of the metadata object itself: what lies deeper can be changed with what surrounds it.
 _FIELD_FORM: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_VALUE_LENGTH: Final = 256
-_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
+# Half of a surrogate pair is no text, and PostgreSQL keeps no NUL.
+_NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 
 NameField = Annotated[
     str,
@@ -143,8 +144,7 @@ def _can_be_forced(value: object) -> bool:
     """Whether a filter and metadata, which are JSON, can hold it."""
     if type(value) is int:
         return -(2**63) <= value < 2**63
-    # Half of a surrogate pair is no text.
-    return type(value) is str and 0 < len(value) <= _MAX_VALUE_LENGTH and not _HALF_PAIR.search(value)
+    return type(value) is str and 0 < len(value) <= _MAX_VALUE_LENGTH and not _NO_TEXT.search(value)
 
 
 def rate_of(rights: Rights) -> Rate | None:

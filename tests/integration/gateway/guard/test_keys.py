@@ -153,6 +153,7 @@ def test_a_key_expires(guard: Guarded) -> None:
         ({"name": "x", "grants": [{"scopes": ["read"]}], "filter": {}}, "filter"),
         ({"name": "x", "grants": [{"scopes": ["read"]}], "filter": {"a.b": "c"}}, "filter"),
         ({"name": "x", "grants": [{"scopes": ["read"]}], "filter": {"a": ["c"]}}, "filter"),
+        ({"name": "x", "grants": [{"scopes": ["read"]}], "filter": {"a": "c\0"}}, "filter"),
         ({"name": "x", "grants": [{"scopes": ["read"]}], "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"name": "x", "grants": [{"scopes": ["read"]}], "expires_at": "2099-01-01T00:00:00"}, "expires_at"),
         ({"name": "x", "grants": [{"scopes": ["read"]}], "rate": {"requests_per_s": 0, "burst": 1}}, "rate"),

@@ -98,7 +98,7 @@ async def test_each_has_a_rate_of_its_own(
         assert state.granted is granted
 
 
-@pytest.mark.parametrize("org", [2**63, 2**70, -(2**64), "\ud800", "x" * 257])
+@pytest.mark.parametrize("org", [2**63, 2**70, -(2**64), "\ud800", "a\0b", "x" * 257])
 async def test_tenants_that_no_point_can_be_of(trusted: Trusted, org: object) -> None:
     with pytest.raises(Unauthenticated, match="org"):
         await trusted.caller(org=org)
