@@ -375,6 +375,7 @@ class CommandSettings(Settings):
 
     data_dir: Path = Field(Path(".hanax"), description="where data is kept")
     database_url: str = Field("", description=_DATABASE_URL)
+    database_password_file: Path | None = Field(None, description=_DATABASE_PASSWORD_FILE)
     api_url: str = Field(
         "",
         description="gateway that commands talk to; empty: the profile's, else the local stack's, else "

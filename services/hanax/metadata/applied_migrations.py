@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Column, Integer, String, Table, Text, delete, insert, select, update
+from sqlalchemy import Column, Integer, String, Table, Text, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import MigrationLocked
-from hanax.metadata.database import Database
+from hanax.metadata.database import Database, schema_of
+from hanax.metadata.engines import DatabaseOptions, Place
 from hanax.metadata.tables import ID, INSTANT, JSON_VALUE, TABLES
 
 APPLIED_MIGRATIONS = Table(
@@ -36,6 +37,9 @@ MIGRATION_LOCK = Table(
 )
 
 _LOCK = 1
+# That has the tables.
+_FIRST_SCHEMA = "0002_migrations"
+_SERVER_CLOCK_US = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,28 @@ class Applied:
     error: str | None = None
 
 
+async def read_applied(options: DatabaseOptions) -> list[Applied]:
+    """By name, without changing anything: none where there is no database, or none of these tables yet."""
+    path = Place.parse(options.url).path
+    if path is not None and not path.exists():
+        return []
+    database = Database(options)
+    try:
+        found = await database.read(schema_of)
+        if found is None or found < _FIRST_SCHEMA:
+            return []
+        return await AppliedMigrations(database, lambda: 0).all()
+    finally:
+        await database.close()
+
+
 class AppliedMigrations:
-    """Each change is durable on return, and made by the holder of the lock alone: else MigrationLocked."""
+    """Each change is durable on return, and made by the holder of the lock alone: else MigrationLocked.
+
+    The lock is another's when another has taken it, not when its time is over: who slept, and was not missed,
+    goes on. Its time is that of PostgreSQL's clock, as there may be several machines; a SQLite file is of
+    one, whose clock is `now_us`, in microseconds since 1970 UTC.
+    """
 
     def __init__(self, database: Database, now_us: Callable[[], int]) -> None:
         self._database = database
@@ -95,25 +119,30 @@ class AppliedMigrations:
 
     async def lock(self, seconds: float) -> None:
         """Take the lock for so long. Raises MigrationLocked while somebody else has it."""
-        now_us = self._now_us()
+        until = MIGRATION_LOCK.c.until_us
 
-        async def write(connection: AsyncConnection) -> None:
+        async def write(connection: AsyncConnection) -> bool:
+            now_us = await self._clock_us(connection)
+            end_us = now_us + round(seconds * 1e6)
             taken = await connection.execute(
                 update(MIGRATION_LOCK)
-                .where(MIGRATION_LOCK.c.id == _LOCK, MIGRATION_LOCK.c.until_us <= now_us)
-                .values(owner=self._owner, until_us=now_us + round(seconds * 1e6))
+                .where(MIGRATION_LOCK.c.id == _LOCK, until <= now_us)
+                .values(owner=self._owner, until_us=end_us)
             )
             if not taken.rowcount:
-                raise MigrationLocked(
-                    "somebody else migrates; a lock whose holder died is free within half a minute"
-                )
+                # Longer than anybody takes it for: the clock has gone back since.
+                await connection.execute(update(MIGRATION_LOCK).where(until > end_us).values(until_us=end_us))
+            return bool(taken.rowcount)
 
-        await self._database.run(write)
+        if not await self._database.run(write):
+            raise MigrationLocked(
+                "somebody else migrates; a lock whose holder died is free within half a minute"
+            )
 
     async def renew(self, seconds: float) -> None:
         async def write(connection: AsyncConnection) -> None:
             await self._hold(connection)
-            until_us = self._now_us() + round(seconds * 1e6)
+            until_us = await self._clock_us(connection) + round(seconds * 1e6)
             await connection.execute(update(MIGRATION_LOCK).values(until_us=until_us))
 
         await self._database.run(write)
@@ -130,13 +159,16 @@ class AppliedMigrations:
         """Raises MigrationLocked where the lock is another's by now."""
         held = (
             await connection.execute(
-                update(MIGRATION_LOCK)
-                .where(MIGRATION_LOCK.c.owner == self._owner, MIGRATION_LOCK.c.until_us > self._now_us())
-                .values(owner=self._owner)
+                update(MIGRATION_LOCK).where(MIGRATION_LOCK.c.owner == self._owner).values(owner=self._owner)
             )
         ).rowcount
         if not held:
-            raise MigrationLocked("the lock was not renewed in time; somebody else may migrate now")
+            raise MigrationLocked("the lock was not renewed in time, and somebody else has it now")
+
+    async def _clock_us(self, connection: AsyncConnection) -> int:
+        if self._database.dialect == "sqlite":
+            return self._now_us()
+        return int((await connection.execute(_SERVER_CLOCK_US)).scalar_one())
 
 
 def _applied(row: Any) -> Applied:

@@ -2,101 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 import yaml
 
-from hanax.cli.failures import exit_code
-from hanax.cli.migrate.app import app
-from hanax.core.model_routes import ModelRoute
-from tests.integration.gateway.processor import job_settings
-from tests.integration.gateway.stack import Stack, running_stack
+from tests.integration.migrations.command import Migrations
 from tests.integration.waiting import wait_until
-
-MODEL = ModelRoute(
-    name="model",
-    dimension=3,
-    max_tokens=128,
-    endpoints=("http://127.0.0.1:9",),
-    protocol="openai",
-    external=True,
-)
-
-_RUN = "from hanax.cli.migrate.app import main; main()"
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stack")
-    # Jobs are taken, and stay queued: nothing runs them here.
-    with running_stack(folder, (MODEL,), **job_settings(folder)) as stack:
-        yield stack
-
-
-class Migrations:
-    """A folder of migrations, a database, and the command."""
-
-    def __init__(self, folder: Path, stack: Stack, output: pytest.CaptureFixture[str]) -> None:
-        self.stack = stack
-        self._output = output
-        self.folder = folder / "migrations"
-        self.folder.mkdir()
-        self.variables = {
-            "HANAX_API_URL": stack.gateway.url,
-            "HANAX_DATABASE_URL": f"sqlite:///{folder}/metadata.db",
-        }
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.folder / f"{name}.py"
-        path.write_text(text)
-        return path
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """In a process of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-c", _RUN, *words, "--dir", str(self.folder)],
-            env={**self.variables, "HOME": str(self.folder), "PATH": ""},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *words: str, code: int = 0) -> str:
-        """What it says, on both streams; `code` is how it has to end."""
-        self._output.readouterr()
-        ended = exit_code(app, [*words, "--dir", str(self.folder)])
-        told = self._output.readouterr()
-        assert ended == code, told
-        assert "Traceback" not in told.err
-        return told.out + told.err
-
-    def rows(self, code: int = 0) -> dict[str, str]:
-        told = orjson.loads(self.run("status", "--format", "json", code=code))
-        return {row["name"]: row["state"] for row in told}
-
-    def collection(self, name: str) -> dict[str, Any] | None:
-        answer = self.stack.client.get(f"/api/v1/collections/{name}")
-        return None if answer.status_code == 404 else dict(self.stack.data(answer))
-
-
-@pytest.fixture
-def migrations(
-    tmp_path: Path, stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Migrations]:
-    migrations = Migrations(tmp_path, stack, capsys)
-    for name, value in migrations.variables.items():
-        monkeypatch.setenv(name, value)
-    yield migrations
-    for one in stack.data(stack.client.get("/api/v1/collections"))["collections"]:
-        stack.client.delete(f"/api/v1/collections/{one['name']}?aliases=delete")
-
 
 CREATE = """
 def up(steps):
@@ -282,7 +194,7 @@ def test_one_that_was_killed_is_undone_by_the_next(migrations: Migrations) -> No
     assert before is not None
     assert migrations.rows(code=3) == {"0001_slow": "unfinished"}
     assert "somebody else migrates" in migrations.run("up", code=1)
-    _free_lock(migrations)
+    migrations.free_lock()
     told = migrations.run("up")
     assert "was left unfinished; it is undone first" in told
     after = migrations.collection("films")
@@ -314,24 +226,40 @@ def test_down_undoes_what_was_done_of_an_unfinished_one_and_no_more(migrations: 
     wait_until("the first step began", mark.exists)
     process.kill()
     process.communicate()
-    _free_lock(migrations)
+    migrations.free_lock()
     assert "is undone first" in migrations.run("down", "--steps", "1", "--yes")
     # It was there before, and `up` never came to it.
     assert migrations.collection("films") is not None
     assert migrations.rows(code=3) == {"0001_slow": "pending"}
 
 
-def test_a_file_that_was_changed_while_it_was_unfinished_says_what_to_do(migrations: Migrations) -> None:
+def test_what_was_begun_of_an_unfinished_one_may_not_change(migrations: Migrations) -> None:
     mark = migrations.folder / "reached"
     path = migrations.write("0001_slow", SLOW.format(mark=str(mark)))
     process = migrations.start("up")
     wait_until("the first step began", mark.exists)
     process.kill()
     process.communicate()
-    _free_lock(migrations)
+    migrations.free_lock()
     assert "0001_slow: was left unfinished" in migrations.run("up", "--dry-run")
-    path.write_text(path.read_text() + "\n")
-    assert "was left unfinished, and changed since" in migrations.run("up", code=1)
+    whole = path.read_text()
+    path.write_text(whole.replace("'wait'", "'watch'"))
+    for words in (
+        ["up"],
+        ["up", "--dry-run"],
+        ["down", "--steps", "1"],
+        ["down", "--steps", "1", "--dry-run"],
+    ):
+        told = migrations.run(*words, code=1)
+        assert "0001_slow was left unfinished, and its `up` says other steps now" in told
+    assert migrations.rows(code=3) == {"0001_slow": "unfinished"}
+    # What was not begun may: else a fault in it could not be mended.
+    path.write_text(whole.replace("dimension=3", "dimension=4"))
+    migrations.run("up")
+    films = migrations.collection("films")
+    assert films is not None
+    assert films["dimension"] == 4
+    assert migrations.rows() == {"0001_slow": "applied"}
 
 
 def test_a_job_that_an_unfinished_one_ordered_is_cancelled(migrations: Migrations) -> None:
@@ -351,7 +279,7 @@ def test_a_job_that_an_unfinished_one_ordered_is_cancelled(migrations: Migration
     wait_until("the job is ordered", lambda: jobs("queued") == ["texts-v2"])
     process.kill()
     process.communicate()
-    _free_lock(migrations)
+    migrations.free_lock()
     migrations.run("down", "--steps", "1", "--yes")
     assert jobs("queued") == []
     assert jobs("cancelled") == ["texts-v2"]
@@ -365,14 +293,6 @@ def test_functions_of_a_step_do_not_hold_up_the_lock(migrations: Migrations) -> 
         "def up(steps):\n    steps.call('act', do=act)\ndef down(steps): pass\n",
     )
     migrations.run("up")
-
-
-def _free_lock(migrations: Migrations) -> None:
-    """As if the time had passed for which its dead holder had it."""
-    path = migrations.variables["HANAX_DATABASE_URL"].removeprefix("sqlite:///")
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE migration_lock SET until_us = 0")
-    database.close()
 
 
 def test_status_is_told_to_programs_too(migrations: Migrations) -> None:
@@ -389,9 +309,20 @@ def test_a_gateway_that_is_away_is_named(migrations: Migrations, monkeypatch: py
     migrations.write("0001_films", CREATE)
     monkeypatch.setattr("hanax.cli.connection._PATIENCE_S", 0.1)
     monkeypatch.setenv("HANAX_API_URL", "http://127.0.0.1:9")
-    told = migrations.run("up", code=1)
-    assert "http://127.0.0.1:9 does not answer" in told
+    assert "http://127.0.0.1:9 does not answer" in migrations.run("up", code=5)
     assert migrations.rows(code=3) == {"0001_films": "pending"}
+
+
+def test_a_gateway_that_is_away_leaves_what_is_applied_as_it_is(
+    migrations: Migrations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations.write("0001_films", CREATE)
+    migrations.run("up")
+    monkeypatch.setattr("hanax.cli.connection._PATIENCE_S", 0.1)
+    monkeypatch.setenv("HANAX_API_URL", "http://127.0.0.1:9")
+    assert "does not answer" in migrations.run("down", "--steps", "1", "--yes", code=5)
+    assert migrations.rows() == {"0001_films": "applied"}
+    assert "Nothing is pending." in migrations.run("up")
 
 
 def test_a_folder_that_is_not_there_is_named(migrations: Migrations, tmp_path: Path) -> None:

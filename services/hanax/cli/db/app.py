@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
 import typer
@@ -20,10 +20,13 @@ from hanax.cli.grouping import grouped
 from hanax.cli.printing import Format, dump, output, show, show_one
 from hanax.cli.profiles import read_config
 from hanax.cli.reading_settings import read_settings
-from hanax.cli.whereabouts import database_url
+from hanax.cli.whereabouts import database_options
 from hanax.core.errors import DatabaseUnavailable
 from hanax.core.settings import CommandSettings
 from hxp_vector_client import VectorError
+
+if TYPE_CHECKING:
+    from hanax.metadata.engines import DatabaseOptions
 
 _LISTED = ("name", "state", "points", "dimension", "metric", "shards")
 
@@ -47,10 +50,10 @@ def init(
 ) -> None:
     """Bring the metadata database to the schema of this version. Nothing is changed where it has it."""
     connection = showing.connection()
-    url = database_url(database)
-    before, after = asyncio.run(_upgrade(url))
+    options = database_options(database)
+    before, after = asyncio.run(_upgrade(options))
     told = {
-        "database": _without_password(url),
+        "database": _without_password(options.url),
         "revision_before": before,
         "revision": after,
         "changed": before != after,
@@ -105,17 +108,16 @@ def main() -> NoReturn:
     sys.exit(exit_code(app))
 
 
-async def _upgrade(url: str) -> tuple[str | None, str | None]:
+async def _upgrade(options: DatabaseOptions) -> tuple[str | None, str | None]:
     # Of the metadata database alone: an import of a second.
     from hanax.metadata.database import Database
-    from hanax.metadata.engines import DatabaseOptions
     from hanax.metadata.upgrading import upgrade
 
-    database = Database(DatabaseOptions(url))
+    database = Database(options)
     try:
         before = await database.health()
         if not before.reachable:
-            raise DatabaseUnavailable(f"{_without_password(url)} does not answer: {before.error}")
+            raise DatabaseUnavailable(f"{_without_password(options.url)} does not answer: {before.error}")
         await upgrade(database)
         return before.revision, (await database.health()).revision
     finally:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,19 +25,20 @@ from hanax.cli.grouping import grouped
 from hanax.cli.migrate.files import (
     TEMPLATES,
     About,
+    MigrationFile,
     TemplateName,
     create_migration,
     find_migrations,
 )
-from hanax.cli.migrate.history import check_history, find_file, history
-from hanax.cli.migrate.runner import Runner, pending, read_steps
+from hanax.cli.migrate.history import check_history, history
+from hanax.cli.migrate.plans import pending, read_checks, read_steps, resumed, taken_back
+from hanax.cli.migrate.runner import Runner
 from hanax.cli.migrate.steps import Step
 from hanax.cli.printing import Format, FormatOption, show
-from hanax.cli.whereabouts import database_url
-from hanax.core.errors import FailedPrecondition
-from hanax.metadata.applied_migrations import AppliedMigrations
+from hanax.cli.whereabouts import database_options
+from hanax.core.errors import AlreadyExists
+from hanax.metadata.applied_migrations import Applied, AppliedMigrations, read_applied
 from hanax.metadata.database import Database
-from hanax.metadata.engines import DatabaseOptions
 from hanax.metadata.upgrading import upgrade
 from hxp_vector_client import AsyncVectorClient
 
@@ -55,6 +56,8 @@ _HERE = Path("migrations")
 @app.command()
 def init(folder: Folder = _HERE, database: DatabaseUrl = "") -> None:
     """Make the folder of migrations, and the tables that note what was applied."""
+    if folder.exists() and not folder.is_dir():
+        raise AlreadyExists(f"{folder} is no folder")
     folder.mkdir(parents=True, exist_ok=True)
 
     async def prepare() -> None:
@@ -87,9 +90,7 @@ def status(folder: Folder = _HERE, database: DatabaseUrl = "", form: FormatOptio
     """Show all migrations. Exit code 3: some are pending, unfinished, edited or missing."""
 
     async def look() -> list[dict[str, Any]]:
-        files = find_migrations(folder)
-        async with _opened(database) as applied:
-            rows = history(files, await applied.all())
+        rows = history(find_migrations(folder), await _noted(database))
         return [{**asdict(row), "applied_at": _instant(row.applied_at_us)} for row in rows]
 
     rows = asyncio.run(look())
@@ -105,13 +106,14 @@ def validate(folder: Folder = _HERE, database: DatabaseUrl = "") -> None:
     async def check() -> int:
         files = find_migrations(folder)
         for file in files:
-            for direction in ("up", "down"):
-                read_steps(file, direction)
-        async with _opened(database) as applied:
-            check_history(files, await applied.all())
+            read_steps(file, "up")
+            read_steps(file, "down")
+            read_checks(file)
+        check_history(files, await _noted(database))
         return len(files)
 
-    typer.echo(f"{asyncio.run(check())} migrations are well-formed.")
+    count = asyncio.run(check())
+    typer.echo("1 migration is well-formed." if count == 1 else f"{count} migrations are well-formed.")
 
 
 @app.command()
@@ -129,21 +131,16 @@ def up(
 
     async def run() -> list[str]:
         files = find_migrations(folder)
+        if dry_run:
+            _tell_up(files, await _noted(database), target)
+            return []
         async with _opened(database) as applied, _gateway(asking) as gateway:
-            if dry_run:
-                known = await applied.all()
-                check_history(files, known)
-                for one in known:
-                    if one.state != "applied":
-                        typer.echo(f"{one.name}: was left unfinished; it would be undone first")
-                for file in pending(files, known, target):
-                    _tell_steps(file.name, read_steps(file, "up"))
-                return []
-            return await Runner(gateway, applied, typer.echo, _now_us).up(files, target)
+            return await Runner(gateway, applied, _progress, _now_us).up(files, target)
 
     done = asyncio.run(run())
     if not dry_run:
-        typer.echo(f"{len(done)} applied." if done else "Nothing is pending.")
+        upto = "" if target is None else f" up to {target}"
+        typer.echo(f"{len(done)} applied." if done else f"Nothing is pending{upto}.")
 
 
 @app.command()
@@ -160,19 +157,11 @@ def down(
 
     async def run() -> list[str]:
         files = find_migrations(folder)
+        if dry_run:
+            _tell_down(files, await _noted(database), steps)
+            return []
         async with _opened(database) as applied, _gateway(asking) as gateway:
-            known = await applied.all()
-            check_history(files, known)
-            last = [find_file(files, one.name) for one in list(reversed(known))[:steps]]
-            planned = {file.name: read_steps(file, "down") for file in last}
-            if dry_run:
-                for name, told in planned.items():
-                    _tell_steps(name, told)
-                return []
-            losses = [step.title for told in planned.values() for step in told if not step.reversible]
-            if losses and not yes:
-                raise FailedPrecondition(f"this can't be undone: {'; '.join(losses)}. Say --yes to do it")
-            return await Runner(gateway, applied, typer.echo, _now_us).down(files, steps)
+            return await Runner(gateway, applied, _progress, _now_us).down(files, steps, lose=yes)
 
     done = asyncio.run(run())
     if not dry_run:
@@ -186,12 +175,17 @@ def main() -> NoReturn:
 
 @asynccontextmanager
 async def _opened(url: str) -> AsyncIterator[AppliedMigrations]:
-    database = Database(DatabaseOptions(database_url(url)))
+    database = Database(database_options(url))
     try:
         await upgrade(database)
         yield AppliedMigrations(database, _now_us)
     finally:
         await database.close()
+
+
+async def _noted(url: str) -> list[Applied]:
+    """For commands that change nothing, not even the schema of a database."""
+    return await read_applied(database_options(url))
 
 
 @asynccontextmanager
@@ -200,8 +194,42 @@ async def _gateway(asking: Asking) -> AsyncIterator[AsyncVectorClient]:
         yield client
 
 
-def _tell_steps(name: str, steps: list[Step]) -> None:
-    typer.echo(f"{name}: would")
+def _progress(line: str) -> None:
+    # Whoever reads it may be gone: that breaks off nothing.
+    with suppress(OSError):
+        typer.echo(line, err=True)
+
+
+def _tell_up(files: list[MigrationFile], known: list[Applied], target: str | None) -> None:
+    check_history(files, known)
+    of_name = {file.name: file for file in files}
+    for one in known:
+        if one.state == "applied":
+            continue
+        if one.direction == "down":
+            typer.echo(f"{one.name}: is half taken back; `down` goes on with that")
+            return
+        resumed(of_name[one.name], one, read_steps(of_name[one.name], "up"))
+        typer.echo(f"{one.name}: was left unfinished; it would be undone first")
+    for file in pending(files, known, target):
+        read_checks(file)
+        _tell_steps(f"{file.name}: would", read_steps(file, "up"))
+
+
+def _tell_down(files: list[MigrationFile], known: list[Applied], count: int) -> None:
+    check_history(files, known)
+    for one in taken_back(files, known, count):
+        steps = [one.steps[place] for place in one.left]
+        if one.undoes:
+            typer.echo(f"{one.file.name}: was left unfinished; would undo")
+            for step in steps:
+                typer.echo(f"  {step.title}")
+        else:
+            _tell_steps(f"{one.file.name}: would", steps)
+
+
+def _tell_steps(head: str, steps: Iterable[Step]) -> None:
+    typer.echo(head)
     for step in steps:
         typer.echo(f"  {step.title}" + ("" if step.reversible else "  (can't be undone)"))
 

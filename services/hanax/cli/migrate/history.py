@@ -43,23 +43,17 @@ def _state(one: Applied | None, file: MigrationFile | None, below: bool) -> Stat
         return "out_of_order" if below else "pending"
     if file is None:
         return "missing"
-    if one.checksum != file.checksum:
-        return "edited"
-    if one.state == "running":
-        return "unfinished"
-    return "applied" if one.state == "applied" else "failed"
+    if one.state != "applied":
+        return "unfinished" if one.state == "running" else "failed"
+    return "applied" if one.checksum == file.checksum else "edited"
 
 
 def check_history(files: Sequence[MigrationFile], applied: Iterable[Applied]) -> None:
     """Raises MigrationEdited and InvalidMigration for files that are at odds with what was applied."""
     known = {one.name: one for one in applied}
-    for row in history(files, known.values()):
-        if row.state == "edited" and known[row.name].state != "applied":
-            raise MigrationEdited(
-                f"{row.name} was left unfinished, and changed since: bring its file back as it was and run "
-                "`up` or `down`, which undo what was done of it; change it after that",
-                migration=row.name,
-            )
+    rows = history(files, known.values())
+    # A file under a new name is gone under its old one: that is told first.
+    for row in sorted(rows, key=lambda row: row.state == "out_of_order"):
         if row.state == "edited":
             raise MigrationEdited(
                 f"{row.name} was changed after it was applied: bring its file back as it was, and put the "
@@ -67,8 +61,15 @@ def check_history(files: Sequence[MigrationFile], applied: Iterable[Applied]) ->
                 migration=row.name,
             )
         if row.state == "missing":
+            one = known[row.name]
+            renamed = [
+                file.name for file in files if file.checksum == one.checksum and file.name not in known
+            ]
+            state = "applied" if one.state == "applied" else "left unfinished"
             raise MigrationEdited(
-                f"{row.name} is applied, but its file is gone: bring it back", migration=row.name
+                f"{row.name} is {state}, but its file is gone: bring it back"
+                + (f" ({renamed[0]} is the same under another name)" if renamed else ""),
+                migration=row.name,
             )
         if row.state == "out_of_order":
             raise InvalidMigration(
@@ -80,6 +81,6 @@ def check_history(files: Sequence[MigrationFile], applied: Iterable[Applied]) ->
 def find_file(files: Sequence[MigrationFile], name: str) -> MigrationFile:
     """By its name or its number. Raises NotFound."""
     for file in files:
-        if name == file.name or (name.isdigit() and int(name) == file.number):
+        if name in (file.name, file.path.name) or (name.isdecimal() and int(name) == file.number):
             return file
     raise NotFound(f"there is no migration {name!r}")

@@ -2,27 +2,33 @@
 
 A step that fails is named, and those before it are undone, the last one first. A process that ends in the
 middle leaves its notes: the next one that runs undoes what was begun upwards, and goes on with what was begun
-downwards.
+downwards, and with what was begun upwards and has no way back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from hanax.cli.migrate.checks import Checks
 from hanax.cli.migrate.files import MigrationFile
-from hanax.cli.migrate.history import check_history, find_file
-from hanax.cli.migrate.steps import Step, Steps
-from hanax.core.errors import HanaxError, InvalidMigration, MigrationFailed, MigrationLocked
+from hanax.cli.migrate.history import check_history
+from hanax.cli.migrate.lock import locked
+from hanax.cli.migrate.plans import (
+    TakenBack,
+    fresh_notes,
+    pending,
+    read_checks,
+    read_steps,
+    resumed,
+    storable,
+    taken_back,
+)
+from hanax.cli.migrate.steps import NoWayBack, Step
+from hanax.core.errors import FailedPrecondition, HanaxError, MigrationFailed
 from hanax.metadata.applied_migrations import Applied, AppliedMigrations, StepNote
 from hxp_vector_client import AsyncVectorClient, VectorError
-
-# A lock whose holder died is free after this long; it is renewed three times as often.
-_LOCK_S: Final = 30.0
 
 Tell = Callable[[str], None]
 
@@ -39,77 +45,159 @@ class Runner:
     async def up(self, files: Sequence[MigrationFile], target: str | None) -> list[str]:
         """Apply what is pending, up to and with `target`; the names of what was applied.
 
-        Raises MigrationLocked, MigrationEdited, InvalidMigration and MigrationFailed.
+        Raises MigrationLocked, MigrationEdited, InvalidMigration and MigrationFailed; before anything is done
+        what keeps the gateway from being asked at all.
         """
-        async with self._locked():
+        async with locked(self.applied):
             done: list[str] = []
             known = {one.name: one for one in await self.applied.all()}
             check_history(files, known.values())
             wanted = pending(files, known.values(), target)
-            for file in files:
-                before = known.get(file.name)
-                if before is not None and before.state != "applied":
-                    await self._take_up_again(file, before)
+            left = [(file, known[file.name]) for file in files if file.name in known]
+            left = [(file, one) for file, one in left if one.state != "applied"]
+            # Before anything is done: one that is not well-formed stops those before it, too.
             for file in wanted:
+                read_steps(file, "up")
+                read_checks(file)
+            if wanted or left:
+                await self._reach()
+            for file, one in left:
+                done += await self._take_up_again(file, one)
+            now = await self.applied.all()
+            check_history(files, now)
+            for file in pending(files, now, target):
                 await self._apply(file)
                 done.append(file.name)
             return done
 
-    async def down(self, files: Sequence[MigrationFile], count: int) -> list[str]:
-        """Take back the last `count` that are applied; their names. Raises what `up` does."""
-        async with self._locked():
+    async def down(self, files: Sequence[MigrationFile], count: int, lose: bool) -> list[str]:
+        """Take back the last `count` that are applied; their names. lose: also where points are lost.
+
+        Raises what `up` does, and before anything is done FailedPrecondition where `lose` has to be said.
+        """
+        async with locked(self.applied):
             known = await self.applied.all()
             check_history(files, known)
-            done: list[str] = []
-            for one in list(reversed(known))[:count]:
-                file = find_file(files, one.name)
-                if one.direction == "up" and one.state != "applied":
-                    # Only what was done of it: its `down` would take away what it never made.
-                    await self._take_up_again(file, one)
-                else:
-                    await self._revert(file, one)
-                done.append(one.name)
-            return done
+            planned = taken_back(files, known, count)
+            losses = [title for one in planned for title in one.losses]
+            if losses and not lose:
+                raise FailedPrecondition(f"this can't be undone: {'; '.join(losses)}. Say --yes to do it")
+            if planned:
+                await self._reach()
+            for one in planned:
+                # An unfinished one is only undone: its `down` would take away what it never made.
+                await (self._undo_unfinished(one) if one.undoes else self._revert(one))
+            return [one.file.name for one in planned]
+
+    async def _reach(self) -> None:
+        """A gateway that is away, or refuses the key, is no fault of a step."""
+        await self.client.aliases.list()
 
     async def _apply(self, file: MigrationFile) -> None:
-        functions = file.load()
         steps = read_steps(file, "up")
-        checks = Checks()
-        if functions.validate is not None:
-            functions.validate(checks)
         self.tell(f"{file.name}: up")
-        note = Applied(file.name, file.checksum, "up", "running", _notes(steps), began_at_us=self.now_us())
+        note = Applied(
+            file.name, file.checksum, "up", "running", fresh_notes(steps), began_at_us=self.now_us()
+        )
+        await self._finish(file, note, steps)
+
+    async def _finish(self, file: MigrationFile, note: Applied, steps: Sequence[Step]) -> None:
+        """Do what is not done yet, see that it is as expected, and note the whole as applied."""
+        checks = read_checks(file)
         await self.applied.save(note)
         try:
             for place in range(len(steps)):
-                note = await self._do(note, steps, place)
-            for check in checks.all:
-                if problem := await check(self.client):
-                    raise MigrationFailed(f"not as `validate` expects: {problem}")
-        except (HanaxError, VectorError, _StepFailed) as error:
-            await self._give_up(note, steps, error)
-        await self.applied.save(replace(note, state="applied", ended_at_us=self.now_us()))
-
-    async def _revert(self, file: MigrationFile, before: Applied) -> None:
-        steps = read_steps(file, "down")
-        self.tell(f"{file.name}: down")
-        note = before
-        if before.direction != "down":
-            note = replace(before, direction="down", state="running", steps=_notes(steps), error=None)
-            await self.applied.save(note)
-        try:
-            for place, step in enumerate(note.steps):
-                if step.state != "done":
+                if note.steps[place].state != "done":
                     note = await self._do(note, steps, place)
+            await self._check(checks)
+        except asyncio.CancelledError:
+            self.tell(f"{file.name}: broken off; the next `up` or `down` undoes what was done of it")
+            raise
+        except Exception as error:
+            await self._give_up(note, steps, error)
+        await self.applied.save(replace(note, state="applied", error=None, ended_at_us=self.now_us()))
+
+    async def _check(self, checks: Checks) -> None:
+        for check in checks.all:
+            try:
+                problem = await check(self.client)
+            except Exception as error:
+                raise MigrationFailed(f"`validate`: {_told(error)}") from error
+            if problem:
+                raise MigrationFailed(f"not as `validate` expects: {problem}")
+
+    async def _give_up(self, note: Applied, steps: Sequence[Step], error: Exception) -> None:
+        """Undo what was done, and raise MigrationFailed."""
+        note = error.note if isinstance(error, _StepFailed) else note
+        note = replace(note, state="failed", error=_told(error))
+        try:
+            await self.applied.save(note)
+        except HanaxError as lost:
+            raise type(lost)(f"{note.name}: {note.error}; the next `up` undoes what was done") from error
+        try:
+            await self._undo(note, steps)
+        except NoWayBack as reason:
+            raise MigrationFailed(
+                f"{note.name}: {note.error}; it can't be undone ({reason}): "
+                "mend that, and `up` goes on with it"
+            ) from error
+        await self.applied.remove(note.name)
+        raise MigrationFailed(f"{note.name}: {note.error}; what was done before it is undone") from error
+
+    async def _take_up_again(self, file: MigrationFile, before: Applied) -> list[str]:
+        """End what an earlier process left; the name, where it is applied now."""
+        if before.direction == "down":
+            if any(step.state != "pending" for step in before.steps):
+                raise MigrationFailed(
+                    f"{file.name} is half taken back: `hana-x-migrate down` goes on with that"
+                )
+            # Nothing of it was: it is what it was before.
+            await self.applied.save(replace(before, direction="up", state="applied", steps=(), error=None))
+            return []
+        steps = read_steps(file, "up")
+        note = resumed(file, before, steps)
+        try:
+            self.tell(f"{file.name}: was left unfinished; it is undone first")
+            await self._undo(note, steps)
+        except NoWayBack as reason:
+            self.tell(f"{file.name}: goes on, as there is no way back: {reason}")
+            await self._finish(file, replace(note, state="running"), steps)
+            return [file.name]
+        await self.applied.remove(file.name)
+        return []
+
+    async def _undo_unfinished(self, one: TakenBack) -> None:
+        self.tell(f"{one.file.name}: was left unfinished; it is undone first")
+        try:
+            await self._undo(one.note, one.steps)
+        except NoWayBack as reason:
+            raise MigrationFailed(
+                f"{one.file.name} was left unfinished, and can't be undone: {reason}; `up` goes on with it"
+            ) from reason
+        await self.applied.remove(one.file.name)
+
+    async def _revert(self, one: TakenBack) -> None:
+        name, note = one.file.name, one.note
+        self.tell(f"{name}: down")
+        if note.state == "applied":
+            note = replace(note, direction="down", steps=fresh_notes(one.steps))
+        note = replace(note, state="running", error=None)
+        await self.applied.save(note)
+        try:
+            for place in one.left:
+                note = await self._do(note, one.steps, place)
         except _StepFailed as error:
             await self.applied.save(replace(error.note, state="failed", error=error.message))
             raise MigrationFailed(
-                f"{file.name}: {error.message}; the steps before it are done: `down` goes on from there"
+                f"{name}: {error.message}; the steps before it are done: `down` goes on from there"
             ) from error
-        await self.applied.remove(file.name)
+        except asyncio.CancelledError:
+            self.tell(f"{name}: broken off; the next `down` goes on from there")
+            raise
+        await self.applied.remove(name)
 
     async def _do(self, note: Applied, steps: Sequence[Step], place: int) -> Applied:
-        """The note with the step done."""
+        """The note with the step done. Raises _StepFailed."""
         step, noted = steps[place], note.steps[place]
         try:
             if noted.state == "pending":
@@ -139,27 +227,11 @@ class Runner:
         await self.applied.save(note)
         return note
 
-    async def _give_up(
-        self, note: Applied, steps: Sequence[Step], error: HanaxError | VectorError | _StepFailed
-    ) -> None:
-        """Undo what was done, and raise MigrationFailed."""
-        note = error.note if isinstance(error, _StepFailed) else note
-        note = replace(note, state="failed", error=error.message)
-        await self.applied.save(note)
-        await self._undo(note, steps)
-        await self.applied.remove(note.name)
-        raise MigrationFailed(f"{note.name}: {error.message}; what was done before it is undone") from error
-
-    async def _take_up_again(self, file: MigrationFile, before: Applied) -> None:
-        """Undo what an earlier process left."""
-        if before.direction == "down":
-            raise MigrationFailed(f"{file.name} is half taken back: `hana-x-migrate down` goes on with that")
-        self.tell(f"{file.name}: was left unfinished; it is undone first")
-        await self._undo(before, read_steps(file, "up"))
-        await self.applied.remove(file.name)
-
     async def _undo(self, note: Applied, steps: Sequence[Step]) -> None:
-        """Raises MigrationFailed where a step can't be taken back; the notes stay then."""
+        """Raises MigrationFailed where a step can't be taken back; the notes stay then.
+
+        Raises NoWayBack where it never can, with nothing undone: only the last step may be such a one.
+        """
         for place in reversed(range(len(steps))):
             step, noted = steps[place], note.steps[place]
             if noted.state not in ("doing", "done"):
@@ -167,41 +239,14 @@ class Runner:
             self.tell(f"  undo: {step.title}")
             try:
                 await step.undo(self.client, dict(noted.memo))
+            except NoWayBack:
+                raise
             except Exception as error:
                 raise MigrationFailed(
                     f"{note.name}: {note.error or 'left unfinished'}; and step {place + 1}, {step.title}, "
                     f"could not be undone: {_told(error)}; mend that and run the command again"
                 ) from error
             note = await self._save(note, place, replace(noted, state="undone"))
-
-    @asynccontextmanager
-    async def _locked(self) -> AsyncIterator[None]:
-        """One at a time, from wherever it is run; the work ends when the lock is lost."""
-        await self.applied.lock(_LOCK_S)
-        work = asyncio.current_task()
-        assert work is not None
-
-        async def renew() -> None:
-            try:
-                while True:
-                    await asyncio.sleep(_LOCK_S / 3)
-                    await self.applied.renew(_LOCK_S)
-            except HanaxError:
-                work.cancel()
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not renewing.done() or renewing.cancelled():
-                raise
-            raise MigrationLocked(
-                "the lock was lost, and the work ended where it was: the next run goes on from its notes"
-            ) from None
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
-            await self.applied.unlock()
 
 
 class _StepFailed(Exception):
@@ -214,48 +259,6 @@ class _StepFailed(Exception):
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, HanaxError | VectorError):
-        return error.message
-    return f"{type(error).__name__}: {error}"
-
-
-def read_steps(file: MigrationFile, direction: str) -> list[Step]:
-    """Raises InvalidMigration: steps that fail to be told, or that follow one that has no way back."""
-    steps = Steps()
-    functions = file.load()
-    try:
-        (functions.up if direction == "up" else functions.down)(steps)
-    except InvalidMigration as error:
-        raise InvalidMigration(f"{file.path}: {error.message}", migration=file.name) from error
-    except Exception as error:
-        raise InvalidMigration(
-            f"{file.path}: `{direction}`: {type(error).__name__}: {error}", migration=file.name
-        ) from error
-    if direction == "up":
-        for step in steps.all[:-1]:
-            if not step.reversible:
-                raise InvalidMigration(
-                    f"{file.path}: nothing may follow {step.title!r} in `up`, as it can't be undone: "
-                    "make the rest a migration of its own",
-                    migration=file.name,
-                )
-    return steps.all
-
-
-def pending(
-    files: Sequence[MigrationFile], applied: Iterable[Applied], target: str | None
-) -> list[MigrationFile]:
-    """What `up` would apply, in order. Raises NotFound for a target that is none."""
-    there = {one.name for one in applied if one.state == "applied"}
-    last = _last(files, target)
-    return [file for file in files if file.name not in there and file.number <= last]
-
-
-def _last(files: Sequence[MigrationFile], target: str | None) -> int:
-    if target is not None:
-        return find_file(files, target).number
-    return max((file.number for file in files), default=0)
-
-
-def _notes(steps: Sequence[Step]) -> tuple[StepNote, ...]:
-    return tuple(StepNote(step.title, "pending", {}) for step in steps)
+    if isinstance(error, HanaxError | VectorError | _StepFailed):
+        return storable(error.message)
+    return storable(f"{type(error).__name__}: {error}")

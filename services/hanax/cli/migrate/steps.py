@@ -1,21 +1,23 @@
 """What a migration does: steps, each of which can say what it will do, do it, and take it back.
 
-A process may end between doing a step and noting it: taking back a step that was not done does no harm.
-`memo` holds what taking it back needs; it is noted before the step is done, and once more after it.
+A process may end between doing a step and noting it: taking back a step that was not done does no harm, and
+no more does doing one again that has no way back. `memo` holds what both need; it is noted before the step is
+done, and once more after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from hanax.core.errors import CollectionExists, FailedPrecondition, InvalidMigration
 from hxp_vector_client import AsyncVectorClient
 from hxp_vector_client.errors import AliasNotFound, CollectionNotFound
-from hxp_vector_client.models import CollectionStats
+from hxp_vector_client.models import CollectionStats, Job
 
 Memo = dict[str, Any]
 Note = Callable[[], Awaitable[None]]
@@ -28,7 +30,10 @@ _CHANGEABLE: Final = ("index", "quantisation", "target_recall", "payload_indexes
 
 
 class Step(Protocol):
-    """title: what it does, in a few words. reversible: whether `undo` gives back what was there."""
+    """title: what it does, in a few words. reversible: whether `undo` gives back what was there.
+
+    One that does not has an `undo` that asks whether it was done at all.
+    """
 
     @property
     def title(self) -> str: ...
@@ -42,7 +47,13 @@ class Step(Protocol):
         """note: keeps what the memo has by now, before a step that takes long goes on."""
         ...
 
-    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None: ...
+    async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
+        """Raises NoWayBack."""
+        ...
+
+
+class NoWayBack(Exception):
+    """A step was done, or may have been, that can't be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +105,18 @@ class DeleteCollection:
 
     async def look(self, client: AsyncVectorClient) -> Memo:
         there = await _described(client, self.name)
-        return {"points": None if there is None else there.points}
+        return {"uid": None if there is None else there.uid}
 
     async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
-        if await _described(client, self.name) is not None:
+        """That very collection: one that somebody made anew since is another's."""
+        there = await _described(client, self.name)
+        if there is not None and there.uid == memo.get("uid", there.uid):
             await client.collections.delete(self.name)
 
     async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
-        if await _described(client, self.name) is None:
-            raise FailedPrecondition(f"collection {self.name!r} is deleted; its points can't be brought back")
+        there = await _described(client, self.name)
+        if memo.get("uid", "") is not None and (there is None or there.uid != memo.get("uid", there.uid)):
+            raise NoWayBack(f"collection {self.name!r} is deleted, and its points with it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +182,7 @@ class Reembed:
         await client.collections.get(self.source)
         if await _described(client, self.target) is not None:
             raise CollectionExists(f"collection {self.target!r} exists already", collection=self.target)
-        return {}
+        return {"earlier": [job.job_id for job in await self._jobs(client)]}
 
     async def do(self, client: AsyncVectorClient, memo: Memo, note: Note) -> None:
         job = await client.jobs.submit(
@@ -187,13 +201,19 @@ class Reembed:
 
     async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
         """Also of a job that was ordered, and not noted: the answer may have been lost."""
-        for job in await client.jobs.list(limit=_LOOKED_AT):
-            if job.kind == "reembed" and job.spec.get("target") == self.target:
-                memo.setdefault("job", job.job_id)
-                if not job.ended:
-                    await client.jobs.cancel(job)
+        for job in await self._jobs(client):
+            if job.job_id in memo.get("earlier", ()):
+                continue
+            memo.setdefault("job", job.job_id)
+            if not job.ended:
+                await client.jobs.cancel(job)
         if "job" in memo and await _described(client, self.target) is not None:
             await client.collections.delete(self.target)
+
+    async def _jobs(self, client: AsyncVectorClient) -> list[Job]:
+        """Those among the newest that embed into this target."""
+        newest = await client.jobs.list(limit=_LOOKED_AT)
+        return [job for job in newest if job.kind == "reembed" and job.spec.get("target") == self.target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +236,7 @@ class Call:
 
     async def undo(self, client: AsyncVectorClient, memo: Memo) -> None:
         if self.inverse is None:
-            raise FailedPrecondition(f"step {self.title!r} says no way back: give it `undo`")
+            raise NoWayBack(f"step {self.title!r} says no way back")
         await _run(self.inverse, client)
 
 
@@ -258,15 +278,41 @@ class Steps:
         self.all.append(Reembed(source, target, model, text_field))
 
     def call(self, title: str, *, do: Action, undo: Action | None = None) -> None:
-        """Both may be asked for twice, and have to stand that. Without `undo`, there is no way back."""
+        """Both may be asked for twice, and have to stand that. Without `undo`, there is no way back.
+
+        Raises InvalidMigration.
+        """
+        for name, action in (("do", do), ("undo", undo)):
+            if not callable(action) and (name, action) != ("undo", None):
+                raise InvalidMigration(f"call({title!r}): expected a function for {name}=, got {action!r}")
         self.all.append(Call(title, do, undo))
 
 
 async def _run(action: Action, client: AsyncVectorClient) -> None:
+    def begin() -> Awaitable[None] | None:
+        with _no_exit():
+            return action(client)
+
     # In a thread: one that takes long must not keep the lock from being renewed.
-    ran = await asyncio.to_thread(action, client)
+    running = asyncio.ensure_future(asyncio.to_thread(begin))
+    try:
+        ran = await asyncio.shield(running)
+    except asyncio.CancelledError:
+        # A thread can't be told to stop, and the lock is to be held for as long as it works.
+        await asyncio.gather(running, return_exceptions=True)
+        raise
     if inspect.isawaitable(ran):
-        await ran
+        with _no_exit():
+            await ran
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """That of a migration would end the event loop in the middle of a step."""
+    try:
+        yield
+    except SystemExit as end:
+        raise FailedPrecondition(f"it asked for the end of the process: SystemExit({end.code})") from None
 
 
 async def _described(client: AsyncVectorClient, name: str) -> CollectionStats | None:
