@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeVar
 
@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from hanax.core.errors import DeadlineExceeded, HanaxError
-from hanax.metadata.engines import DatabaseOptions, Dialect, Place, open_postgresql, open_sqlite
+from hanax.metadata.engines import DEADLINE, DatabaseOptions, Dialect, Place, open_postgresql, open_sqlite
 from hanax.metadata.failures import Kind, error_of, kind_of
 
 __all__ = ["SCHEMA_TABLE", "Database", "DatabaseHealth", "DatabaseOptions", "Transaction", "schema_of"]
@@ -207,7 +207,7 @@ class Database:
             engine = open_sqlite(replace(self.options, timeout_s=patience_s), path, True, 1)
             way = _Way(engine, "run")
         try:
-            async with asyncio.timeout(patience_s):
+            async with _within(patience_s):
                 return await _Attempt().run(way, work)
         except HanaxError:
             raise
@@ -229,7 +229,7 @@ class Database:
         seen = dict.fromkeys(Kind, 0)
         status = "ok"
         try:
-            async with asyncio.timeout(self.options.timeout_s):
+            async with _within(self.options.timeout_s):
                 return await self._until_done(way, work, seen)
         except TimeoutError:
             status = DeadlineExceeded.code
@@ -287,6 +287,17 @@ class _Attempt:
             self.commits = True
             await transaction.commit()
             return found
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """Raises TimeoutError past them. What runs in a thread is told of them, too."""
+    token = DEADLINE.set(time.monotonic() + seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    finally:
+        DEADLINE.reset(token)
 
 
 async def _dispose(engine: AsyncEngine) -> None:

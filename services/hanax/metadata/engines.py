@@ -6,22 +6,32 @@ polling for the file's lock, and some that only read, which a writer does not ho
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import orjson
-from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, event
+from sqlalchemy import URL, AsyncAdaptedQueuePool, Connection, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from hanax.core.errors import DatabaseUnavailable, InvalidArgument
+from hanax.metadata.failures import READ_ONLY, sql_state
 
 Dialect = Literal["postgresql", "sqlite"]
 
 # A connection that a proxy or a firewall may have forgotten is replaced before it is used.
 _RECYCLE_S: Final = 1_800
+
+# When a call's time is over, on the monotonic clock: its statements in a SQLite file are stopped then.
+DEADLINE: Final[ContextVar[float]] = ContextVar("DEADLINE", default=math.inf)
+_TURN: Final = "turn"
+# Steps of SQLite's virtual machine between two looks at the clock: some tenths of a millisecond.
+_STEPS: Final = 10_000
 
 # Of the time that a call has: past it, one that waits for a connection could not use it any more.
 _CHECKOUT_SHARE: Final = 0.5
@@ -71,6 +81,16 @@ class Place:
         return cls("postgresql", f"postgresql://{hosts}{parts.path}", None)
 
 
+class _Turn:
+    """Of one connection to a SQLite file: when the transaction that has it has no more time."""
+
+    def __init__(self) -> None:
+        self.until = math.inf
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self.until
+
+
 def open_postgresql(options: DatabaseOptions, connections: int, patience_s: float) -> AsyncEngine:
     """An engine of at most `connections`, whose statements take `patience_s` at most. Opens none yet.
 
@@ -97,7 +117,7 @@ def open_postgresql(options: DatabaseOptions, connections: int, patience_s: floa
             },
         )
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         isolation_level="AUTOCOMMIT",
@@ -105,6 +125,14 @@ def open_postgresql(options: DatabaseOptions, connections: int, patience_s: floa
         json_deserializer=orjson.loads,
         **_pool(options, connections),
     )
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def leave_a_standby(context: ExceptionContext) -> None:
+        # A server that was the primary may keep its connections: all of them are replaced.
+        if sql_state(context.original_exception) == READ_ONLY:
+            context.is_disconnect = True
+
+    return engine
 
 
 def open_sqlite(options: DatabaseOptions, path: Path, writes: bool, connections: int) -> AsyncEngine:
@@ -136,12 +164,16 @@ def open_sqlite(options: DatabaseOptions, path: Path, writes: bool, connections:
             if not writes:
                 cursor.execute("PRAGMA query_only = ON")
             cursor.close()
+            # A statement runs in a thread, which nobody can cancel.
+            turn = record.info[_TURN] = _Turn()
+            connection.run_async(lambda driver: driver.set_progress_handler(turn.is_over, _STEPS))
         except BaseException:
             connection.close()  # the pool does not have it yet
             raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: Connection) -> None:
+        connection.info[_TURN].until = DEADLINE.get()
         # A writer takes the lock at once: one that asked for it after reading could only be refused.
         connection.exec_driver_sql(begin)
 

@@ -36,12 +36,15 @@ class Kind(Enum):
     DEFECT = auto()
 
 
+# read_only_sql_transaction: another server has become the primary
+READ_ONLY: Final = "25006"
+
 _KIND_BY_STATE: Final = {
     "40001": Kind.CONFLICT,  # serialization_failure
     "40P01": Kind.CONFLICT,  # deadlock_detected
     "55P03": Kind.SLOW,  # lock_not_available
     "57014": Kind.SLOW,  # query_canceled, by statement_timeout
-    "25006": Kind.LOST,  # read_only_sql_transaction: another server has become the primary
+    READ_ONLY: Kind.LOST,
     "25P03": Kind.LOST,  # idle_in_transaction_session_timeout
     "3D000": Kind.LOST,  # invalid_catalog_name: the database is not there (yet)
     "53100": Kind.FULL_DISK,

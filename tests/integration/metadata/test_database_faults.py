@@ -136,6 +136,20 @@ async def test_a_commit_whose_answer_is_lost_is_not_sent_again(
     assert attempts == 1
 
 
+async def test_connections_to_a_server_that_is_primary_no_more_are_replaced(numbers: Database) -> None:
+    """It keeps them, and refuses to write; another server is the primary by now."""
+    all_are_open = asyncio.Barrier(4)
+
+    async def become_standby(connection: AsyncConnection) -> None:
+        await connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+        await all_are_open.wait()
+
+    await asyncio.gather(*(numbers.run(become_standby) for _ in range(4)))
+    for _ in range(4):
+        await numbers.run(add)
+    assert await numbers.read(count) == 4
+
+
 async def test_a_server_that_does_not_answer_is_not_waited_for(mortal: PostgresqlServer) -> None:
     database = Database(DatabaseOptions(mortal.create(), timeout_s=1.0))
     assert await database.read(one) == 1

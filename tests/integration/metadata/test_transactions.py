@@ -228,6 +228,18 @@ async def test_no_call_takes_longer_than_its_time(hasty: Database) -> None:
     assert hasty.pool_use()[0] == 0
 
 
+async def test_a_statement_that_would_never_end_is_stopped(hasty: Database) -> None:
+    """It holds no lock and no connection then: whoever comes next has its turn at once."""
+    endless = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT count(*) FROM n")
+    with pytest.raises(DeadlineExceeded):
+        await hasty.ask(endless)
+    for call in (hasty.run, hasty.read):
+        with pytest.raises(DeadlineExceeded):
+            await call(lambda connection: connection.execute(endless))
+        assert (await call(lambda connection: connection.execute(text("SELECT 1")))).scalar_one() == 1
+    assert hasty.pool_use()[0] == 0
+
+
 async def test_a_caller_that_goes_away_leaves_nothing_behind(stock: Database) -> None:
     began = asyncio.Event()
 
