@@ -149,6 +149,19 @@ async def test_a_full_queue_drops_counts_and_says_so_in_the_log(
     assert await log.flush() == 0
 
 
+async def test_an_end_while_the_database_is_away_tells_what_is_lost(
+    database: Database, make_log: Callable[[int], OperationLog], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = make_log(10)
+    database.refuse(DatabaseUnavailable("away"))
+    log.start()
+    for number in range(4):
+        log.note(operation(number))
+    await log.close()
+    assert (log.waiting, log.dropped) == (0, 4)
+    assert "not noted" in capsys.readouterr().out
+
+
 async def test_a_line_that_the_database_never_takes_does_not_stop_the_log(
     database: Database, store: OperationStore, make_log: Callable[[int], OperationLog]
 ) -> None:

@@ -83,7 +83,7 @@ class OperationLog:
         self._forgetting = asyncio.create_task(self._forget())
 
     async def close(self) -> None:
-        """Write what waits, if that is quickly done, and end."""
+        """Write what waits, if that is quickly done, and end. What is left is dropped, and logged."""
         self._closing.set()
         self._full.set()
         if self._forgetting is not None:
@@ -93,6 +93,10 @@ class OperationLog:
             self._writing.cancel()
         tasks = [task for task in (self._writing, self._forgetting) if task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
+        if left := len(self._waiting):
+            self._waiting.clear()
+            self._drop(left)
+            log.warning("operations are not noted, as the process ends", lines=left)
 
     async def flush(self) -> int:
         """Write the oldest batch of what waits; how many lines that were. One at a time.
