@@ -16,7 +16,7 @@ from hanax.gateway.jobs.desk import JobDesk
 from hanax.gateway.jobs.following import Followers
 from hanax.gateway.jobs.results import result_upload
 from hanax.gateway.jobs.store import JobStore
-from hanax.gateway.jobs.submissions import Submissions, parse_spec
+from hanax.gateway.jobs.submissions import Submissions
 from hanax.gateway.list_cursors import read_key, write_key
 from hanax.gateway.list_requests import FailedItemsRequest, JobListRequest
 from hanax.gateway.requests import parse_request
@@ -47,8 +47,8 @@ def _submitting(submissions: Submissions) -> Methods:
         first = await anext(parts, None)
         if first is None or not first.HasField("start"):
             raise InvalidArgument("expected the part start in the first message")
-        spec = parse_spec(read_order(first.start.job))
-        job = await submissions.submit_upload(call, spec, first.start.file_name, _file(parts))
+        order = read_order(first.start.job)
+        job = await submissions.submit_upload(call, order, first.start.file_name, _file(parts))
         return pb.SubmitJobResponse(job=write_job(job))
 
     return {

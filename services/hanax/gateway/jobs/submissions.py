@@ -5,8 +5,9 @@ Whatever goes wrong until the job is queued, nothing is left behind: an upload c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
-from contextlib import suppress
+import json
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -42,6 +43,8 @@ from hanax.metadata.jobs.job import Job, JobOrder
 
 Spec = BulkEmbed | BulkInsert | Reembed
 
+_SUBMITTED: Final = "submit_job"
+
 # Rows of numbers without names: there are no texts among them.
 _VECTORS_ALONE: Final = frozenset({UploadFormat.NPY, UploadFormat.FVECS})
 
@@ -64,24 +67,44 @@ class Submissions:
         Raises an InvalidArgument, CollectionNotFound, CollectionExists, ModelNotFound, ModelConflict and
         FailedPrecondition.
         """
-        spec = parse_spec(told)
-        order = self._order(call.caller, spec)
-        if isinstance(spec, Reembed):
-            return await self._submit(call, order)
-        if not spec.items:
-            raise InvalidArgument(
-                "items: expected 1 or more; or the parts job and file of multipart/form-data"
-            )
-        if spec.format is not None:
-            raise InvalidArgument("format: goes with an upload; items are JSON")
-        _check_items(spec.items)
-        return await self.submit_items(call, order, spec.items)
+        with self._submitting(call, told) as spec:
+            order = self._order(call.caller, spec)
+            if isinstance(spec, Reembed):
+                return await self._store.jobs.submit(order)
+            if not spec.items:
+                raise InvalidArgument(
+                    "items: expected 1 or more; or the parts job and file of multipart/form-data"
+                )
+            if spec.format is not None:
+                raise InvalidArgument("format: goes with an upload; items are JSON")
+            _check_items(spec.items)
+            return await self._hold_items(order, spec.items)
 
-    async def submit_upload(self, call: Call, spec: Spec, name: str, data: AsyncIterable[bytes]) -> Job:
+    async def submit_upload(self, call: Call, told: object, name: str, data: AsyncIterable[bytes]) -> Job:
         """The same with a file, which is stored while it arrives. name: as the user calls it, for its ending.
 
         Raises InvalidUpload and BodyTooLarge too.
         """
+        with self._submitting(call, told) as spec:
+            return await self._hold_upload(call, spec, name, data)
+
+    async def submit_items(self, call: Call, order: JobOrder, items: list[dict[str, Any]]) -> Job:
+        """A job of items that were checked as far as they shall be."""
+        with self._metrics.changing(_SUBMITTED, order.collection, call):
+            return await self._hold_items(order, items)
+
+    @contextmanager
+    def _submitting(self, call: Call, told: object) -> Iterator[Spec]:
+        """What was told, and a line in the logs however it ends. What can't be read is of no collection."""
+        try:
+            spec = parse_spec(told)
+        except HanaxError:
+            with self._metrics.changing(_SUBMITTED, None, call):
+                raise
+        with self._metrics.changing(_SUBMITTED, spec.collection, call):
+            yield spec
+
+    async def _hold_upload(self, call: Call, spec: Spec, name: str, data: AsyncIterable[bytes]) -> Job:
         if isinstance(spec, Reembed):
             raise InvalidArgument("a reembed takes no file: its items are the points of its collection")
         if spec.items:
@@ -102,33 +125,28 @@ class Submissions:
             if not checked:
                 check_format(bytes(head), format_)
             await upload.finish()
-        return await self._queue(call, order, upload.id, None)
+        return await self._queue(order, upload.id, None)
 
-    async def submit_items(self, call: Call, order: JobOrder, items: list[dict[str, Any]]) -> Job:
-        """A job of items that were checked as far as they shall be."""
+    async def _hold_items(self, order: JobOrder, items: list[dict[str, Any]]) -> Job:
         lines = bytearray()
         async with self._store.uploads.create() as upload:
-            for item in items:
-                lines += orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)
+            for index, item in enumerate(items):
+                lines += _line_of(item, index)
                 if len(lines) >= _ITEMS_PORTION:
                     await upload.write(bytes(lines))
                     lines.clear()
             await upload.write(bytes(lines))
             await upload.finish()
-        return await self._queue(call, order, upload.id, len(items))
+        return await self._queue(order, upload.id, len(items))
 
-    async def _queue(self, call: Call, order: JobOrder, upload_id: str, total: int | None) -> Job:
+    async def _queue(self, order: JobOrder, upload_id: str, total: int | None) -> Job:
         try:
-            return await self._submit(call, replace(order, total=total, upload_id=upload_id))
+            return await self._store.jobs.submit(replace(order, total=total, upload_id=upload_id))
         except BaseException:
             # If it was queued all the same, unheard, the upload is its own, and stays.
             with suppress(HanaxError):
                 await self._store.uploads.delete(upload_id)
             raise
-
-    async def _submit(self, call: Call, order: JobOrder) -> Job:
-        with self._metrics.changing("submit_job", order.collection, call):
-            return await self._store.jobs.submit(order)
 
     def _order(self, caller: Caller, spec: Spec) -> JobOrder:
         """What the spec names, as it is now, for a caller who may do all that the job will do."""
@@ -231,6 +249,22 @@ def _check_items(items: list[dict[str, Any]]) -> None:
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             raise InvalidArgument(f"items[{index}]: expected an object, got {kind_of(item)}", index=index)
+
+
+def _line_of(item: dict[str, Any], index: int) -> bytes:
+    """An item as a line. What JSON has no form for is written as it was told, and fails when it is read.
+
+    Raises InvalidArgument for an item that is too deep to be written.
+    """
+    with suppress(TypeError):
+        line = orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE)
+        # NaN would be null.
+        if b"null" not in line or orjson.loads(line) == item:
+            return line
+    try:
+        return json.dumps(item).encode() + b"\n"
+    except RecursionError:
+        raise InvalidArgument(f"items[{index}]: nested too deep", index=index) from None
 
 
 def _format_of(name: str) -> UploadFormat:

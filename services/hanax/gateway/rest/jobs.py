@@ -18,7 +18,7 @@ from hanax.gateway.jobs.desk import JobDesk
 from hanax.gateway.jobs.following import Change, Followers
 from hanax.gateway.jobs.results import result_upload
 from hanax.gateway.jobs.store import JobStore
-from hanax.gateway.jobs.submissions import Submissions, parse_spec
+from hanax.gateway.jobs.submissions import Submissions
 from hanax.gateway.list_cursors import read_key, read_number, write_key
 from hanax.gateway.renderings.jobs import render_error, render_item, render_job, render_queue
 from hanax.gateway.rest.accepted import accepted
@@ -88,9 +88,9 @@ def _add_submitting(router: APIRouter, submissions: Submissions) -> None:
         """
         if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             form = JobForm(request)
-            spec = parse_spec(decode_json(await form.job()))
+            told = decode_json(await form.job())
             name, data = await form.file()
-            return accepted(request, await submissions.submit_upload(call_of(request), spec, name, data))
+            return accepted(request, await submissions.submit_upload(call_of(request), told, name, data))
         return accepted(request, await submissions.submit(call_of(request), await read_json(request)))
 
 
@@ -129,7 +129,7 @@ def _add_looking(router: APIRouter, store: JobStore, desk: JobDesk, followers: F
         job_id: str,
         status: Annotated[Literal["failed"], Query(description="those that failed, the only ones kept")],
         after: Annotated[
-            int, Query(ge=-1, le=2**31, description="next_after of the page before; -1: the first")
+            int, Query(ge=-1, le=2**63 - 1, description="next_after of the page before; -1: the first")
         ] = -1,
         limit: Limit = 100,
         cursor: Cursor = None,

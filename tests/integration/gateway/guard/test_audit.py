@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import orjson
+
 from citadel.vector.v1 import vector_pb2 as pb
 from hanax.core.library_names import collection_of
 from tests.integration.gateway.guard.audit_lines import audited
@@ -70,6 +72,34 @@ def test_changes_of_jobs(guard: Guarded) -> None:
         assert lines == [(f"{verb}_job", name)]
     # One that has not ended is cancelled, one that has ended forgotten.
     assert change(guard, "DELETE", f"/jobs/{told['job_id']}")[1] == [("cancel_job", name)]
+
+
+def test_jobs_that_are_refused(guard: Guarded) -> None:
+    """Whether their documents can be read or not, and whether their items come in them or as a file."""
+    name = guard.collection()
+    absent = f"absent-{uuid.uuid4().hex}"
+
+    def refused(**sent: Any) -> list[tuple[str, Any, str]]:
+        request_id = uuid.uuid4().hex
+        answer = guard.client.post(f"{V1}/jobs", headers={"X-Request-ID": request_id}, **sent)
+        assert answer.is_client_error, answer.text
+        lines = audited(guard, request_id)
+        assert all(line["actor"].startswith("key admin, address") for line in lines)
+        assert {line["outcome"] for line in lines} == {answer.json()["error"]["code"]}
+        return [(line["operation"], line["collection"], line["outcome"]) for line in lines]
+
+    job: dict[str, Any] = {"kind": "bulk_insert", "collection": name}
+    assert refused(json=[]) == [("submit_job", None, "invalid_argument")]
+    assert refused(json={"kind": "bulk_insert"}) == [("submit_job", None, "invalid_argument")]
+    assert refused(json=job) == [("submit_job", name, "invalid_argument")]
+    elsewhere = {**job, "collection": absent, "items": [{"id": 1}]}
+    assert refused(json=elsewhere) == [("submit_job", absent, "collection_not_found")]
+
+    def file(document: Any, content: bytes) -> dict[str, Any]:
+        return {"files": [("job", (None, orjson.dumps(document))), ("file", ("a.npy", content))]}
+
+    assert refused(**file({"kind": "nope"}, b"")) == [("submit_job", None, "invalid_argument")]
+    assert refused(**file(job, b"no numbers")) == [("submit_job", name, "invalid_upload")]
 
 
 def test_a_message_of_a_stream_that_is_refused(guard: Guarded) -> None:
