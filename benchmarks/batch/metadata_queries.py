@@ -149,6 +149,7 @@ class _Caller:
         documents, libraries, jobs, log = self._documents, self._libraries, self._jobs, self._log
         return {
             "library": lambda: libraries.get(self._id("l", self._sizes.libraries)),
+            "library_documents": lambda: libraries.count_documents(self._id("l", self._sizes.libraries)),
             "libraries_page": lambda: libraries.page(50, None),
             "document": lambda: documents.get(self._id("d", self._sizes.documents)),
             "documents_page": lambda: documents.page(self._id("l", self._sizes.libraries), 50, None),

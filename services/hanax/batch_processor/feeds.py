@@ -20,8 +20,9 @@ from hanax.metadata.jobs.job import FailedItem
 from hanax.metadata.jobs.task import Claim
 from hanax.metadata.jobs.work import Work
 
-# Items that a batch of failed ones may have: they need no call.
+# Failed items that a batch may have, which need no call, and what is kept of them: many batches wait at once.
 _MOST_FAILED: Final = 2_000
+_MOST_FAILED_BYTES: Final = 1024 * 1024
 # Vectors of a call with columns, several of which are on their way.
 _TABLE_BYTES: Final = 2 * 1024 * 1024
 # Of an upload, where an item is looked for.
@@ -104,13 +105,17 @@ def by_rows(items: Iterator[Item], reader: Reader, sizes: Sizes) -> Iterator[Bat
 def take(items: Iterator[Item], reader: Reader, sizes: Sizes) -> Batch:
     """The next batch; one without items: there are no more."""
     batch = Batch([], [])
-    left_bytes = sizes.bytes
+    left_bytes, left_failed_bytes = sizes.bytes, _MOST_FAILED_BYTES
     for item in items:
         read = reader.read(item)
         batch.add(read)
         if isinstance(read, Point):
             left_bytes -= read.bytes
-        if len(batch.points) == sizes.points or len(batch.failed) == _MOST_FAILED or left_bytes <= 0:
+        else:
+            left_failed_bytes -= len(read.item)
+        if len(batch.points) == sizes.points or len(batch.failed) == _MOST_FAILED:
+            break
+        if left_bytes <= 0 or left_failed_bytes <= 0:
             break
     batch.fail(reader.faults(batch.points))
     return batch

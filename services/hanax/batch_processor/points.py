@@ -225,6 +225,8 @@ def encode_metadata(value: object) -> bytes:
     """JSON of a metadata object. Raises InvalidMetadata or MetadataTooLarge."""
     if not isinstance(value, dict):
         raise InvalidMetadata(f"metadata: expected an object, got {kind_of(value)}")
+    if any(map(_is_beyond_json, value.values())):
+        raise InvalidMetadata("metadata: numbers must be finite")
     try:
         encoded = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:

@@ -79,7 +79,14 @@ class BatchProcessor:
         work = Work(database, _now_us)
         uploads = open_uploads(database, UploadOptions(settings.jobs_dir, _MAX_RESULT_BYTES), _now_us)
         self._uploaded = Uploaded(uploads, clock)
-        lease = Lease(work, uploads, settings.batch_lease_s, settings.drain_grace_s, clock)
+        lease = Lease(
+            work,
+            uploads,
+            settings.batch_lease_s,
+            settings.drain_grace_s,
+            settings.batch_patience_s,
+            clock,
+        )
         waiting = Waiting(settings.batch_patience_s, clock, asyncio.sleep, random.Random())
         means = Means(self._gateway, lease, self._uploaded, waiting, self.metrics, self._nudge)
         limits = Limits(settings.batch_tasks, settings.batch_jobs, settings.batch_inflight)

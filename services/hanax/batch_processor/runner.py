@@ -92,6 +92,9 @@ class Runner:
             except HanaxError as error:
                 self._metrics.unrecorded.inc()
                 log.warning("no task claimed", error=error.message)
+            except Exception:
+                # A job that is not understood, of another version perhaps: this slot goes on all the same.
+                log.exception("no task claimed")
             stop = asyncio.create_task(self.stopping.wait())
             await asyncio.wait({stop}, timeout=_CLAIM_PAUSE_S)
             stop.cancel()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,14 +66,15 @@ class Sweeper:
         self._clock = clock
         self._due = asyncio.Event()
         self._own: set[asyncio.Task[None]] = set()
-        self._queue_at = self._clean_at = clock()
+        self._queue_at = clock()
 
     def nudge(self) -> None:
         """There may be a new task."""
         self._due.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Whatever a sweep fails with, the next one comes: without it no job begins."""
+        cleaning = asyncio.create_task(self._clean())
         failing = False
         try:
             while True:
@@ -80,31 +82,53 @@ class Sweeper:
                 try:
                     await self._sweep()
                     failing = False
-                except HanaxError as error:
+                except Exception as error:
                     if not failing:
-                        log.warning("the metadata database does not answer", error=error.message)
+                        _tell("no work is looked for", error)
                     failing = True
                     await asyncio.sleep(_FAILED_PAUSE_S)
-                due = asyncio.create_task(self._due.wait())
-                await asyncio.wait({due}, timeout=_SWEEP_S)
-                due.cancel()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_SWEEP_S):
+                        await self._due.wait()
         finally:
-            await asyncio.gather(*self._own, return_exceptions=True)
+            cleaning.cancel()
+            await asyncio.gather(cleaning, *self._own, return_exceptions=True)
 
     async def _sweep(self) -> None:
         kept, limits = self._kept, self._limits
         found = await kept.work.announce(limits.tasks, _AGAIN_S, limits.jobs)
-        if found and not await self._dispatch.announce(found):
-            for _ in found:
-                own = asyncio.create_task(self._runner.drain())
-                self._own.add(own)
-                own.add_done_callback(self._own.discard)
+        told = await self._dispatch.announce([one.task_id for one in found]) if found else 0
+        # What nobody came for is done here too: messages may be lost as often as they are sent.
+        for _ in range(sum(one.again for one in found) if told else len(found)):
+            own = asyncio.create_task(self._runner.drain())
+            self._own.add(own)
+            own.add_done_callback(self._own.discard)
         await kept.uploaded.close_idle()
         now = self._clock()
         if now >= self._queue_at:
             self._queue_at = now + _QUEUE_S
             self._metrics.queue(await kept.jobs.queue())
-        if now >= self._clean_at:
-            self._clean_at = now + _CLEAN_S
-            await kept.jobs.sweep(kept.job_keep_s)
-            await kept.uploads.sweep(_ABANDONED_S)
+
+    async def _clean(self) -> None:
+        """Forget what is old. By itself: it takes its time, and work does not wait for it."""
+        kept = self._kept
+        while True:
+            try:
+                while await kept.jobs.sweep(kept.job_keep_s):
+                    pass
+            except Exception as error:
+                _tell("old jobs are not forgotten", error)
+            try:
+                while await kept.uploads.sweep(_ABANDONED_S):
+                    pass
+            except Exception as error:
+                _tell("old uploads are not removed", error)
+            await asyncio.sleep(_CLEAN_S)
+
+
+def _tell(what: str, error: Exception) -> None:
+    """What is no HanaxError is a defect, to be found in the log."""
+    if isinstance(error, HanaxError):
+        log.warning(what, error=error.message)
+    else:
+        log.error(what, exc_info=error)

@@ -39,6 +39,9 @@ _RENEW_S: Final = 0.8
 _WINDOW: Final = 8
 # What runs when a job is paused may end.
 _PAUSE_GRACE_S: Final = 1.0
+# Failed items that are recorded together: a transaction that takes part of a second.
+_FAILED_AT_ONCE: Final = 2_000
+_FAILED_BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 
 
 class Ended(StrEnum):
@@ -51,12 +54,15 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """How a task is held. clock: seconds, monotonic."""
+    """How a task is held. patience_s: how long a result that can't be written is waited for. clock: seconds,
+    monotonic.
+    """
 
     work: Work
     uploads: Uploads
     seconds: float
     drain_grace_s: float
+    patience_s: float
     clock: Callable[[], float]
 
 
@@ -82,8 +88,11 @@ class TaskRun:
         self._unrecorded = 0
         self._many = asyncio.Event()
         self._watermark = claim.task.watermark
+        # Done, and out of the order; its result bytes are not written yet.
+        self._whole: Outcome | None = None
         # Told to the database, which may not have answered yet: it is told the same again.
         self._step: tuple[Step, Outcome] | None = None
+        self._unwritten_since: float | None = None
         self._part: _PartWriter
         self._feeding: asyncio.Task[None] | None = None
         self._held_until = lease.clock() + lease.seconds
@@ -99,9 +108,6 @@ class TaskRun:
                 return await self._follow(pump, stop)
             except LeaseLost:
                 return Ended.LOST
-            except PartLost as failure:
-                log.warning("result not written", job=self._claim.job.id, error=str(failure))
-                return Ended.LEFT
             finally:
                 stop.cancel()
                 await self._drain(pump, 0.0)
@@ -168,10 +174,21 @@ class TaskRun:
 
     @property
     def _is_recorded(self) -> bool:
-        return self._step is None and not self._order
+        return self._step is None and self._whole is None and not self._order
 
     async def _record(self) -> JobState | None:
         """Tell what is done since the last time. None: there was nothing to tell, or nobody to tell it to."""
+        state = await self._record_step()
+        # More failed items than one transaction takes.
+        while state in (JobState.RUNNING, JobState.PAUSED) and self._has_more:
+            state = await self._record_step()
+        return state
+
+    @property
+    def _has_more(self) -> bool:
+        return bool(self._order) and self._order[0].outcome is not None
+
+    async def _record_step(self) -> JobState | None:
         work, lease_s = self._lease.work, self._lease.seconds
         began = self._lease.clock()
         try:
@@ -196,42 +213,64 @@ class TaskRun:
         return state
 
     async def _next_step(self) -> tuple[Step, Outcome] | None:
+        """None: nothing is done, or its result can't be written now. Raises why when that has not passed."""
+        whole = self._whole = self._whole or self._taken()
+        if whole is None:
+            return None
+        try:
+            part = await self._part.write(whole.result) if whole.result else None
+        except HanaxError as error:
+            now = self._lease.clock()
+            if self._unwritten_since is None:
+                self._unwritten_since = now
+                log.warning("result not written", job=self._claim.job.id, error=error.message)
+            if now - self._unwritten_since >= self._lease.patience_s:
+                raise
+            return None
+        self._whole = self._unwritten_since = None
+        watermark = self._watermark + whole.items
+        step = Step(watermark, whole.done, whole.cursor, part, whole.counts, whole.facts)
+        return step, whole
+
+    def _taken(self) -> Outcome | None:
+        """What is done of the order's start, as far as one transaction may record it."""
         whole = Outcome()
+        failed_bytes = 0
         while self._order and (done := self._order[0].outcome) is not None:
+            failed_bytes += sum(len(one.item) for one in done.failed)
+            many = len(whole.failed) + len(done.failed) > _FAILED_AT_ONCE
+            if whole.items and (many or failed_bytes > _FAILED_BYTES_AT_ONCE):
+                break
             whole.add(done)
             self._order.popleft()
             self._unrecorded -= 1
             self._window.release()
-        if not whole.items:
-            return None
-        watermark = self._watermark + whole.items
-        part = await self._part.write(whole.result) if whole.result else None
-        step = Step(watermark, whole.done, whole.cursor, part, whole.counts, whole.facts)
-        return step, whole
-
-
-class PartLost(Exception):
-    """Result bytes may be written in half: the task is begun again where it was recorded last."""
+        return whole if whole.items else None
 
 
 class _PartWriter:
-    """The result bytes of this claim: an upload that counts as far as a step says."""
+    """The result bytes of this claim: uploads that count as far as steps say."""
 
     def __init__(self, uploads: Uploads, stack: AsyncExitStack) -> None:
         self._uploads = uploads
         self._stack = stack
-        self._writer: UploadWriter | None = None
+        self._writing: AsyncExitStack | None = None
+        self._writer: UploadWriter
 
     async def write(self, pieces: list[bytes]) -> Part:
+        """All of them. Where that fails they may be written in half: the next attempt is another upload."""
+        if self._writing is None:
+            writing = await self._stack.enter_async_context(AsyncExitStack())
+            self._writer = await writing.enter_async_context(self._uploads.create())
+            self._writing = writing
         try:
-            if self._writer is None:
-                writing = self._uploads.create()
-                self._writer = await self._stack.enter_async_context(writing)
             for piece in pieces:
                 await self._writer.write(piece)
             return Part(self._writer.id, await self._writer.flush())
-        except HanaxError as error:
-            raise PartLost(error.message) from error
+        except HanaxError:
+            await self._writing.aclose()
+            self._writing = None
+            raise
 
 
 def _first(failures: BaseExceptionGroup[HanaxError]) -> HanaxError:

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 from hanax.core.errors import InvalidCursor
 
-_MAX_DIGITS: Final = 9
+# Of numbers that 64 bits hold.
+_MAX_DIGITS: Final = 18
 
 Entry = TypeVar("Entry")
 

@@ -47,7 +47,7 @@ class JobListRequest(PageRequest):
 class FailedItemsRequest(Request):
     """after: number of the last item of the page before; -1: from the first on."""
 
-    after: Annotated[int, Field(ge=-1)] = -1
+    after: Annotated[int, Field(ge=-1, le=2**63 - 1)] = -1
     limit: _Limit = 100
 
 

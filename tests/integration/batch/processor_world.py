@@ -86,6 +86,10 @@ class World:
         )
         return (await self.jobs.submit(order)).id
 
+    def lose_uploads(self) -> None:
+        for path in self._folder.iterdir():
+            path.unlink()
+
     async def until(self, job_id: str, holds: Callable[[Job], bool]) -> Job:
         return await until_asked(f"job {job_id}", lambda: self.jobs.get(job_id), holds, WITHIN_S)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
@@ -12,7 +14,8 @@ import pytest
 
 from hanax.batch_processor import task_runs
 from hanax.core.errors import HanaxError, Internal, InvalidArgument, Overloaded, Unavailable
-from hanax.metadata.jobs.job import JobState
+from hanax.metadata.jobs.job import FailedItem, JobState
+from hanax.metadata.jobs.steps import keep_failed
 from tests.integration.batch.processor_world import World, rows, texts, told
 from tests.integration.waiting import until
 
@@ -119,6 +122,104 @@ async def test_vectors_of_another_dimension_fail_the_job_before_anything_is_stor
     assert not vecs.points
 
 
+async def test_more_failed_items_than_one_transaction_takes_are_recorded_in_several(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL takes 32,767 parameters, and a transaction has its time."""
+    sizes: list[int] = []
+
+    async def counted(connection: Any, job_id: str, failed: Sequence[FailedItem]) -> None:
+        sizes.append(len(failed))
+        await keep_failed(connection, job_id, failed)
+
+    monkeypatch.setattr("hanax.metadata.jobs.work.keep_failed", counted)
+    world.gateway.add("docs")
+    spec = {**EMBED, "batch_size": 10_000}
+    job_id = await world.submit(spec, b"{broken\n" * 40_000 + texts(5))
+    async with world.processor(batch_tasks=1, batch_inflight=16):
+        job = await world.ended(job_id)
+    assert told(job) == (JobState.PARTIAL, 40_005, 5, 40_000)
+    assert max(sizes) <= 4_000
+
+
+async def test_a_result_that_can_not_be_written_is_waited_for_and_nothing_is_embedded_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = refused = 0
+
+    async def count(size: int) -> None:
+        nonlocal embedded
+        embedded += size
+
+    def full(file: BinaryIO, data: bytes) -> None:
+        nonlocal refused
+        refused += 1
+        file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "no space left")
+
+    world.gateway.before = count
+    job_id = await world.submit({"kind": "bulk_embed", "batch_size": 10}, texts(300))
+    with monkeypatch.context() as patched:
+        patched.setattr("hanax.metadata.uploads.folder._write_all", full)
+        async with world.processor():
+            await until("it was tried again", lambda: refused > 2)
+            patched.undo()
+            job = await world.ended(job_id)
+    assert told(job) == (JobState.SUCCEEDED, 300, 300, 0)
+    assert embedded == 300
+    found = [orjson.loads(line)["number"] for line in (await world.result(job)).splitlines()]
+    assert found == list(range(300))
+
+
+async def test_a_result_that_can_not_be_written_for_long_fails_the_job(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: BinaryIO, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    job_id = await world.submit({"kind": "bulk_embed"}, texts(300))
+    monkeypatch.setattr("hanax.metadata.uploads.folder._write_all", full)
+    async with world.processor(batch_patience_s=1.0):
+        job = await world.ended(job_id)
+    assert (job.state, job.error.code if job.error else None) == (JobState.FAILED, "storage_full")
+
+
+async def test_whatever_a_sweep_fails_with_jobs_are_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.gateway.add("docs")
+    failures: list[str] = []
+
+    def failing(name: str) -> Callable[..., Awaitable[Any]]:
+        async def fail(*_: Any) -> None:
+            failures.append(name)
+            raise OSError(errno.EIO, "the disk is broken")
+
+        return fail
+
+    monkeypatch.setattr("hanax.batch_processor.sweeper._FAILED_PAUSE_S", 0.01)
+    for what in ("jobs.Jobs.sweep", "jobs.Jobs.queue"):
+        monkeypatch.setattr(f"hanax.metadata.jobs.{what}", failing(what))
+    async with world.processor():
+        await until("both have failed", lambda: len(set(failures)) == 2)
+        job = await world.ended(await world.submit(EMBED, texts(5)))
+    assert told(job) == (JobState.SUCCEEDED, 5, 5, 0)
+
+
+async def test_messages_that_are_lost_each_time_hold_up_no_job(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(self: object, task_ids: Sequence[str]) -> int:
+        return len(task_ids)
+
+    monkeypatch.setattr("hanax.batch_processor.dispatch.InProcess.announce", lose)
+    monkeypatch.setattr("hanax.batch_processor.sweeper._AGAIN_S", 0.01)
+    world.gateway.add("docs")
+    async with world.processor():
+        job = await world.ended(await world.submit(EMBED, texts(50)))
+    assert told(job) == (JobState.SUCCEEDED, 50, 50, 0)
+
+
 @pytest.mark.parametrize("told_format", ["jsonl", "npy"])
 async def test_without_a_collection_the_vectors_are_a_file_in_the_items_order(
     world: World, told_format: str
@@ -209,6 +310,18 @@ async def test_a_file_of_another_format_fails_the_job_by_name(world: World) -> N
     async with world.processor():
         job = await world.ended(job_id)
     assert (job.state, job.error.code if job.error else None) == (JobState.FAILED, "invalid_upload")
+
+
+async def test_an_upload_that_is_lost_while_it_is_read_fails_the_job_by_name(world: World) -> None:
+    world.gateway.add("docs")
+    gate = Gate(world)
+    job_id = await world.submit(EMBED, texts(3_000))
+    async with world.processor(batch_tasks=1):
+        await until("calls wait", lambda: gate.waiting > 0)
+        world.lose_uploads()
+        gate.open.set()
+        job = await world.ended(job_id)
+    assert (job.state, job.error.code if job.error else None) == (JobState.FAILED, "data_loss")
 
 
 class Gate:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from hanax.core.errors import AlreadyExists, JobNotFound, LeaseLost, ModelConflict, Overloaded, WrongJobState
+from hanax.core.errors import (
+    AlreadyExists,
+    JobNotFound,
+    LeaseLost,
+    ModelConflict,
+    Overloaded,
+    Unavailable,
+    WrongJobState,
+)
 from hanax.core.job_specs import JobKind
+from hanax.metadata.jobs.forgetting import forget_some
 from hanax.metadata.jobs.job import MAX_ITEM_BYTES, FailedItem, JobOrder, JobState
+from hanax.metadata.jobs.retrying import retry_items
 from hanax.metadata.jobs.task import Step, TaskKind
 from tests.integration.metadata.job_world import AT_ONCE, LEASE_S, JobWorld
 
@@ -204,6 +215,66 @@ async def test_a_retry_of_many_failed_items_has_several_tasks(
     claims = [await world.claim(f"p{number}") for number in range(3)]
     numbers = [[item.number for item in await world.work.retried(claim, -1, 10)] for claim in claims]
     assert numbers == [[0, 1], [2, 3], [4]]
+
+
+async def test_a_retry_that_was_broken_off_is_gone_on_with_by_the_next(
+    world: JobWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items are taken in several transactions; until the last the job is as it was."""
+    monkeypatch.setattr("hanax.metadata.jobs.retrying._TASK_ITEMS", 2)
+    job = await world.divided(8)
+    await world.do(await world.claim(), failed=range(7))
+    await world.do_all()
+    calls = 0
+
+    async def some(*told: Any) -> int | None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Unavailable("the database is away")
+        return await retry_items(*told)
+
+    monkeypatch.setattr("hanax.metadata.jobs.jobs.retry_items", some)
+    with pytest.raises(Unavailable):
+        await world.jobs.retry(job.id)
+    told = await world.jobs.get(job.id)
+    assert (told.state, told.failed) == (JobState.PARTIAL, 7)
+    assert await world.maybe_claim() is None
+    await world.jobs.retry(job.id)
+    retried: list[int] = []
+    while (claim := await world.claim()).task.kind is TaskKind.RUN:
+        retried += [item.number for item in await world.work.retried(claim, -1, 10)]
+        await world.do(claim)
+    assert retried == list(range(7))
+    assert await world.do(claim) is JobState.SUCCEEDED
+
+
+async def test_a_job_of_many_failed_items_is_forgotten_in_parts(
+    world: JobWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is half gone can't be tried again."""
+    monkeypatch.setattr("hanax.metadata.jobs.forgetting._ITEMS", 2)
+    job = await world.divided(6)
+    await world.do(await world.claim(), failed=range(5))
+    await world.do_all()
+    calls = 0
+
+    async def some(*told: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Unavailable("the database is away")
+        return await forget_some(*told)
+
+    monkeypatch.setattr("hanax.metadata.jobs.jobs.forget_some", some)
+    with pytest.raises(Unavailable):
+        await world.jobs.forget(job.id)
+    assert [item.number for item in await world.jobs.failed_items(job.id, -1, 10)] == [2, 3, 4]
+    with pytest.raises(WrongJobState):
+        await world.jobs.retry(job.id)
+    assert (await world.jobs.forget(job.id)).id == job.id
+    with pytest.raises(JobNotFound):
+        await world.jobs.get(job.id)
 
 
 async def test_a_retry_goes_on_where_a_job_failed_as_a_whole(world: JobWorld) -> None:

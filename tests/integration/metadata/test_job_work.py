@@ -322,10 +322,11 @@ async def test_tasks_are_announced_once_and_again_after_a_while(world: JobWorld)
     await world.divided(2, 2)
     claim = await world.claim("a")
     (waiting,) = await world.work.announce(10, 5.0, AT_ONCE)
-    assert waiting != claim.task.id
+    assert waiting.task_id != claim.task.id
+    assert not waiting.again
     assert await world.work.announce(10, 5.0, AT_ONCE) == []
     world.pass_s(5.0)
-    assert await world.work.announce(10, 5.0, AT_ONCE) == [waiting]
+    assert await world.work.announce(10, 5.0, AT_ONCE) == [(waiting.task_id, True)]
     # A lease that ran out is told too; and a job that is queued is started.
     world.pass_s(LEASE_S)
     await world.submit(9)
@@ -339,3 +340,9 @@ async def test_the_rate_follows_what_is_done(world: JobWorld) -> None:
         world.pass_s(1.0)
         await world.step(claim, step * 10, 10)
     assert (await world.jobs.get(job.id)).rate == pytest.approx(10, rel=0.05)
+    # Nothing is done any more: neither one job nor a list of them tells a rate that was.
+    world.pass_s(60.0)
+    (listed,) = await world.jobs.list(1)
+    assert listed.rate == (await world.jobs.get(job.id)).rate == pytest.approx(0.5, rel=0.1)
+    world.pass_s(600.0)
+    assert (await world.jobs.get(job.id)).rate == 0

@@ -141,6 +141,23 @@ async def test_one_that_nobody_came_for_is_swept_after_a_while(
     await expect_nothing(uploads, folder)
 
 
+async def test_a_file_that_can_not_be_removed_does_not_keep_those_behind_it(
+    uploads: Uploads, world: JobWorld, folder: Path | None
+) -> None:
+    if folder is None:
+        return
+    stuck, other = await keep(uploads, DATA), await keep(uploads, DATA)
+    # As a file of a broken disk: it can't be unlinked.
+    (folder / stuck).unlink()
+    (folder / stuck).mkdir()
+    world.pass_s(10.0)
+    with pytest.raises(Unavailable):
+        await uploads.sweep(5.0)
+    assert not (folder / other).exists()
+    (folder / stuck).rmdir()
+    assert await uploads.sweep(5.0) == 1
+
+
 async def test_a_writer_that_was_swept_learns_it(uploads: Uploads, world: JobWorld) -> None:
     async with uploads.create() as writer:
         await writer.write(b"some")

@@ -64,6 +64,12 @@ def test_the_rest_of_a_row_is_its_metadata_unless_it_has_an_object() -> None:
     assert refused(embed(metadata="object"), {"text": "x", "metadata": 5}) == "invalid_metadata"
 
 
+def test_vectors_beside_the_one_that_is_stored_are_finite_too() -> None:
+    other = np.array([1, np.nan], dtype="f4")
+    assert refused(insert(), {"vector": [1, 2], "other": other}) == "invalid_metadata"
+    assert point(insert(metadata="none"), {"vector": [1, 2], "other": other}).metadata == b""
+
+
 def test_a_row_without_id_gets_one_of_job_and_number() -> None:
     """So that a row that is sent twice is one point."""
     made = [point(embed(), {"text": "x"}, number).id for number in (0, 1, 255, 256, 10**9)]

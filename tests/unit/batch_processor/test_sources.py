@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanax.batch_processor.sources import MAX_ROW_BYTES, Item, Part, Source
+from hanax.batch_processor.sources import MAX_ROW_BYTES, Item, Part, Source, parquet
 from hanax.batch_processor.sources.jsonl import JsonLines
 from hanax.batch_processor.sources.matrices import Fvecs, Npy
 from hanax.batch_processor.sources.opening import open_source
@@ -125,7 +125,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(write: Write) -> None:
 # --- CSV ------------------------------------------------------------------------------------
 
 
-CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
 
 
 @settings(max_examples=150, deadline=None)
@@ -138,7 +138,7 @@ def test_a_csv_that_python_wrote_is_read_as_it_was(
     writer.writerows([["a", "b"], *rows])
     path = tmp_path_factory.getbasetemp() / "rows.csv"
     path.write_bytes(text.getvalue().encode())
-    source = SeparatedValues(path, ["a", "b"])
+    source = SeparatedValues(path, ["a", "b"], None)
     items = whole(source)
     assert [item.fault for item in items] == [None] * len(rows)
     # An empty cell is a field that is not there.
@@ -150,14 +150,14 @@ def test_a_csv_that_python_wrote_is_read_as_it_was(
 
 def test_values_that_are_numbers_are_numbers_unless_their_column_is_text(write: Write) -> None:
     rows = b"id,zip,text,share\n7,01234,42,1.5e2\n8,+5,1,-0.25\n"
-    first, second = whole(SeparatedValues(write(rows), ["text"]))
+    first, second = whole(SeparatedValues(write(rows), ["text"], "id"))
     assert first.fields == {"id": 7, "zip": "01234", "text": "42", "share": 150.0}
     assert second.fields == {"id": 8, "zip": "+5", "text": "1", "share": -0.25}
 
 
 def test_a_row_that_is_wrong_fails_with_its_line_and_costs_no_other(write: Write) -> None:
     rows = b'a,b\n1,2\n1,2,3\n"open,2\n3,4\n\xff,1\n"x" y,2\n5,"two\nlines"\n6,7\n'
-    source = SeparatedValues(write(rows), [])
+    source = SeparatedValues(write(rows), [], None)
     items = whole(source)
     assert [(item.line, item.fault is None) for item in items] == [
         (2, True),
@@ -173,10 +173,43 @@ def test_a_row_that_is_wrong_fails_with_its_line_and_costs_no_other(write: Write
     check_division(source, 3)
 
 
+def test_an_id_is_a_number_where_numbers_are_ids_and_else_as_it_is_written(write: Write) -> None:
+    written = ["7", "18446744073709551615", "18446744073709551616", "-5", "12e5", "1.0", "007", "a"]
+    rows = "\n".join(["id,n", *(f"{one},{one}" for one in written)])
+    items = whole(SeparatedValues(write(rows.encode()), [], "id"))
+    ids = [7, 2**64 - 1, "18446744073709551616", "-5", "12e5", "1.0", "007", "a"]
+    assert [item.fields["id"] for item in items] == ids
+    numbers = [7, 2**64 - 1, "18446744073709551616", -5, 1_200_000.0, 1.0, "007", "a"]
+    assert [item.fields["n"] for item in items] == numbers
+
+
+def test_ends_of_lines_within_quotes_are_as_they_were(write: Write) -> None:
+    (item,) = whole(SeparatedValues(write(b'a,b\r\n1,"one\r\n\r\ntwo\nthree"\r\n'), [], None))
+    assert item.fields == {"a": 1, "b": "one\r\n\r\ntwo\nthree"}
+
+
+@pytest.mark.parametrize("bad", [b"", b"\xff"])
+def test_lines_within_the_quotes_of_a_bad_row_are_no_rows(
+    write: Write, bad: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is too long, or no UTF-8."""
+    most = 20_000
+    for module in ("lines", "separated"):
+        monkeypatch.setattr(f"hanax.batch_processor.sources.{module}.MAX_ROW_BYTES", most)
+    long = b"x" * (0 if bad else most // 2)
+    many = [b"5,6"] * (1 if bad else most // 3)
+    within = b"\n".join([b'"' + long, *many, long + bad, b'7,""8""', b'"'])
+    source = SeparatedValues(write(b"a,b\n1," + within + b"\n3,4\n"), [], None)
+    first, second = whole(source)
+    assert first.fault is not None
+    assert (second.line, second.fields) == (len(many) + 6, {"a": 3, "b": 4})
+    check_division(source, 1)
+
+
 @pytest.mark.parametrize("header", [b"a,a\n1,2\n", b"a,\n1,2\n", b"\n\n", b'"a\n1,2\n'])
 def test_a_header_that_names_no_columns_is_refused(write: Write, header: bytes) -> None:
     with pytest.raises(InvalidUpload):
-        SeparatedValues(write(header), [])
+        SeparatedValues(write(header), [], None)
 
 
 # --- vectors --------------------------------------------------------------------------------
@@ -202,6 +235,16 @@ def test_an_array_that_is_no_rows_of_floats_is_refused(tmp_path: Path, array: An
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(InvalidUpload):
         Npy(tmp_path / "a.npy", "v")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["{'descr': (((\n", "'''", "{[]: 1}", "{'shape': (True, 2), 'descr': '<f4', 'fortran_order': 0}"],
+)
+def test_a_header_that_is_no_header_is_refused(write: Write, header: str) -> None:
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(64)
+    with pytest.raises(InvalidUpload):
+        Npy(write(data), "v")
 
 
 def test_half_an_array_is_refused(tmp_path: Path) -> None:
@@ -265,6 +308,95 @@ def test_a_large_row_group_is_several_parts(tmp_path: Path, monkeypatch: pytest.
     source = Parquet(tmp_path / "a.parquet")
     parts = check_division(source, 100)
     assert [(part.first, part.count) for part in parts] == [(0, 700), (700, 700), (1_400, 100), (1_500, 500)]
+
+
+def _of_one_column(tmp_path: Path, column: pa.Array) -> list[Item]:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": column}), path)
+    return whole(Parquet(path))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**62, 0], pa.timestamp("us")),
+        pa.array([2**30, 0], pa.date32()),
+        pa.array([[2**30], [0]], pa.list_(pa.date32())),
+        pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b"ok"]).buffers()),
+        pa.array([float("inf"), 1.0]),
+        pa.array([[("k", 1), ("k", 2)], []], pa.map_(pa.string(), pa.int64())),
+    ],
+    ids=["timestamp", "date", "dates", "text", "infinity", "map"],
+)
+def test_a_value_that_python_has_no_form_for_fails_its_row_alone(tmp_path: Path, column: pa.Array) -> None:
+    bad, good = _of_one_column(tmp_path, column)
+    assert bad.fault is not None
+    assert good.fault is None
+    assert "a" in good.fields
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pa.array([1_500_000_001], pa.timestamp("ns")), "1970-01-01T00:00:01.500000"),
+        (pa.array([[1_000_001]], pa.list_(pa.timestamp("ns"))), ["1970-01-01T00:00:00.001000"]),
+        (pa.array([1_001], pa.time64("ns")), "00:00:00.000001"),
+        (pa.array([b"a" * 16], pa.uuid()), "61616161-6161-6161-6161-616161616161"),
+        (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), {"k": 1}),
+        (pa.array(["x"], pa.large_string()), "x"),
+        (pa.array(["x"]).dictionary_encode(), "x"),
+        (pa.array([7]).dictionary_encode(), 7),
+        (pa.array([0.5], pa.float16()), 0.5),
+        (pa.array([True]), True),
+    ],
+    ids=["timestamp", "timestamps", "time", "uuid", "map", "large", "texts", "numbers", "half", "bool"],
+)
+def test_values_of_a_table_have_a_form_in_json(tmp_path: Path, column: pa.Array, told: object) -> None:
+    (item,) = _of_one_column(tmp_path, column)
+    assert (item.fault, item.fields) == (None, {"a": told})
+
+
+def test_the_nan_of_a_table_is_no_field(tmp_path: Path) -> None:
+    assert [item.fields for item in _of_one_column(tmp_path, pa.array([float("nan"), 1.0]))] == [
+        {},
+        {"a": 1.0},
+    ]
+
+
+def test_a_text_that_many_rows_name_is_held_once(tmp_path: Path) -> None:
+    """A file of some KB is no GB of memory."""
+    text, rows = "a" * MAX_ROW_BYTES, 5_000
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [text])
+    pq.write_table(pa.table({"a": column}), tmp_path / "a.parquet")
+    before = pa.total_allocated_bytes()
+    for item in Parquet(tmp_path / "a.parquet").read(Part(0, rows, {"group": 0, "row": 0}), 0):
+        assert len(item.fields["a"]) == MAX_ROW_BYTES
+        assert pa.total_allocated_bytes() - before < 20 * MAX_ROW_BYTES
+
+
+def test_a_text_that_is_too_long_fails_its_row(tmp_path: Path) -> None:
+    bad, good = _of_one_column(tmp_path, pa.array(["a" * (MAX_ROW_BYTES + 1), "a"]))
+    assert bad.fault is not None
+    assert bad.fault.code == "body_too_large"
+    assert good.fields == {"a": "a"}
+
+
+def test_rows_that_are_large_are_read_a_few_at_once(tmp_path: Path) -> None:
+    path, text = tmp_path / "a.parquet", "a" * 1_000_000
+    with pq.ParquetWriter(path, pa.schema([("a", pa.string())]), use_dictionary=False) as writer:
+        writer.write_table(pa.table({"a": [text + str(number) for number in range(40)]}))
+    (part,) = (source := Parquet(path)).divide(100, None)
+    counts = [table.count for table in source.tables(part, 0, 1_000)]
+    assert (sum(counts), max(counts) < 20) == (40, True)
+    # A row group of none says nothing.
+    pq.write_table(pa.table({"a": pa.array([], pa.string())}), path)
+    assert list(Parquet(path).divide(100, None)) == []
+
+
+def test_more_rows_than_a_job_may_have_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_MOST_ROWS", 9)
+    with pytest.raises(InvalidUpload):
+        _of_one_column(tmp_path, pa.nulls(10))
 
 
 def test_values_that_json_has_no_form_for_fail_their_item(tmp_path: Path) -> None:

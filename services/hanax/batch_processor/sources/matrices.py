@@ -61,7 +61,8 @@ class Npy(_Rows):
         """Raises InvalidUpload for another array, or half of one."""
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
+        except Exception as error:
+            # The header is an expression of Python: there is no end of what NumPy raises for a wrong one.
             raise InvalidUpload(f"the upload is no .npy file that can be read: {error}") from None
         if array.dtype.kind != "f" or array.dtype.itemsize > 8:
             raise InvalidUpload(f"the array has the type {array.dtype}; expected floats of 16, 32 or 64 bits")

@@ -29,7 +29,7 @@ def open_source(path: Path, spec: BulkEmbed | BulkInsert) -> Source:
         case UploadFormat.JSONL:
             return JsonLines(path)
         case UploadFormat.CSV:
-            separated = SeparatedValues(path, _verbatim(spec))
+            separated = SeparatedValues(path, _verbatim(spec), _id_field(spec))
             _check_columns(separated.columns, spec)
             return separated
         case UploadFormat.PARQUET:
@@ -72,3 +72,7 @@ def _verbatim(spec: BulkEmbed | BulkInsert) -> list[str]:
     if isinstance(spec, BulkEmbed):
         return ["text"] if spec.rows == "points" else [spec.text_field]
     return []
+
+
+def _id_field(spec: BulkEmbed | BulkInsert) -> str | None:
+    return "id" if isinstance(spec, BulkEmbed) and spec.rows == "points" else spec.id_field

@@ -1,13 +1,15 @@
 """CSV: RFC 4180 with a header; what is quoted may hold ends of lines.
 
-A value that reads as a JSON number becomes one, unless its column is to be taken as it is written (ids,
-texts); an empty value is left out. A record that can't be read fails with the line it begins at, and the next
-line is taken for a new record: a quote that is never closed costs one row, not the rest of the file.
+A value that reads as a JSON number becomes one, unless its column is to be taken as it is written; an id does
+where it is one that an id may be. An empty value is left out. A record that can't be read fails with the line
+it begins at. Where its quotes tell where it ends the next one begins there; else the next line is taken for a
+new record: a quote that is never closed costs one row, not the rest of the file.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Collection, Iterator
 from contextlib import closing
@@ -18,7 +20,9 @@ from hanax.batch_processor.sources import MAX_ROW_BYTES, Item, Part
 from hanax.batch_processor.sources.lines import Line, Lines
 from hanax.core.errors import BodyTooLarge, HanaxError, InvalidArgument, InvalidUpload
 
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,19})(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+# What of a line has nothing to do with where a record ends.
+_NEITHER_QUOTE_NOR_COMMA: Final = re.compile(rb'[^",\r\n]+')
 
 # A table wider than this is none of points.
 _MAX_COLUMNS: Final = 4_096
@@ -37,7 +41,7 @@ class SeparatedValues:
 
     dimension = None
 
-    def __init__(self, path: Path, verbatim: Collection[str]) -> None:
+    def __init__(self, path: Path, verbatim: Collection[str], id_field: str | None) -> None:
         """verbatim: columns whose values stay text. Raises InvalidUpload for a header that can't be."""
         csv.field_size_limit(MAX_ROW_BYTES)
         self._path = path
@@ -53,6 +57,7 @@ class SeparatedValues:
                 self._after_header, self._line_after = following.offset, following.number
         self.columns = _checked(header.values)
         self._verbatim = frozenset(verbatim)
+        self._id_field = id_field
 
     def divide(self, items: int, done: Part | None) -> Iterator[Part]:
         if not self._after_header:
@@ -106,11 +111,15 @@ class SeparatedValues:
     def _value(self, name: str, text: str) -> Any:
         if name in self._verbatim:
             return text
-        if found := _NUMBER.fullmatch(text):
-            # A number past float64, and one that would lose digits as an integer of 64 bits, stay text.
-            number = float(text) if found[1] or found[2] else int(text)
-            return number if abs(number) != float("inf") else text
-        return text
+        found = _NUMBER.fullmatch(text)
+        if found is None:
+            return text
+        if found[1] or found[2]:
+            # A number past float64 stays text.
+            return float(text) if name != self._id_field and math.isfinite(float(text)) else text
+        # And so does one past the integers of 64 bits; a number that is no id may be a string that is one.
+        least = 0 if name == self._id_field else -(2**63)
+        return int(text) if least <= int(text) < 2**64 else text
 
 
 def _checked(columns: list[str]) -> tuple[str, ...]:
@@ -133,16 +142,14 @@ def _records(lines: Lines) -> Iterator[_Record]:
 
 
 def _record(lines: Lines, begin: Line) -> _Record:
-    """The record that begins with a line; `lines` stands behind it, or behind that line when it is bad."""
+    """The record that begins with a line; `lines` stands behind it."""
     where = f"line {begin.number}"
-    last = begin
     size = 0
 
     def text() -> Iterator[str]:
-        nonlocal last, size
+        nonlocal size
         line: Line | None = begin
         while line is not None:
-            last = line
             size += len(line.data) + 1
             if line.too_long or size > MAX_ROW_BYTES:
                 raise BodyTooLarge(
@@ -150,7 +157,7 @@ def _record(lines: Lines, begin: Line) -> _Record:
                     limit_bytes=MAX_ROW_BYTES,
                     line=begin.number,
                 )
-            yield line.data.decode() + "\n"
+            yield (line.data + line.end).decode()
             line = lines.next()
 
     try:
@@ -161,7 +168,28 @@ def _record(lines: Lines, begin: Line) -> _Record:
         fault = InvalidArgument(f"{where}: not UTF-8", line=begin.number)
     except csv.Error as error:
         fault = InvalidArgument(f"{where}: {error}", line=begin.number)
-    if last is not begin:
+    _pass(lines, begin)
+    return _Record(begin, [], fault)
+
+
+def _pass(lines: Lines, begin: Line) -> None:
+    """Go behind a record that can't be read: where its quotes say that it ends, else behind its first line.
+
+    A quote that is never closed is told by the next one, so all of them together cost one pass of the file.
+    """
+    lines.seek(begin.offset, begin.number)
+    try:
+        next(csv.reader(_outline(lines), strict=True))
+    except csv.Error:
         lines.seek(begin.offset, begin.number)
         lines.next()
-    return _Record(begin, [], fault)
+
+
+def _outline(lines: Lines) -> Iterator[str]:
+    """As much of a record as tells where it ends. Raises csv.Error for a line that is cut."""
+    for place, line in enumerate(lines):
+        if line.too_long:
+            raise csv.Error
+        # Behind the first one a line is asked for within quotes.
+        if not place or b'"' in line.data:
+            yield _NEITHER_QUOTE_NOR_COMMA.sub(b"x", line.data + line.end).decode()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from hanax.core.errors import HanaxError
 from hanax.metadata.database import Database
 from hanax.metadata.jobs.job import Job
 from hanax.metadata.jobs.jobs import Jobs
@@ -51,10 +53,11 @@ class JobStore:
         return job
 
     async def _let_go(self, job: Job) -> None:
-        """What still belongs to the job stays. Should this fail, they are swept."""
+        """What still belongs to the job stays. The job has changed: what can't be removed now is swept."""
         for upload_id in (job.upload_id, job.result_upload_id):
             if upload_id is not None:
-                await self.uploads.delete(upload_id)
+                with suppress(HanaxError):
+                    await self.uploads.delete(upload_id)
 
     @property
     def jobs(self) -> Jobs:

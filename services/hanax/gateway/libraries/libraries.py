@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hanax.core.errors import HanaxError, InvalidArgument, LibraryExists, ModelConflict, Unavailable
+from hanax.core.errors import HanaxError, InvalidArgument, ModelConflict, Unavailable
 from hanax.core.library_names import collection_of
 from hanax.core.specs import CollectionSpec
 from hanax.gateway.calls import Call
@@ -14,7 +14,7 @@ from hanax.gateway.collections import Collections
 from hanax.gateway.guard.scopes import Scope
 from hanax.gateway.libraries.contents import PINNED, check_metadata, merged
 from hanax.gateway.libraries.ids import new_id, parse_id
-from hanax.gateway.libraries.indexes import indexing_of
+from hanax.gateway.libraries.indexes import indexing_of, naming_parameters
 from hanax.gateway.libraries.leftovers import Leftovers
 from hanax.gateway.libraries.requests import LibraryPatch, NewLibrary
 from hanax.gateway.libraries.rights import check_every_library, check_library
@@ -22,7 +22,7 @@ from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.embedding import Embedding
 from hanax.gateway.requests import parse_request
 from hanax.metadata.libraries.library_rows import LibraryRows
-from hanax.metadata.libraries.rows import Library, shown_id
+from hanax.metadata.libraries.rows import Library
 from hanax.metadata.pages import Place
 
 
@@ -64,7 +64,6 @@ class Libraries:
     async def _create(self, call: Call, library: Library, request: NewLibrary) -> Library:
         check_library(call, Scope.ADMIN, library.id)
         spec = _spec(library, request)
-        await self._check_free(library.id)
         call.must_end = True
         await self._rows.begin(library)
         try:
@@ -150,12 +149,6 @@ class Libraries:
             updated_at_us=now,
         )
 
-    async def _check_free(self, library_id: str) -> None:
-        if await self._rows.is_known(library_id):
-            raise LibraryExists(
-                f"there is a library {shown_id(library_id)} already", library=shown_id(library_id)
-            )
-
     async def _give_up(self, library_id: str) -> None:
         """What of it is there goes in the background, now or when its lease ends."""
         try:
@@ -167,16 +160,14 @@ class Libraries:
 
 def _spec(library: Library, request: NewLibrary) -> CollectionSpec:
     """Of the collection underneath. Raises InvalidArgument for an index that can't be."""
-    indexing = {} if request.index is None else indexing_of(request.index)
-    return parse_request(
-        CollectionSpec,
-        {
-            "name": collection_of(library.id),
-            "dimension": library.dimension,
-            "metric": request.metric,
-            "shards": request.shards,
-            "embedding_model": library.model,
-            "payload_indexes": PINNED,
-            **indexing,
-        },
-    )
+    told = {
+        "name": collection_of(library.id),
+        "dimension": library.dimension,
+        "metric": request.metric,
+        "shards": request.shards,
+        "embedding_model": library.model,
+        "payload_indexes": PINNED,
+    }
+    with naming_parameters("index.parameters"):
+        indexing = {} if request.index is None else indexing_of(request.index)
+        return parse_request(CollectionSpec, {**told, **indexing})

@@ -1,7 +1,7 @@
 """API keys in the database: made, rotated, revoked, and followed by those who let callers in.
 
-Revisions are given inside serialisable transactions: who has read all changes up to one revision, and asks
-for those behind it, misses none.
+Who changes keys takes a turn: revisions ascend in the order of commits, so who has read all changes up to
+one, and asks for those behind it, misses none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from hanax.core.errors import FailedPrecondition, KeyNotFound
 from hanax.metadata.api_keys.key import ApiKey
 from hanax.metadata.api_keys.tables import API_KEYS
 from hanax.metadata.database import Database
-from hanax.metadata.pages import Place, newest_first
+from hanax.metadata.pages import Pages, Place
+from hanax.metadata.turns import Turn, take_turn
 
 # All of them are in the memory of every gateway: some 10 MiB.
 MAX_KEYS: Final = 10_000
@@ -24,6 +25,7 @@ MAX_KEYS: Final = 10_000
 _KEEP_ENDED_US: Final = 30 * 24 * 3_600 * 1_000_000
 
 _C = API_KEYS.c
+_PAGES: Final = Pages(select(API_KEYS), API_KEYS)
 
 
 class ApiKeys:
@@ -47,6 +49,7 @@ class ApiKeys:
         }
 
         async def work(connection: AsyncConnection) -> ApiKey:
+            await take_turn(connection, Turn.CHANGING_KEYS)
             # The revision first: it must not fall when the newest go.
             revision = await _next_revision(connection)
             ended = or_(_C.revoked_at_us < before_us, _C.expires_at_us < before_us)
@@ -57,14 +60,14 @@ class ApiKeys:
             await connection.execute(insert(API_KEYS).values({**values, "revision": revision}))
             return await _find(connection, key.id)
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def get(self, key_id: str) -> ApiKey:
         return _found(key_id, await self._database.ask(_one(key_id)))
 
     async def page(self, limit: int, after: Place | None) -> list[ApiKey]:
         """The newest first."""
-        rows = await self._database.ask(newest_first(select(API_KEYS), API_KEYS, limit, after))
+        rows = await self._database.ask(*_PAGES.at(limit, after))
         return [_key(row) for row in rows]
 
     async def rotate(self, key_id: str, digest: str, grace_us: int) -> ApiKey:
@@ -73,6 +76,7 @@ class ApiKeys:
         """
 
         async def work(connection: AsyncConnection) -> ApiKey:
+            await take_turn(connection, Turn.CHANGING_KEYS)
             key = await _find(connection, key_id)
             now_us = self._now_us()
             if key.revoked_at_us is not None or (key.expires_at_us or now_us + 1) <= now_us:
@@ -84,19 +88,20 @@ class ApiKeys:
             }
             return await _change(connection, key_id, values)
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def revoke(self, key_id: str) -> ApiKey:
         """For good. One that is revoked is told as it is."""
 
         async def work(connection: AsyncConnection) -> ApiKey:
+            await take_turn(connection, Turn.CHANGING_KEYS)
             key = await _find(connection, key_id)
             if key.revoked_at_us is not None:
                 return key
             values = {"revoked_at_us": self._now_us(), "previous_hash": None, "previous_until_us": None}
             return await _change(connection, key_id, values)
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def changed(self, revision: int) -> list[ApiKey]:
         """All that changed behind this revision, ascending."""
@@ -109,14 +114,14 @@ class ApiKeys:
             return
 
         async def work(connection: AsyncConnection) -> None:
-            # In one order everywhere, so that two gateways do not wait for each other.
+            # Each only moves on. In one order everywhere, so that two gateways do not wait for each other.
             for key_id, at_us in sorted(at_us_by_id.items()):
                 later = or_(_C.last_used_at_us.is_(None), _C.last_used_at_us < at_us)
                 await connection.execute(
                     update(API_KEYS).where(_C.id == key_id, later).values(last_used_at_us=at_us)
                 )
 
-        await self._database.run(work)
+        await self._database.run_by_locks(work)
 
 
 async def _next_revision(connection: AsyncConnection) -> int:

@@ -7,7 +7,7 @@ one of the lowest number.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, RowMapping, Select, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +22,13 @@ from hanax.metadata.jobs.tables import JOB_TASKS, JOBS
 MAX_LOSSES: Final = 10
 
 _ORDER: Final = (JOBS.c.priority.desc(), JOBS.c.created_at_us, JOBS.c.id)
+
+
+class Waiting(NamedTuple):
+    """A task that nobody has. again: it was announced before, and nobody came."""
+
+    task_id: str
+    again: bool
 
 
 async def start_jobs(connection: AsyncConnection, at_once: int, now_us: int) -> None:
@@ -90,23 +97,22 @@ async def take(
     return (await connection.execute(taken)).mappings().one()
 
 
-async def unannounced(connection: AsyncConnection, limit: int, now_us: int, before_us: int) -> list[str]:
-    """Free tasks of running jobs, in their order, that were announced before `before_us`; told as
+async def unannounced(connection: AsyncConnection, limit: int, now_us: int, before_us: int) -> list[Waiting]:
+    """Free tasks of running jobs, in their order, that were announced before `before_us`, or never; told as
     announced.
     """
     query = (
         _free(now_us)
-        .with_only_columns(JOB_TASKS.c.id)
+        .with_only_columns(JOB_TASKS.c.id, JOB_TASKS.c.announced_at_us)
         .where(JOB_TASKS.c.announced_at_us <= before_us)
         .order_by(*_ORDER, JOB_TASKS.c.number)
         .limit(limit)
     )
-    ids = list((await connection.scalars(query)).all())
-    if ids:
-        await connection.execute(
-            update(JOB_TASKS).where(JOB_TASKS.c.id.in_(ids)).values(announced_at_us=now_us)
-        )
-    return ids
+    found = [Waiting(task_id, told_us > 0) for task_id, told_us in (await connection.execute(query)).all()]
+    if found:
+        told = update(JOB_TASKS).where(JOB_TASKS.c.id.in_([one.task_id for one in found]))
+        await connection.execute(told.values(announced_at_us=now_us))
+    return found
 
 
 def is_free(now_us: int) -> ColumnElement[bool]:

@@ -3,37 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
-from sqlalchemy import RowMapping, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import Integer, RowMapping, Select, bindparam, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hanax.core.errors import AlreadyExists, Overloaded, WrongJobState
+from hanax.core.errors import AlreadyExists, JobNotFound, Overloaded, WrongJobState
 from hanax.core.job_specs import JobKind
 from hanax.metadata.database import Database
 from hanax.metadata.jobs.endings import end_job, task_values
+from hanax.metadata.jobs.forgetting import forget_some
 from hanax.metadata.jobs.job import ENDED, WAITING, FailedItem, Job, JobOrder, JobState, QueueStatus
 from hanax.metadata.jobs.locks import job_not_found, lock_job, lock_reembedding
-from hanax.metadata.jobs.queue import QUEUE
+from hanax.metadata.jobs.queue import COUNT_WAITING, QUEUE
 from hanax.metadata.jobs.retrying import retry_items
 from hanax.metadata.jobs.rows import ITEM_COLUMNS, JOB_COLUMNS, item_of, job_of, job_within
+from hanax.metadata.jobs.steps import of_now
 from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_TASKS, JOBS
 from hanax.metadata.jobs.task import TaskKind
-from hanax.metadata.pages import Place, newest_first
+from hanax.metadata.pages import Pages, Place
 
 # Jobs that have not ended: each is looked at by whoever looks for work.
 MAX_WAITING_JOBS: Final = 10_000
 _RETRY_AFTER_S: Final = 60
 
-# Ended jobs that one sweep forgets: a transaction of some ten milliseconds.
+# Ended jobs that one sweep forgets.
 _SWEPT_AT_ONCE: Final = 100
 
 # Built once: to build a statement takes as long as the database does.
 _ONE: Final = select(*JOB_COLUMNS).where(JOBS.c.id == bindparam("job"))
 _INSERT_JOB: Final = insert(JOBS).returning(*JOB_COLUMNS)
 _INSERT_TASK: Final = insert(JOB_TASKS)
-_COUNT_WAITING: Final = select(func.count()).select_from(JOBS).where(JOBS.c.state.in_(WAITING))
+_PAGES: Final = Pages(select(*JOB_COLUMNS), JOBS)
+_PAGES_OF_STATE: Final = Pages(select(*JOB_COLUMNS).where(JOBS.c.state == bindparam("state")), JOBS)
+
+
+def _failed_items() -> Select[Any]:
+    """A page of items. A job without such items has a row, too, with none in it."""
+    items = JOB_FAILED_ITEMS
+    page = (
+        select(*ITEM_COLUMNS)
+        .where(
+            items.c.job_id == bindparam("job"),
+            items.c.task_id.is_(None),
+            items.c.number > bindparam("after"),
+        )
+        .order_by(items.c.number)
+        .limit(bindparam("limit", type_=Integer))
+        .subquery()
+    )
+    return (
+        select(*page.c)
+        .select_from(JOBS.outerjoin(page, true()))
+        .where(JOBS.c.id == bindparam("job"))
+        .order_by(page.c.number)
+    )
+
+
+_FAILED_ITEMS: Final = _failed_items()
 
 
 class Jobs:
@@ -71,7 +100,7 @@ class Jobs:
             if order.kind is JobKind.REEMBED:
                 await lock_reembedding(connection)
             # Of two that come at once neither counts the other: there may be a few more.
-            count = (await connection.execute(_COUNT_WAITING)).scalar_one()
+            count = (await connection.execute(COUNT_WAITING)).scalar_one()
             if count >= MAX_WAITING_JOBS:
                 raise Overloaded(f"{count} jobs wait or run already", retry_after_s=_RETRY_AFTER_S)
             if order.kind is JobKind.REEMBED:
@@ -83,19 +112,20 @@ class Jobs:
         return await self._database.run_by_locks(work)
 
     async def get(self, job_id: str) -> Job:
-        return _found(job_id, await self._database.ask(_ONE, {"job": job_id}))
+        return of_now(_found(job_id, await self._database.ask(_ONE, {"job": job_id})), self._now_us())
 
     async def list(self, limit: int, state: JobState | None = None, before: str | None = None) -> list[Job]:
         """The newest first. before: the id of a job; those that are older. Raises JobNotFound for it."""
-
-        query = select(*JOB_COLUMNS)
-        if state is not None:
-            query = query.where(JOBS.c.state == state)
         after = None
         if before is not None:
             last = await self.get(before)
             after = Place(last.created_at_us, last.id)
-        return [job_of(row) for row in await self._database.ask(newest_first(query, JOBS, limit, after))]
+        if state is None:
+            question = _PAGES.at(limit, after)
+        else:
+            question = _PAGES_OF_STATE.at(limit, after, state=state)
+        now_us = self._now_us()
+        return [of_now(job_of(row), now_us) for row in await self._database.ask(*question)]
 
     async def pause(self, job_id: str) -> Job:
         """Of one that is queued or runs; what is being done is recorded. Raises WrongJobState."""
@@ -125,13 +155,15 @@ class Jobs:
     async def forget(self, job_id: str) -> Job:
         """Remove a job that has ended; as it was left. What it has stored stays. Raises WrongJobState."""
 
-        async def work(connection: AsyncConnection) -> Job:
+        async def work(connection: AsyncConnection) -> tuple[Job, bool]:
             job = await lock_job(connection, job_id)
             _check_state(job, ENDED, "forget")
-            await connection.execute(delete(JOBS).where(JOBS.c.id == job_id))
-            return job_within(job)
+            return job_within(job), await forget_some(connection, job)
 
-        return await self._database.run_by_locks(work)
+        left, gone = await self._database.run_by_locks(work)
+        while not gone:
+            _, gone = await self._database.run_by_locks(work)
+        return left
 
     async def retry(self, job_id: str) -> Job:
         """Queue a partial or failed job again: its failed items, and what it had not come to.
@@ -139,11 +171,13 @@ class Jobs:
         Raises WrongJobState.
         """
 
-        async def work(connection: AsyncConnection) -> Job:
+        last = -1
+
+        async def work(connection: AsyncConnection) -> Job | int:
             job = await lock_job(connection, job_id)
             _check_state(job, (JobState.PARTIAL, JobState.FAILED), "retry")
-            now_us = self._now_us()
-            await retry_items(connection, job)
+            if (more := await retry_items(connection, job, last)) is not None:
+                return more
             changed = {
                 "state": JobState.QUEUED,
                 "failed": 0,
@@ -151,30 +185,19 @@ class Jobs:
                 "result": None,
                 "result_upload_id": None,
                 "ended_at_us": None,
-                "updated_at_us": now_us,
+                "updated_at_us": self._now_us(),
             }
             await connection.execute(update(JOBS).where(JOBS.c.id == job_id).values(changed))
             return await _job(connection, job_id)
 
-        return await self._database.run_by_locks(work)
+        while isinstance(told := await self._database.run_by_locks(work), int):
+            last = told
+        return told
 
     async def failed_items(self, job_id: str, after: int, limit: int) -> Sequence[FailedItem]:
         """By number, with those past number `after`; -1: from the first on."""
-        items = JOB_FAILED_ITEMS
-        page = (
-            select(*ITEM_COLUMNS)
-            .where(items.c.job_id == job_id, items.c.task_id.is_(None), items.c.number > after)
-            .order_by(items.c.number)
-            .limit(limit)
-            .subquery()
-        )
-        # A job without such items has a row, too, with none in it.
-        rows = await self._database.ask(
-            select(*page.c)
-            .select_from(JOBS.outerjoin(page, true()))
-            .where(JOBS.c.id == job_id)
-            .order_by(page.c.number)
-        )
+        asked = {"job": job_id, "after": after, "limit": limit}
+        rows = await self._database.ask(_FAILED_ITEMS, asked)
         if not rows:
             raise job_not_found(job_id)
         return [item_of(row) for row in rows if row[0] is not None]
@@ -194,16 +217,14 @@ class Jobs:
     async def sweep(self, keep_s: float) -> int:
         """Forget some of the jobs that ended so long ago; how many. Their uploads are swept after them."""
         before_us = self._now_us() - round(keep_s * 1e6)
-
-        async def work(connection: AsyncConnection) -> int:
-            old = select(JOBS.c.id).where(JOBS.c.ended_at_us <= before_us).order_by(JOBS.c.ended_at_us)
-            query = old.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)
-            ids = (await connection.scalars(query)).all()
-            if ids:
-                await connection.execute(delete(JOBS).where(JOBS.c.id.in_(ids)))
-            return len(ids)
-
-        return await self._database.run_by_locks(work)
+        old = select(JOBS.c.id).where(JOBS.c.ended_at_us <= before_us).order_by(JOBS.c.ended_at_us)
+        forgotten = 0
+        for (job_id,) in await self._database.ask(old.limit(_SWEPT_AT_ONCE)):
+            # Another may have forgotten it, or somebody has it tried again.
+            with suppress(JobNotFound, WrongJobState):
+                await self.forget(job_id)
+                forgotten += 1
+        return forgotten
 
     async def _move(self, job_id: str, to: JobState, states: tuple[JobState, ...], action: str) -> Job:
         async def work(connection: AsyncConnection) -> Job:

@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, bindparam, select, text
+from sqlalchemy import RowMapping, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import JobNotFound, LeaseLost
 from hanax.metadata.jobs.job import JobState
 from hanax.metadata.jobs.tables import JOB_TASKS, JOBS
 from hanax.metadata.jobs.task import Claim
-
-# Any numbers that nobody else locks by.
-_STARTING: Final = 0x68616E61_6A6F6273
-_REEMBEDDING: Final = _STARTING + 1
+from hanax.metadata.turns import Turn, take_turn
 
 _JOB: Final = select(JOBS).where(JOBS.c.id == bindparam("job")).with_for_update()
 # What the task's columns are called beside the job's.
@@ -36,17 +33,12 @@ _CLAIMED: Final = (
 
 async def lock_starting(connection: AsyncConnection) -> None:
     """Nobody else starts a job until the transaction ends."""
-    await _lock(connection, _STARTING)
+    await take_turn(connection, Turn.STARTING_JOBS)
 
 
 async def lock_reembedding(connection: AsyncConnection) -> None:
     """Nobody else submits a reembed until the transaction ends."""
-    await _lock(connection, _REEMBEDDING)
-
-
-async def _lock(connection: AsyncConnection, key: int) -> None:
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    await take_turn(connection, Turn.SUBMITTING_REEMBED)
 
 
 async def lock_job(connection: AsyncConnection, job_id: str) -> RowMapping:

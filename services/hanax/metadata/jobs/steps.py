@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import HanaxError, ResourceExhausted, error_from_code
-from hanax.metadata.jobs.job import MAX_FAILED_ITEMS, FailedItem
+from hanax.metadata.jobs.job import MAX_FAILED_ITEMS, FailedItem, Job
 from hanax.metadata.jobs.rows import item_values
 from hanax.metadata.jobs.tables import JOB_FAILED_ITEMS, JOB_PARTS
 from hanax.metadata.jobs.task import Part, Step
@@ -20,6 +21,10 @@ from hanax.metadata.uploads.tables import UPLOADS
 
 # Over how long a rate is told: short enough to follow, long enough to be read.
 _RATE_WINDOW_S: Final = 15.0
+# Parameters of one statement: PostgreSQL takes 32,767.
+_NUMBERS: Final = 10_000
+# Items a second: less is told as none.
+_LEAST_RATE: Final = 0.001
 # So that the window of a job that has just begun is no division by zero.
 _LEAST_WINDOW_S: Final = 0.5
 
@@ -43,8 +48,9 @@ async def keep_failed(connection: AsyncConnection, job_id: str, failed: Sequence
     if not failed:
         return
     items = JOB_FAILED_ITEMS
-    numbers = [item.number for item in failed]
-    await connection.execute(delete(items).where(items.c.job_id == job_id, items.c.number.in_(numbers)))
+    for at in range(0, len(failed), _NUMBERS):
+        numbers = [item.number for item in failed[at : at + _NUMBERS]]
+        await connection.execute(delete(items).where(items.c.job_id == job_id, items.c.number.in_(numbers)))
     await connection.execute(insert(items), [item_values(job_id, item) for item in failed])
 
 
@@ -85,3 +91,12 @@ def _rate(job: RowMapping, moved: int, now_us: int) -> float:
     kept = math.exp(-passed_s / window_s)
     rate: float = kept * job["rate"] + (1 - kept) * moved / passed_s
     return rate
+
+
+def of_now(job: Job, now_us: int) -> Job:
+    """With the rate that it has by now: it fades when nothing is recorded for as long as it is told over."""
+    silent_s = (now_us - job.updated_at_us) / 1e6 - _RATE_WINDOW_S
+    if job.rate == 0 or silent_s <= 0:
+        return job
+    faded = job.rate * math.exp(-silent_s / _RATE_WINDOW_S)
+    return replace(job, rate=faded if faded >= _LEAST_RATE else 0.0)

@@ -1,4 +1,4 @@
-"""jobs, job_tasks, job_parts, job_failed_items.
+"""jobs, job_tasks, job_parts, job_failed_items, job_counts.
 
 A job's row is the lock of all that belongs to it: who changes its tasks, parts or failed items holds it, but
 for claims, which change a task's lease alone.
@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from hanax.metadata.jobs.job import JobState
 from hanax.metadata.tables import ID, INSTANT, JSON_VALUE, TABLES
 from hanax.metadata.uploads.tables import UPLOADS
 
@@ -117,4 +118,14 @@ JOB_FAILED_ITEMS: Final = Table(
     Column("message", Text, nullable=False),
     Column("item", Text, nullable=False),
     Index(None, "task_id", "number"),
+)
+
+# How many jobs there are of each state, and how many tasks of those that are queued or run have not ended:
+# the sums of all parts. Triggers keep them (migration 0006_job_counts); nobody else writes here.
+JOB_COUNTS: Final = Table(
+    "job_counts",
+    TABLES,
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    *(Column(state, BigInteger, nullable=False) for state in JobState),
+    Column("tasks", BigInteger, nullable=False),
 )

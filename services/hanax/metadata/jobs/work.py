@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hanax.core.errors import HanaxError, Internal
 from hanax.metadata.database import Database
 from hanax.metadata.jobs import claiming
+from hanax.metadata.jobs.claiming import Waiting
 from hanax.metadata.jobs.endings import fail, task_values
 from hanax.metadata.jobs.finishing import end_locked_task
 from hanax.metadata.jobs.job import FailedItem, JobState
@@ -218,10 +219,10 @@ class Work:
         )
         return [FoundPart(number, first, Part(upload_id, size)) for number, first, upload_id, size in rows]
 
-    async def announce(self, limit: int, again_after_s: float, jobs_at_once: int) -> list[str]:
-        """Ids of tasks that wait to be claimed, in their order, each again only after so many seconds."""
+    async def announce(self, limit: int, again_after_s: float, jobs_at_once: int) -> list[Waiting]:
+        """Tasks that wait to be claimed, in their order, each again only after so many seconds."""
 
-        async def work(connection: AsyncConnection) -> list[str]:
+        async def work(connection: AsyncConnection) -> list[Waiting]:
             now_us = self._now_us()
             await claiming.start_jobs(connection, jobs_at_once, now_us)
             return await claiming.unannounced(connection, limit, now_us, now_us - round(again_after_s * 1e6))

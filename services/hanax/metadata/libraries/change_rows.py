@@ -12,17 +12,18 @@ in the middle of it may have written some after all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hanax.core.errors import DocumentBusy, DocumentExists
 from hanax.metadata.database import Database
 from hanax.metadata.libraries.document_rows import CHUNK_COLUMNS, document_not_found, find_document
-from hanax.metadata.libraries.library_rows import check_revision, ready_library
+from hanax.metadata.libraries.library_rows import check_revision, keep_library
 from hanax.metadata.libraries.rows import (
     Change,
     Chunk,
@@ -34,6 +35,8 @@ from hanax.metadata.libraries.rows import (
 )
 from hanax.metadata.libraries.splicing import hollow, replace_chunks, tick
 from hanax.metadata.libraries.tables import CHANGES, CHUNKS
+
+T = TypeVar("T")
 
 # Most changes end sooner, and who is left by a gateway that is gone is free after a few of these.
 _BUSY_FOR_S: Final = 1.0
@@ -73,7 +76,11 @@ class Held:
 
 
 class ChangeRows:
-    """Methods raise what `Database.run` raises."""
+    """Methods raise what `Database.run` raises.
+
+    Rows order them, so that many documents of one library may be changed at once: a change's row is locked by
+    whoever ends it, its document is held by that row, and a library stays while changes begin or commit.
+    """
 
     def __init__(self, database: Database, leases: Leases, now_us: Callable[[], int]) -> None:
         self._database = database
@@ -84,31 +91,33 @@ class ChangeRows:
         """Raises LibraryNotFound, DocumentNotFound, DocumentExists, RevisionConflict, DocumentBusy."""
 
         async def work(connection: AsyncConnection) -> Held:
-            library = await ready_library(connection, intent.library_id)
-            document = await find_document(connection, intent.document_id)
-            _check_document(intent, document)
-            undone = await self._free(connection, intent.document_id)
-            points = intent.points
-            if points is None:
-                points = 0 if document is None else document.chunks
-            change = Change(intent.id, intent.library_id, intent.document_id, "writing", points)
+            library = await keep_library(connection, intent.library_id)
+            undone = await self._free(connection, intent)
             await connection.execute(
                 insert(CHANGES).values(
-                    id=change.id,
-                    library_id=change.library_id,
-                    document_id=change.document_id,
-                    holds=change.document_id,
-                    state=change.state,
-                    points=points,
+                    id=intent.id,
+                    library_id=intent.library_id,
+                    document_id=intent.document_id,
+                    holds=intent.document_id,
+                    state="writing",
+                    points=intent.points or 0,
                     stale_points=[],
                     stale_changes=[],
                     lease_until_at_us=self._in(self._leases.held_s),
                 )
             )
-            chunks = await _read_chunks(connection, intent)
-            return Held(change, library, document, chunks, undone)
+            # From now on nobody else changes it.
+            document = await find_document(connection, intent.document_id)
+            _check_document(intent, document)
+            points = intent.points
+            if points is None:
+                points = 0 if document is None else document.chunks
+                mine = CHANGES.c.id == intent.id
+                await connection.execute(update(CHANGES).where(mine).values(points=points))
+            change = Change(intent.id, intent.library_id, intent.document_id, "writing", points)
+            return Held(change, library, document, await _read_chunks(connection, intent), undone)
 
-        return await self._database.run(work)
+        return await self._by_locks(work)
 
     async def commit(self, held: Held, document: Document | None, splice: Splice) -> Change | None:
         """The document is `document` from now on, with these chunks; None: there is none, and none are.
@@ -120,7 +129,7 @@ class ChangeRows:
         async def work(connection: AsyncConnection) -> Change | None:
             if not await self._is_writing(connection, change.id):
                 return None
-            await ready_library(connection, change.library_id)
+            await keep_library(connection, change.library_id)
             stamp = await tick(connection, change, splice)
             stamped = replace(splice, chunks=[replace(chunk, stamp=stamp) for chunk in splice.chunks])
             old = await replace_chunks(connection, change.document_id, stamped, document)
@@ -147,7 +156,7 @@ class ChangeRows:
                 stale_changes,
             )
 
-        return await self._database.run(work)
+        return await self._by_locks(work)
 
     async def renew(self, change_id: str) -> None:
         """Hold the document on. One that was undone, or has ended, is as it was."""
@@ -159,7 +168,7 @@ class ChangeRows:
                 .values(lease_until_at_us=self._in(self._leases.held_s))
             )
 
-        await self._database.run(work)
+        await self._database.run_by_locks(work)
 
     @property
     def renew_each_s(self) -> float:
@@ -181,7 +190,7 @@ class ChangeRows:
             row = found.one_or_none()
             return None if row is None else change_from(row)
 
-        return await self._database.run(work)
+        return await self._database.run_by_locks(work)
 
     async def find(self, change_id: str) -> Change | None:
         async def work(connection: AsyncConnection) -> Change | None:
@@ -198,7 +207,7 @@ class ChangeRows:
                 delete(CHANGES).where(CHANGES.c.id == change_id, CHANGES.c.state != "writing")
             )
 
-        await self._database.run(work)
+        await self._database.run_by_locks(work)
 
     async def take_over(self, limit: int) -> list[Change]:
         """Changes whose lease has ended, as they were found: from now on the caller's. Those that still
@@ -214,16 +223,27 @@ class ChangeRows:
 
         return await self._database.run(work)
 
-    async def _free(self, connection: AsyncConnection, document_id: str) -> list[Change]:
-        """Undo a change that was left in the middle. Raises DocumentBusy for one that is under way."""
-        rows = await connection.execute(select(CHANGES).where(CHANGES.c.holds == document_id))
-        row = rows.one_or_none()
+    async def _by_locks(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Two that insert the same, one beside the other, are told of it by what they look for."""
+        try:
+            return await self._database.run_by_locks(work)
+        except IntegrityError:
+            return await self._database.run(work)
+
+    async def _free(self, connection: AsyncConnection, intent: Intent) -> list[Change]:
+        """Undo a change of the document that was left in the middle.
+
+        Raises DocumentBusy for one that is under way, and what would be in the way after it.
+        """
+        holder = select(CHANGES).where(CHANGES.c.holds == intent.document_id).with_for_update()
+        row = (await connection.execute(holder)).one_or_none()
         if row is None:
             return []
         if row.lease_until_at_us >= self._now_us():
+            _check_document(intent, await find_document(connection, intent.document_id))
             raise DocumentBusy(
-                f"document {shown_id(document_id)} is being changed by another request",
-                document=shown_id(document_id),
+                f"document {shown_id(intent.document_id)} is being changed by another request",
+                document=shown_id(intent.document_id),
                 retry_after_s=_BUSY_FOR_S,
             )
         change = change_from(row)
@@ -243,7 +263,7 @@ class ChangeRows:
         return self._now_us() + round(seconds * 1e6)
 
     async def _is_writing(self, connection: AsyncConnection, change_id: str) -> bool:
-        state = select(CHANGES.c.state).where(CHANGES.c.id == change_id)
+        state = select(CHANGES.c.state).where(CHANGES.c.id == change_id).with_for_update()
         return (await connection.execute(state)).scalar_one_or_none() == "writing"
 
 

@@ -14,7 +14,7 @@ from hanax.metadata.database import Database
 from hanax.metadata.libraries.library_rows import LIBRARY_COLUMNS, library_from, library_not_found
 from hanax.metadata.libraries.rows import Chunk, Document, Library, shown_id
 from hanax.metadata.libraries.tables import CHUNKS, DOCUMENTS, LIBRARIES
-from hanax.metadata.pages import Place, newest_first
+from hanax.metadata.pages import Pages, Place
 
 # Rows of these are a `Document` and a `Chunk`.
 DOCUMENT_COLUMNS: Final = [DOCUMENTS.c[name] for name in Document.__dataclass_fields__]
@@ -36,7 +36,25 @@ _CHUNK: Final = (
 )
 
 
-def _page() -> Select[Any]:
+def _of_ready_library(query: Select[Any]) -> Select[Any]:
+    """The same documents, if the library is there: without any there is a row, too, with none in it."""
+    page = query.subquery()
+    return (
+        select(*page.c)
+        .select_from(LIBRARIES.outerjoin(page, true()))
+        .where(LIBRARIES.c.id == bindparam("library"), LIBRARIES.c.state == "ready")
+        .order_by(page.c.created_at_us.desc(), page.c.id.desc())
+    )
+
+
+_PAGES: Final = Pages(
+    select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.library_id == bindparam("library")),
+    DOCUMENTS,
+    _of_ready_library,
+)
+
+
+def _chunks_page() -> Select[Any]:
     """A document with its library and some chunks: a row for each, or one where there are none.
 
     Positions are dense: the first of the page is at its offset, and that row alone has what may be large.
@@ -65,7 +83,7 @@ def _page() -> Select[Any]:
     )
 
 
-_PAGE: Final = _page()
+_CHUNKS_PAGE: Final = _chunks_page()
 
 
 class DocumentRows:
@@ -83,15 +101,7 @@ class DocumentRows:
 
     async def page(self, library_id: str, limit: int, after: Place | None) -> list[Document]:
         """The newest first. Raises LibraryNotFound."""
-        of_library = select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.library_id == library_id)
-        page = newest_first(of_library, DOCUMENTS, limit, after).subquery()
-        # A library without such documents has a row, too, with none in it.
-        rows = await self._database.ask(
-            select(*page.c)
-            .select_from(LIBRARIES.outerjoin(page, true()))
-            .where(LIBRARIES.c.id == library_id, LIBRARIES.c.state == "ready")
-            .order_by(page.c.created_at_us.desc(), page.c.id.desc())
-        )
+        rows = await self._database.ask(*_PAGES.at(limit, after, library=library_id))
         if not rows:
             raise library_not_found(library_id)
         return [document_from(row) for row in rows if row[0] is not None]
@@ -101,7 +111,7 @@ class DocumentRows:
     ) -> tuple[Library, Document, list[Chunk]]:
         """Some chunks by position. Raises DocumentNotFound."""
         asked = {"document": document_id, "offset": offset, "limit": limit}
-        rows = await self._database.ask(_PAGE, asked)
+        rows = await self._database.ask(_CHUNKS_PAGE, asked)
         if not rows:
             raise document_not_found(document_id)
         first = rows[0]

@@ -19,7 +19,7 @@ from hanax.core.errors import LibraryExists, LibraryNotFound, RevisionConflict
 from hanax.metadata.database import Database
 from hanax.metadata.libraries.rows import CLOCK_PARTS, Leases, Library, shown_id
 from hanax.metadata.libraries.tables import CHANGES, CHUNKS, CLOCKS, DOCUMENTS, LIBRARIES
-from hanax.metadata.pages import Place, newest_first
+from hanax.metadata.pages import Pages, Place
 
 # Rows of one transaction that empties a library, documents with all their chunks.
 _DOCUMENTS_AT_ONCE: Final = 20
@@ -31,7 +31,9 @@ LIBRARY_COLUMNS: Final = [LIBRARIES.c[name] for name in Library.__dataclass_fiel
 _ONE: Final = select(*LIBRARY_COLUMNS).where(
     LIBRARIES.c.id == bindparam("library"), LIBRARIES.c.state == "ready"
 )
-_READY: Final = select(*LIBRARY_COLUMNS).where(LIBRARIES.c.state == "ready")
+_KEPT: Final = _ONE.with_for_update(read=True)
+_COUNT_DOCUMENTS: Final = select(func.count()).where(DOCUMENTS.c.library_id == bindparam("library"))
+_PAGES: Final = Pages(select(*LIBRARY_COLUMNS).where(LIBRARIES.c.state == "ready"), LIBRARIES)
 
 
 class LibraryRows:
@@ -43,9 +45,10 @@ class LibraryRows:
         self._now_us = now_us
 
     async def begin(self, library: Library) -> None:
-        """Take the name of a library that is being created. Raises LibraryExists."""
+        """Take the id and the name of a library that is being created. Raises LibraryExists."""
 
         async def work(connection: AsyncConnection) -> None:
+            await self._check_id(connection, library.id)
             await _check_name(connection, library.name, library.id)
             row = {**_columns(library), "lease_until_at_us": self._in(self._leases.work_s)}
             await connection.execute(insert(LIBRARIES).values(row))
@@ -82,22 +85,17 @@ class LibraryRows:
 
         await self._database.run(work)
 
-    async def is_known(self, library_id: str) -> bool:
-        """Whether there is one, or was one a short while ago."""
-        return bool(await self._database.ask(select(LIBRARIES.c.id).where(LIBRARIES.c.id == library_id)))
-
     async def get(self, library_id: str) -> Library:
         """Raises LibraryNotFound."""
         return found_library(library_id, await self._database.ask(_ONE, {"library": library_id}))
 
     async def count_documents(self, library_id: str) -> int:
-        counted = select(func.count()).where(DOCUMENTS.c.library_id == library_id)
-        ((count,),) = await self._database.ask(counted)
+        ((count,),) = await self._database.ask(_COUNT_DOCUMENTS, {"library": library_id})
         return int(count)
 
     async def page(self, limit: int, after: Place | None) -> list[Library]:
         """The newest first."""
-        rows = await self._database.ask(newest_first(_READY, LIBRARIES, limit, after))
+        rows = await self._database.ask(*_PAGES.at(limit, after))
         return [library_from(row) for row in rows]
 
     async def change(
@@ -203,6 +201,20 @@ class LibraryRows:
             .values(state=state, name=None, lease_until_at_us=self._in(lease_s))
         )
 
+    async def _check_id(self, connection: AsyncConnection, library_id: str) -> None:
+        query = select(LIBRARIES.c.state).where(LIBRARIES.c.id == library_id)
+        state = (await connection.execute(query)).scalar_one_or_none()
+        if state is None:
+            return
+        id = shown_id(library_id)
+        if state in ("withdrawn", "forgotten"):
+            raise LibraryExists(
+                f"library {id} was removed a short while ago, and its id is free some "
+                f"{self._leases.kept_s:g} s after that: leave id out, or give another",
+                library=id,
+            )
+        raise LibraryExists(f"there is a library {id} already", library=id)
+
     def _in(self, seconds: float) -> int:
         return self._now_us() + round(seconds * 1e6)
 
@@ -210,6 +222,12 @@ class LibraryRows:
 async def ready_library(connection: AsyncConnection, library_id: str) -> Library:
     """Raises LibraryNotFound."""
     return found_library(library_id, (await connection.execute(_ONE, {"library": library_id})).all())
+
+
+async def keep_library(connection: AsyncConnection, library_id: str) -> Library:
+    """As `ready_library`; it stays as it is until the transaction ends, which others may hold it for, too."""
+    found = await connection.execute(_KEPT, {"library": library_id})
+    return found_library(library_id, found.all())
 
 
 def found_library(library_id: str, rows: Sequence[Sequence[Any]]) -> Library:

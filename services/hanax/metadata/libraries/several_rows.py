@@ -67,7 +67,7 @@ class SeveralRows:
         parts = [
             select(
                 newest_first(
-                    select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.library_id == id), DOCUMENTS, limit, None
+                    select(*DOCUMENT_COLUMNS).where(DOCUMENTS.c.library_id == id), DOCUMENTS, limit
                 ).subquery()
             )
             for id in library_ids

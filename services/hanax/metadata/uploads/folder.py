@@ -14,7 +14,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
-from hanax.core.errors import HanaxError, StorageFull, Unavailable
+from hanax.core.errors import DatabaseUnavailable, HanaxError, StorageFull, Unavailable
 from hanax.metadata.uploads.limits import PORTION_BYTES, Size
 from hanax.metadata.uploads.port import UploadWriter
 from hanax.metadata.uploads.records import UploadRecords, gone
@@ -74,14 +74,24 @@ class FolderUploads:
     async def delete(self, upload_id: str) -> None:
         # The row goes last: as long as it is there, the file is found again.
         if not await self._records.is_referred(upload_id):
-            await asyncio.to_thread(self._remove, upload_id)
+            await _in_thread(self._remove, upload_id)
             await self._records.forget(upload_id)
 
     async def sweep(self, older_than_s: float) -> int:
-        ids = await self._records.old(older_than_s)
-        for upload_id in ids:
-            await self.delete(upload_id)
-        return len(ids)
+        removed = 0
+        failure: Unavailable | None = None
+        for upload_id in await self._records.old(older_than_s):
+            try:
+                await self.delete(upload_id)
+                removed += 1
+            except DatabaseUnavailable:
+                raise
+            except Unavailable as error:
+                # A file that can't be removed does not keep those behind it.
+                failure = error
+        if failure is not None:
+            raise failure
+        return removed
 
     def _open(self, upload_id: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -77,6 +77,20 @@ def test_a_job_with_items_is_taken_and_its_items_are_kept_as_lines(job_stack: Jo
     assert [orjson.loads(line) for line in read_upload(job_stack, job["job_id"]).splitlines()] == items
 
 
+def test_items_that_are_wrong_are_kept_as_they_were_told(job_stack: JobStack) -> None:
+    """They fail when they are read: NaN is no null, and what is too deep no error of the server."""
+    deep = b'{"a":' * 400 + b"1" + b"}" * 400
+    items = b'{"vector":[NaN,1],"a":null},{"vector":[1,2],"metadata":%b},{"vector":null}' % deep
+    body = b'{"kind":"bulk_insert","collection":"docs","items":[%b]}' % items
+    headers = {"content-type": "application/json"}
+    answer = job_stack.stack.client.post(JOBS, content=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+    nan, nested, null = read_upload(job_stack, answer.json()["data"]["job_id"]).splitlines()
+    assert nan.replace(b" ", b"") == b'{"vector":[NaN,1],"a":null}'
+    assert nested.count(b"{") == 401
+    assert null == b'{"vector":null}'
+
+
 def test_auto_and_aliases_are_settled_when_a_job_is_taken(job_stack: JobStack) -> None:
     job = job_stack.submit({"kind": "bulk_embed", "collection": "papers", "items": [{"text": "a"}]})
     assert (job["model"], job["collection"]) == ("tiny", "texts")
@@ -206,6 +220,30 @@ def test_failed_items_are_told_with_their_lines_and_done_again_by_a_retry(job_st
     job = job_stack.job(job_id)
     assert (job["state"], job["progress"]["done"]) == ("succeeded", 4)
     assert client.get(path, params={"status": "failed"}).json()["data"]["items"] == []
+
+
+@pytest.mark.parametrize("by", ["cursor", "after"])
+def test_pages_of_failed_items_go_on_behind_any_number(job_stack: JobStack, by: str) -> None:
+    """A point that came into a collection while it was read has one past 2^40."""
+    numbers = [5, 2**40 + 7, 2**40 + 8]
+    job_id = job_stack.submit({**INSERT, "items": [{}] * 4})["job_id"]
+    job_stack.divide(job_id, 4)
+
+    async def fail(work: Work, database: Database) -> None:
+        claim = await work.claim("doer", LEASE_S, 1_000)
+        assert claim is not None
+        items = [FailedItem(number, "invalid_text", "bad") for number in numbers]
+        await work.advance(claim, LEASE_S, Step(4, 1), items)
+
+    job_stack.process(fail)
+    found: list[int] = []
+    more: dict[str, Any] = {}
+    while len(found) < 3:
+        query = {"status": "failed", "limit": 1, **more}
+        page = job_stack.stack.data(job_stack.stack.client.get(f"{JOBS}/{job_id}/items", params=query))
+        found += [item["number"] for item in page["items"]]
+        more = {by: page[f"next_{by}"]}
+    assert found == numbers
 
 
 def test_a_result_file_is_downloaded_and_goes_with_its_job(job_stack: JobStack) -> None:

@@ -42,5 +42,6 @@ def _wrap(owner: type, name: str) -> None:
 
 if __name__ == "__main__":
     _wrap(Database, "run")
+    _wrap(Database, "run_by_locks")
     _wrap(Shards, "_write")
     sys.exit(main())

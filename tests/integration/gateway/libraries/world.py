@@ -75,6 +75,7 @@ def mortal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(owner, name, step)
 
     wrap(Database, "run")
+    wrap(Database, "run_by_locks")
     wrap(Shards, "_write")
 
 

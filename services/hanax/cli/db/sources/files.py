@@ -206,7 +206,7 @@ def _open(path: Path, told: UploadFormat, fields: Fields) -> Source:
         case UploadFormat.CSV:
             from hanax.batch_processor.sources.separated import SeparatedValues
 
-            return SeparatedValues(path, [fields.text_field])
+            return SeparatedValues(path, [fields.text_field], fields.id_field)
         case UploadFormat.PARQUET:
             try:
                 from hanax.batch_processor.sources.parquet import Parquet
