@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
+from unicodedata import category
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from hanax.core.limits import MAX_CHUNK_CHARACTERS
 from hanax.gateway.libraries.chunking import dividing
@@ -115,7 +118,7 @@ def test_overlap_of_short_words_is_as_much_as_was_asked_for(words: list[str], si
 @settings(deadline=None)
 @given(_TEXTS, st.integers(1, 6))
 def test_sections_follow_one_another_and_their_paths_only_deepen(text: str, levels: int) -> None:
-    found = sections(text, levels)
+    found = list(sections(text, levels))
     assert all(before.end <= after.start for before, after in pairwise(found))
     assert all(len(section.headings) <= levels for section in found)
     lost = set(range(len(text))) - {i for section in found for i in range(section.start, section.end)}
@@ -136,6 +139,47 @@ def test_a_chunk_carries_the_path_of_its_headings() -> None:
     ]
 
 
+def test_a_long_heading_is_told_by_its_beginning() -> None:
+    """Each chunk of its section carries it; a paragraph with a line below it is a heading, too."""
+    text = "# " + "x" * 100_000 + "\n\n" + "A sentence. " * 500
+    pieces = divide(text, HeadingChunking())
+    assert {piece.headings for piece in pieces} == {("x" * 300,)}
+
+
+def test_a_sign_is_not_cut_apart_where_no_space_is() -> None:
+    """Marks stay with the letter that they are written on: Thai has no spaces between words."""
+    thai = "ที่นี่เป็นเมืองที่มีชื่อเสียงมากที่สุด" * 40
+    family = "👨\u200d👩\u200d👧" * 40
+    for text in (thai, family, "e\u0301" * 200, "क्षि" * 100):
+        for size in (3, 7, 20):
+            for piece in divide(text, TokenChunking(size=size, overlap=0)):
+                first, before = text[piece.start], text[piece.start - 1 : piece.start]
+                assert category(first)[0] != "M"
+                assert "\u200d" not in (first, before)
+
+
+@pytest.mark.parametrize(("size", "overlap"), [(200, 20), (40, 20), (30, 15), (1, 0)])
+def test_the_usual_overlap_fits_into_small_chunks(size: int, overlap: int) -> None:
+    assert TypeAdapter(ChunkingRule).validate_python({"type": "tokens", "size": size}) == TokenChunking(
+        size=size, overlap=overlap
+    )
+
+
+@pytest.mark.parametrize("rule", [TokenChunking(size=1), SentenceChunking(), HeadingChunking()])
+@pytest.mark.parametrize("part", ["漢", "a\n\n", "# a\n", "[a]: b\n", "- a\n"])
+def test_dividing_holds_little_of_a_text_of_many_units(part: str, rule: ChunkingRule) -> None:
+    """Units are not held for the whole text: some tens of bytes for each character, not hundreds."""
+    text = part * (60_000 // len(part))
+    tracemalloc.start()
+    try:
+        for _ in dividing.divide(text, rule):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * len(text)
+
+
 def test_headings_below_the_levels_begin_no_section() -> None:
     text = "# A\n\none\n\n### Deep\n\ntwo"
     assert [piece.headings for piece in divide(text, HeadingChunking(levels=2))] == [("A",)]
@@ -151,6 +195,8 @@ def test_headings_below_the_levels_begin_no_section() -> None:
         ("これは一つ。これは二つ。", ["これは一つ。", "これは二つ。"]),
         ("A line\nthat wraps\n\nnext paragraph", ["A line\nthat wraps", "next paragraph"]),
         ("Wait... what? Yes", ["Wait...", "what?", "Yes"]),
+        ("မြန်မာ။စာ။", ["မြန်မာ။", "စာ။"]),
+        ("یہ ایک ہے\u06d4 یہ دو", ["یہ ایک ہے\u06d4", "یہ دو"]),
     ],
 )
 def test_sentences_end_where_they_end(text: str, expected: list[str]) -> None:

@@ -10,6 +10,10 @@ with the metric's own score for both; ties go to the candidate that is nearer to
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
 import numpy as np
@@ -39,18 +43,30 @@ def candidates_of(mmr: Mmr, page: Page) -> int:
     return mmr.candidates
 
 
-def diverse_hits(hits: list[Hit], metric: Metric, limit: int, diversity: float) -> list[Hit]:
-    """Up to `limit` of the hits, in the order taken; they have vectors, and fall by score."""
+async def diverse_hits(hits: list[Hit], metric: Metric, limit: int, diversity: float) -> list[Hit]:
+    """Up to `limit` of the hits, in the order taken; they have vectors, and fall by score.
+
+    In a thread, which ends with whoever waits for it: a thousand long vectors take many seconds.
+    """
     if not hits:
         return hits
-    scores = np.array([hit.score for hit in hits])
-    vectors = np.array([hit.record.vector for hit in hits], np.float32)
-    return [hits[row] for row in select_diverse(metric, scores, vectors, limit, diversity)]
+    given_up = threading.Event()
+
+    def take() -> list[Hit]:
+        scores = np.array([hit.score for hit in hits])
+        vectors = np.array([hit.record.vector for hit in hits], np.float32)
+        rows = select_diverse(metric, scores, vectors, limit, diversity)
+        return [hits[row] for row in takewhile(lambda _: not given_up.is_set(), rows)]
+
+    try:
+        return await asyncio.to_thread(take)
+    finally:
+        given_up.set()
 
 
 def select_diverse(
     metric: Metric, scores: NDArray[np.float64], vectors: Matrix, limit: int, diversity: float
-) -> list[int]:
+) -> Iterator[int]:
     """Rows of up to `limit` candidates, in the order taken.
 
     scores: float64[n], falling; vectors: float32[n, d]. O(n d) for each one taken.
@@ -61,14 +77,12 @@ def select_diverse(
     relevance = (1.0 - diversity) * scores
     likeness = np.full(len(scores), -np.inf)
     free = np.ones(len(scores), np.bool_)
-    taken: list[int] = []
-    while len(taken) < min(limit, len(scores)):
-        worth = relevance if not taken else relevance - diversity * likeness
+    for taken in range(min(limit, len(scores))):
+        worth = relevance if taken == 0 else relevance - diversity * likeness
         best = int(np.argmax(np.where(free, worth, -np.inf)))
-        taken.append(best)
+        yield best
         free[best] = False
         np.maximum(likeness, _scores(metric, candidates, candidates[best]), out=likeness)
-    return taken
 
 
 def _scores(metric: Metric, candidates: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ and the merge drops it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -133,7 +132,7 @@ class Searches:
         scale = Scale(route.spec.metric, asked.request.score_threshold)
         hits = best_hits(answered.hits, wanted, scale, asked.own)
         if mmr is not None:
-            hits = await asyncio.to_thread(diverse_hits, hits, route.spec.metric, page.window, mmr.diversity)
+            hits = await diverse_hits(hits, route.spec.metric, page.window, mmr.diversity)
             if not asked.request.include_vectors:
                 hits = [Hit(hit.score, hit.record.without_vector()) for hit in hits]
         return await self._result(call, route, asked, answered.answers, hits)

@@ -30,6 +30,9 @@ log = structlog.get_logger()
 # A change that is under way ends sooner, unless its gateway is gone.
 _PATIENCE_S: Final = 3.0
 _LONGEST_PAUSE_S: Final = 0.2
+# Of the removal of points behind a change. Where a shard is away longer, nobody waits for that: `leftovers`
+# comes to it.
+_REMOVAL_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +69,22 @@ class DocumentChanges:
     async def _make(self, call: Call, intent: Intent, held: Held, revise: Revise) -> Revised:
         for left in held.undone:
             await self._remove(call, held.library, left.id, left.point_ids)
+        written: list[str] = []
         try:
             revised = await revise(held)
             if revised.points is not None:
+                written = held.change.point_ids
                 await self._points.write(call, held.library, revised.points)
             change = await self._rows.commit(held, revised.document, revised.splice)
         except HanaxError:
-            change = await self._settle(call, held)
+            change = await self._settle(call, held, written)
             if change is None:
                 raise
         except Exception:
-            await self._settle(call, held)
+            await self._settle(call, held, written)
             raise
         if change is None:
-            await self._remove(call, held.library, held.change.id, held.change.point_ids)
+            await self._remove(call, held.library, held.change.id, written)
             raise Unavailable(
                 f"the change of document {shown_id(intent.document_id)} took too long, and was undone: "
                 "send it again"
@@ -122,10 +127,11 @@ class DocumentChanges:
                 raise
             await asyncio.sleep(random.uniform(0.0, _LONGEST_PAUSE_S))
 
-    async def _settle(self, call: Call, held: Held) -> Change | None:
+    async def _settle(self, call: Call, held: Held, written: list[str]) -> Change | None:
         """After a failure: undo the change; or the change where it was committed unheard.
 
-        Where the database does not answer either, the change is left to the end of its lease.
+        written: its points that may be there. Where the database does not answer either, the change is left
+        to the end of its lease.
         """
         try:
             undone = await self._rows.undo(held.change.id)
@@ -135,13 +141,16 @@ class DocumentChanges:
         except HanaxError as error:
             log.warning("change left unsettled", change=held.change.id, error=error.message)
             return None
-        await self._remove(call, held.library, undone.id, undone.point_ids)
+        await self._remove(call, held.library, undone.id, written)
         return None
 
     async def _remove(self, call: Call, library: Library, change_id: str, points: list[str]) -> bool:
         """Whether they are gone; if not, they are removed later."""
+        own = Call(call.request_id, call.clock, call.control, call.actor, call.caller)
+        own.places, own.waited_s = call.places, call.waited_s
+        own.limit(_REMOVAL_S)
         try:
-            await self._points.remove(call, library, points)
+            await self._points.remove(own, library, points)
         except HanaxError as error:
             log.info("points left", change=change_id, library=library.id, error=error.message)
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from hanax.gateway.shards import refer, rows_by_shard
 from hanax.gateway.upstreams import Upstreams
 from hanax.gateway.vectors import Matrix, float32_le
 from hanax.metadata.libraries.rows import Library
+
+# Points that are decoded while others wait: some milliseconds. More are in a thread.
+_READ_AT_ONCE = 100
 
 # Of one removal: a write of a shard's, that others wait behind.
 _REMOVED_AT_ONCE = 2_000
@@ -98,13 +102,9 @@ class ChunkPoints:
         }
         call.grant(self._via.timeouts.request_s)
         answers = await self._via.shards.ask(call, route, lambda stub: stub.Get, questions)
-        found: dict[str, StoredPoint] = {}
-        for answer in answers:
-            columns = RecordColumns(answer.points)
-            for row in range(len(answer.points.ids)):
-                record = columns.record(row)
-                found[point_of(record.id)] = _point(record)
-        return found
+        if len(ids) <= _READ_AT_ONCE:
+            return _points_of(answers)
+        return await asyncio.to_thread(_points_of, answers)
 
     async def remove(self, call: Call, library: Library, ids: Sequence[str]) -> None:
         """None of them is there on return; after an error, some may be."""
@@ -124,6 +124,16 @@ def _raise_first(ended: Sequence[object]) -> None:
     for end in ended:
         if isinstance(end, HanaxError):
             raise end
+
+
+def _points_of(answers: Sequence[pb.GetResponse]) -> dict[str, StoredPoint]:
+    found: dict[str, StoredPoint] = {}
+    for answer in answers:
+        columns = RecordColumns(answer.points)
+        for row in range(len(answer.points.ids)):
+            record = columns.record(row)
+            found[point_of(record.id)] = _point(record)
+    return found
 
 
 def _point(record: Record) -> StoredPoint:

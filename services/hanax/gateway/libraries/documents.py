@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -168,7 +168,8 @@ class Documents:
         before = await self._rows.get(document_id)
         check_document(call, Scope.WRITE, before.library_id, document_id)
         library = await self._libraries.get(before.library_id)
-        drafts = read_chunks(request.chunks, library, self._points.route(library).spec)
+        spec = self._points.route(library).spec
+        drafts = await asyncio.to_thread(read_chunks, request.chunks, library, spec)
         if not drafts:
             raise InvalidArgument("chunks: expected one or more")
         prepared = await self._prepare(call, library, drafts, request.long_texts)
@@ -215,19 +216,7 @@ class Documents:
         )
         if len(found) != len(held.chunks):
             raise Unavailable(f"points of document {shown_id(document.id)} are not there")
-        chunks: list[Chunk] = []
-        metadata: list[bytes] = []
-        vectors = np.empty((len(held.chunks), held.library.dimension), np.float32)
-        for place, chunk in enumerate(held.chunks):
-            point = found[chunk.point_id]
-            stored = point.stored
-            vectors[place] = point.vector
-            metadata.append(
-                encode_point(stored.content, chunk.id, document, held.change.id, stored.provenance)
-            )
-            chunks.append(replace(chunk, point_id=point_id(held.change.id, place), change_id=held.change.id))
-        points = NewPoints([chunk.point_id for chunk in chunks], metadata, vectors)
-        return Revised(document, Splice(0, len(chunks), chunks), points if chunks else None)
+        return await asyncio.to_thread(_retold, held, document, found)
 
     def _next(self, document: Document, **values: Any) -> Document:
         """The next revision of a document."""
@@ -237,6 +226,21 @@ class Documents:
 def _existing(held: Held) -> Document:
     assert held.document is not None, "a change of a document that must be there"
     return held.document
+
+
+def _retold(held: Held, document: Document, found: Mapping[str, StoredPoint]) -> Revised:
+    """All chunks of the document as they are, in points that tell the document as it shall be."""
+    chunks: list[Chunk] = []
+    metadata: list[bytes] = []
+    vectors = np.empty((len(held.chunks), held.library.dimension), np.float32)
+    for place, chunk in enumerate(held.chunks):
+        point = found[chunk.point_id]
+        stored = point.stored
+        vectors[place] = point.vector
+        metadata.append(encode_point(stored.content, chunk.id, document, held.change.id, stored.provenance))
+        chunks.append(replace(chunk, point_id=point_id(held.change.id, place), change_id=held.change.id))
+    points = NewPoints([chunk.point_id for chunk in chunks], metadata, vectors)
+    return Revised(document, Splice(0, len(chunks), chunks), points if chunks else None)
 
 
 def _replaced(held: Held, document: Document, prepared: Prepared) -> Revised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +21,7 @@ from hanax.core.errors import (
     TextTooLong,
 )
 from hanax.core.json_values import kind_of
-from hanax.core.limits import MAX_CHUNK_CHARACTERS, MAX_DOCUMENT_CHUNKS
+from hanax.core.limits import MAX_CHUNK_CHARACTERS, MAX_DOCUMENT_CHARACTERS, MAX_DOCUMENT_CHUNKS
 from hanax.core.specs import CollectionSpec
 from hanax.core.texts import check_text
 from hanax.gateway.calls import Call
@@ -40,11 +41,15 @@ _KEYS = ("id", "text", "embedding", "metadata")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """id: 32 hex digits; None: a new one. vector: float32[1, dimension]; None: to be embedded."""
+    """id: 32 hex digits; None: a new one. vector: float32[1, dimension]; None: to be embedded.
+
+    where: what messages name its fields with, such as "chunks[3]."; empty: they are those of the request.
+    """
 
     id: str | None
     content: Content
     vector: Matrix | None
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ async def read_document(
         return await asyncio.to_thread(read_chunks, request.chunks, library, spec), None
     if request.chunks is not None:
         raise InvalidArgument("expected chunks or text, got both")
+    if len(request.text) > MAX_DOCUMENT_CHARACTERS:
+        raise _too_long("text", request.text, MAX_DOCUMENT_CHARACTERS)
     if not request.text.strip():
         raise InvalidText("text: expected text with at least one visible character")
     rule = request.chunking or TokenChunking()
@@ -126,11 +133,7 @@ def read_text(text: object, where: str) -> str:
     """Raises InvalidText or TextTooLong."""
     checked = check_text(text, where)
     if len(checked) > MAX_CHUNK_CHARACTERS:
-        raise TextTooLong(
-            f"{where}: at most {MAX_CHUNK_CHARACTERS} characters, got {len(checked)}",
-            limit=MAX_CHUNK_CHARACTERS,
-            got=len(checked),
-        )
+        raise _too_long(where, checked, MAX_CHUNK_CHARACTERS)
     return checked
 
 
@@ -146,6 +149,7 @@ class Preparing:
     ) -> Prepared:
         """Embed the texts of those that have none, now, whatever the model's pattern is.
 
+        The model is given what it is given of a query: Unicode NFC, so that equal texts have equal vectors.
         Raises FailedPrecondition where the library has no model, and what `Embedding.embed` raises.
         """
         rows = [row for row, draft in enumerate(drafts) if draft.vector is None]
@@ -158,16 +162,17 @@ class Preparing:
             return Prepared(drafts, vectors, provenance, [], [])
         if spec.embedding_model is None:
             raise FailedPrecondition(
-                f"chunks[{rows[0]}].embedding: the library has no model that could make it; send it",
+                f"{drafts[rows[0]].where}embedding: the library has no model that could make it; send it",
                 index=rows[0],
             )
         texts = [drafts[row].content.text for row in rows]
         wanted = Wanted(Purpose.DOCUMENT, long_texts=long_texts)
         call.grant(self._embedding.timeout_s)
         try:
-            made = await self._embedding.embed(call, self._embedding.model_of(spec), texts, wanted)
+            normal = [unicodedata.normalize("NFC", text) for text in texts]
+            made = await self._embedding.embed(call, self._embedding.model_of(spec), normal, wanted)
         except TextTooLong as error:
-            raise _located(error, rows) from None
+            raise _located(error, drafts, rows) from None
         vectors[rows] = made.vectors
         for row, raw in zip(
             rows, add_provenance([b"{}"] * len(rows), texts, made, self._now_us()), strict=True
@@ -187,14 +192,15 @@ def _read_chunk(chunk: object, where: str, library: Library, spec: CollectionSpe
         raise InvalidArgument(f"{where}: expected an object, got {kind_of(chunk)}")
     if unknown := next((key for key in chunk if key not in _KEYS), None):
         raise InvalidArgument(f"{where}: unknown key {unknown[:60]!r}; expected {', '.join(_KEYS)}")
-    id, vector = chunk.get("id"), chunk.get("embedding")
+    id, vector, metadata = chunk.get("id"), chunk.get("embedding"), chunk.get("metadata")
     return Draft(
         None if id is None else parse_id(id, f"{where}.id"),
         Content(
             read_text(chunk.get("text"), f"{where}.text"),
-            check_chunk_metadata(chunk.get("metadata") or {}, f"{where}.metadata"),
+            check_chunk_metadata({} if metadata is None else metadata, f"{where}.metadata"),
         ),
         None if vector is None else read_vector(vector, f"{where}.embedding", library, spec),
+        f"{where}.",
     )
 
 
@@ -203,8 +209,8 @@ def _divided(text: str, rule: ChunkingRule) -> list[Draft]:
     if len(pieces) > MAX_DOCUMENT_CHUNKS:
         raise _too_many("more with this rule; take a larger size, or divide the document")
     return [
-        Draft(None, Content(text[start:end], {}, headings, start, end), None)
-        for start, end, headings in pieces
+        Draft(None, Content(text[start:end], {}, headings, start, end), None, f"chunks[{place}].")
+        for place, (start, end, headings) in enumerate(pieces)
     ]
 
 
@@ -214,10 +220,14 @@ def _too_many(got: str) -> InvalidArgument:
     )
 
 
-def _located(error: TextTooLong, rows: Sequence[int]) -> TextTooLong:
+def _too_long(where: str, text: str, limit: int) -> TextTooLong:
+    return TextTooLong(f"{where}: at most {limit} characters, got {len(text)}", limit=limit, got=len(text))
+
+
+def _located(error: TextTooLong, drafts: Sequence[Draft], rows: Sequence[int]) -> TextTooLong:
     """Of texts by their place among those embedded: the same by the places of their chunks."""
     places = [rows[place] for place in error.details.get("indexes", ())]
     if not places:
         return error
-    where = listed([f"chunks[{place}].text" for place in places])
+    where = listed([f"{drafts[place].where}text" for place in places])
     return TextTooLong(f"{where}: {more_than_read(error.details)}", **{**error.details, "indexes": places})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,7 +131,7 @@ class LibraryQueries:
         text = None
         if request.text is not None:
             text = " ".join(unicodedata.normalize("NFC", check_text(request.text, "text")).split())
-        check_filter(request.filter)
+        named = check_filter(request.filter)
         route = self._parts.points.route(library)
         spec = route.spec
         vector = None
@@ -144,7 +143,8 @@ class LibraryQueries:
             )
         needs_vectors = request.include_embeddings or isinstance(rerank, MmrRerank)
         moving = clock if len(route.shards) > 1 else None
-        return _Question(text, vector, Sought(library, request, _candidates(request), needs_vectors, moving))
+        sought = Sought(library, request, _candidates(request), needs_vectors, named, moving)
+        return _Question(text, vector, sought)
 
     async def _find_vector(self, steps: Steps, question: _Question) -> tuple[Matrix, bool]:
         """float32[1, dimension], and whether the model read the text in part."""
@@ -182,7 +182,7 @@ class LibraryQueries:
         by_id = {one.hit.record.id: one for one in found}
         metric = self._parts.points.route(question.library).spec.metric
         hits = [one.hit for one in found]
-        taken = await asyncio.to_thread(diverse_hits, hits, metric, question.request.k, diversity)
+        taken = await diverse_hits(hits, metric, question.request.k, diversity)
         return [(by_id[hit.record.id], None) for hit in taken]
 
     async def _read_together(

@@ -62,12 +62,9 @@ ChunkMetadata = Annotated[
     ),
 ]
 RawText = Annotated[
-    str | None,
-    Field(
-        min_length=1,
-        max_length=MAX_DOCUMENT_CHARACTERS,
-        description="the whole text, which is divided by `chunking`",
-    ),
+    # How long it is is checked with the chunks, and named as there.
+    Annotated[str, Field(min_length=1, json_schema_extra={"maxLength": MAX_DOCUMENT_CHARACTERS})] | None,
+    Field(description="the whole text, which is divided by `chunking`"),
 ]
 ChunkingField = Annotated[
     ChunkingRule | None,

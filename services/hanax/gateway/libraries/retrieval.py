@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 
-from hanax.core.errors import Unavailable
+from hanax.core.errors import InvalidFilter, Unavailable
 from hanax.core.library_names import collection_of
+from hanax.core.limits import MAX_FILTER_BYTES
 from hanax.gateway.calls import Call
 from hanax.gateway.hits import Hit
 from hanax.gateway.libraries.contents import CHANGE
@@ -32,13 +34,19 @@ from hanax.metadata.libraries.rows import Chunk, Clock, Library, shown_id
 # a third.
 _MOST_ROUNDS: Final = 10
 
-# Points that are left out by name, beside those that changes under way name.
+# Of each kind that is left out by name: changes, and points.
 _MOST_NAMED: Final = 3_000
+# What a filter leaves for these names, of which one look at the database tells 1,000 of each kind; and what
+# one of each kind, and the frame around them, take of it.
+_NAMES_BYTES: Final = 98_304
+_PAIR_BYTES: Final = 80
+_FRAME_BYTES: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """wanted: chunks to retrieve. clock: the library's, before anything is searched; None where a search sees
+    """wanted: chunks to retrieve. named: changes, and points, that a search may leave out beside the filter,
+    as `check_filter` says. clock: the library's, before anything is searched; None where a search sees
     all points at one moment, because they are on one shard.
     """
 
@@ -46,6 +54,7 @@ class Sought:
     request: QueryRequest
     wanted: int
     needs_vectors: bool
+    named: int
     clock: Clock | None
 
 
@@ -57,10 +66,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _LeftOut:
-    """Of one search: points by their change, and by their ids."""
+    """Of one search: points by their change, and by their ids; first those that matter most, where there are
+    more than a filter has room for.
+    """
 
-    changes: set[str]
-    points: set[str]
+    changes: Iterable[str]
+    points: Iterable[str]
 
 
 class Retrieval:
@@ -74,9 +85,13 @@ class Retrieval:
         # What will never be a chunk again is left out of all that follow, other points of the next alone.
         gone: set[str] = set()
         gone_points: set[str] = set()
+        met: set[str] = set()
         under_way: list[str] = []
         for _ in range(_MOST_ROUNDS):
-            hits = await self._search(call, sought, vector, _LeftOut({*gone, *under_way}, gone_points))
+            left_out = _LeftOut(
+                [*sorted(under_way), *sorted(gone)], [*sorted(met), *sorted(gone_points - met)]
+            )
+            hits = await self._search(call, sought, vector, left_out)
             ids = [point_of(hit.record.id) for hit in hits]
             checked = await self._rows.check(sought.library.id, ids)
             current = checked.current
@@ -87,28 +102,36 @@ class Retrieval:
             under_way = checked.left_out.under_way
             gone.update(checked.left_out.gone)
             gone_points.update(checked.left_out.gone_points)
-            gone_points.update(point_of(hit.record.id) for hit in stale if _change(hit) not in under_way)
+            met.update(point_of(hit.record.id) for hit in stale if _change(hit) not in under_way)
         raise Unavailable(f"library {sought.library.name!r} changes all the time; ask again")
 
     async def _search(self, call: Call, sought: Sought, vector: Matrix, left_out: _LeftOut) -> list[Hit]:
         request = sought.request
-        points = [shown_id(id) for id in sorted(left_out.points)[:_MOST_NAMED]]
+        changes = list(islice(left_out.changes, sought.named))
+        points = [shown_id(id) for id in islice(left_out.points, sought.named)]
         asked = SearchRequest(
             collection=collection_of(sought.library.id),
             vector=vector[0].tolist(),
             limit=sought.wanted,
             score_threshold=request.min_score,
-            filter=_without(request.filter, sorted(left_out.changes)[:_MOST_NAMED], points),
+            filter=_without(request.filter, changes, points),
             include_vectors=sought.needs_vectors,
             exact=request.exact,
         )
         return (await self._searches.search(call, asked)).hits
 
 
-def check_filter(condition: Any) -> None:
-    """Also with what a later round may add, so that it is not refused then. Raises InvalidFilter."""
-    encode_filter(condition)
+def check_filter(condition: Any) -> int:
+    """How many names of each kind a later round may add, so that it is not refused then.
+
+    Raises InvalidFilter.
+    """
+    own = len(encode_filter(condition))
+    most = MAX_FILTER_BYTES - _NAMES_BYTES
+    if own > most:
+        raise InvalidFilter(f"a library's filter has at most {most} bytes, got {own}")
     encode_filter(_without(condition, [""], [shown_id("0" * 32)]))
+    return min(_MOST_NAMED, (MAX_FILTER_BYTES - own - _FRAME_BYTES) // _PAIR_BYTES)
 
 
 def _is_of_one_moment(before: Clock | None, after: Clock, found: Iterable[Chunk]) -> bool:

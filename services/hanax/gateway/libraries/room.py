@@ -66,7 +66,7 @@ class LibraryRoom:
         self.libraries = Libraries(
             libraries, parts.collections, via.embedding, self.leftovers, now_us, via.metrics
         )
-        self.indexes = LibraryIndexes(libraries, parts.collections)
+        self.indexes = LibraryIndexes(libraries, parts.collections, points)
         self.documents = Documents(libraries, documents, points, making, preparing, now_us)
         self.lookups = LibraryLookups(SeveralRows(database), points)
         self.passages = Passages(documents, points, making, preparing, now_us)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -229,6 +230,8 @@ CHUNK = {"text": "fine", "embedding": V}
         ({"chunks": [{**CHUNK, "metadata": {"language": 7}}]}, "invalid_metadata", "language"),
         ({"chunks": [{**CHUNK, "metadata": {"language": "not a lang"}}]}, "invalid_metadata", "'not a lang'"),
         ({"chunks": [{**CHUNK, "metadata": "x"}]}, "invalid_metadata", "chunks[0].metadata"),
+        ({"chunks": [CHUNK, {**CHUNK, "metadata": []}]}, "invalid_metadata", "chunks[1].metadata"),
+        ({"chunks": [{**CHUNK, "metadata": False}]}, "invalid_metadata", "got false"),
         ({"chunks": [{**CHUNK, "vector": V}]}, "invalid_argument", "chunks[0]: unknown key"),
         ({"chunks": [{**CHUNK, "id": "7"}]}, "invalid_id", "chunks[0].id"),
         ({"chunks": ["x"]}, "invalid_argument", "chunks[0]"),
@@ -238,6 +241,7 @@ CHUNK = {"text": "fine", "embedding": V}
         ({"chunks": [CHUNK], "text": "both"}, "invalid_argument", "both"),
         ({"chunks": [], "chunking": {"type": "tokens"}}, "invalid_argument", "chunking"),
         ({"text": "  "}, "invalid_text", "text"),
+        ({"text": "x" * 2_000_001}, "text_too_long", "text: at most 2000000 characters, got 2000001"),
         ({"text": "x", "chunking": {"type": "pages"}}, "invalid_argument", "chunking.type"),
         (
             {"text": "x", "chunking": {"type": "tokens", "size": 10, "overlap": 6}},
@@ -278,6 +282,46 @@ def test_a_chunk_id_that_another_document_has_is_refused(api: Api) -> None:
     assert api.refused("PATCH", f"/api/v1/documents/{other['id']}", taken, 409)["code"] == "chunk_exists"
     assert api.points(library) == 2
     assert api.ask("GET", f"/api/v1/documents/{other['id']}")["revision"] == 1
+
+
+def test_of_many_libraries_with_one_id_one_is_made(api: Api) -> None:
+    id = str(uuid.uuid4())
+    bodies = [{"id": id, "name": uuid.uuid4().hex, "model": None, "dimension": 3} for _ in range(8)]
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        answers = list(pool.map(lambda body: api.client.post("/api/v1/libraries", json=body), bodies))
+    told = sorted((one.status_code, one.json().get("error", {}).get("code", "")) for one in answers)
+    assert told == [(201, ""), *[(409, "library_exists")] * (len(bodies) - 1)]
+
+
+def test_the_id_of_a_library_that_was_removed_is_said_to_be_free_later(api: Api) -> None:
+    body = {"id": str(uuid.uuid4()), "model": None, "dimension": 3}
+    library = api.library(**body)
+    api.ask("DELETE", f"/api/v1/libraries/{library}", None, 204)
+    error = api.refused("POST", "/api/v1/libraries", {**body, "name": uuid.uuid4().hex}, 409)
+    assert error["code"] == "library_exists"
+    assert "was removed a short while ago" in error["message"]
+
+
+def test_what_is_wrong_is_named_as_the_request_has_it(api: Api) -> None:
+    library = api.vectors()
+    wrong = {"type": "hnsw", "parameters": {"m": 1}}
+    error = api.refused("POST", f"/api/v1/libraries/{library}/index", wrong, 422)
+    assert error["message"].startswith("parameters.m: ")
+    assert [one["field"] for one in error["details"]["errors"]] == ["parameters.m"]
+    body = {"name": uuid.uuid4().hex, "model": None, "dimension": 3, "index": wrong}
+    error = api.refused("POST", "/api/v1/libraries", body, 422)
+    assert error["message"].startswith("index.parameters.m: ")
+    (chunk,) = api.document(library, chunks=[CHUNK])["chunk_ids"]
+    error = api.refused("PATCH", f"/api/v1/chunks/{chunk}", {"text": "no model"}, 409)
+    assert error["message"].startswith("embedding: ")
+
+
+def test_an_index_that_is_asked_for_again_changes_nothing(api: Api) -> None:
+    library = api.vectors()
+    path = f"/api/v1/libraries/{library}"
+    before = api.ask("GET", path)
+    assert api.ask("POST", f"{path}/index", {"type": "brute_force"}, 202)["type"] == "brute_force"
+    assert api.ask("GET", path) == before
 
 
 def test_malformed_requests_are_named(api: Api) -> None:

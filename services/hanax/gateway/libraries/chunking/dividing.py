@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from hanax.gateway.libraries.chunking.headings import sections
@@ -32,8 +32,7 @@ def divide(text: str, rule: ChunkingRule) -> Iterator[Piece]:
     whole = Span(0, len(text))
     match rule:
         case TokenChunking():
-            units = list(words(text, *whole, rule.size))
-            yield from _pieces(pack(units, rule.size, rule.overlap))
+            yield from _pieces(pack(words(text, *whole, rule.size), rule.size, rule.overlap))
         case SentenceChunking():
             yield from _by_sentences(text, whole, rule, ())
         case HeadingChunking():
@@ -43,9 +42,9 @@ def divide(text: str, rule: ChunkingRule) -> Iterator[Piece]:
 
 def _by_sentences(
     text: str, span: Span, rule: SentenceChunking | HeadingChunking, headings: tuple[str, ...]
-) -> list[Piece]:
-    return _pieces(pack(list(sentences(text, *span, rule.size)), rule.size, rule.overlap), headings)
+) -> Iterator[Piece]:
+    return _pieces(pack(sentences(text, *span, rule.size), rule.size, rule.overlap), headings)
 
 
-def _pieces(spans: Sequence[Span], headings: tuple[str, ...] = ()) -> list[Piece]:
-    return [Piece(span.start, span.end, headings) for span in spans]
+def _pieces(spans: Iterator[Span], headings: tuple[str, ...] = ()) -> Iterator[Piece]:
+    return (Piece(span.start, span.end, headings) for span in spans)

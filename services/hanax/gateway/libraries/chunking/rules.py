@@ -23,6 +23,13 @@ class Chunking(Part):
     size: _Size = 200
     overlap: _Overlap = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_overlap_fits(cls, told: object) -> object:
+        if isinstance(told, dict) and "overlap" not in told and isinstance(size := told.get("size"), int):
+            return {**told, "overlap": min(cls.model_fields["overlap"].default, max(size, 0) // 2)}
+        return told
+
     @model_validator(mode="after")
     def _overlap_leaves_room(self) -> Self:
         if 2 * self.overlap > self.size:

@@ -1,8 +1,9 @@
 """Where sentences end: by punctuation, after the simple rules of Unicode's UAX #29, section 5.
 
-A sentence ends behind `.`, `!`, `?` or an ellipsis and closing quotes, where white space follows; behind
-the full stops of East Asian scripts; and at an empty line. A full stop ends none before a small letter,
-behind one capital letter (an initial), and behind common abbreviations.
+A sentence ends behind `.`, `!`, `?`, an ellipsis or their like and closing quotes, where white space
+follows; behind the full stops of scripts that put none there (Chinese, Japanese, Burmese, Khmer); and at an
+empty line. A full stop ends none before a small letter, behind one capital letter (an initial), and behind
+common abbreviations.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from hanax.gateway.libraries.chunking.units import Span, Unit, pack
 
 _CLOSING: Final = "\"'\u2019\u201d\u00bb)\\]}"
 _END: Final = re.compile(
-    rf"(?P<stop>[.!?\u2026\u061f\u0964]+)[{_CLOSING}]*(?=\s)"
-    rf"|[\u3002\uff01\uff1f\uff61]+[{_CLOSING}\u300d\u300f\uff09]*"
+    rf"(?P<stop>[.!?\u2026\u0589\u061f\u06d4\u0964\u0965\u1362]+)[{_CLOSING}]*(?=\s)"
+    rf"|[\u3002\uff01\uff1f\uff61\u104a\u104b\u17d4\u17d5]+[{_CLOSING}\u300d\u300f\uff09]*"
     r"|(?P<gap>(?:\r\n?|\n)[^\S\r\n]*(?:\r\n?|\n))"
 )
 _VISIBLE: Final = re.compile(r"\S")
@@ -84,7 +85,7 @@ def sentences(text: str, start: int, end: int, size: int) -> Iterator[Unit]:
         if tokens <= size and span.end - span.start <= MAX_CHUNK_CHARACTERS:
             yield Unit(span.start, span.end, tokens)
             continue
-        for part in pack(list(words(text, span.start, span.end, size)), size, 0):
+        for part in pack(words(text, span.start, span.end, size), size, 0):
             yield Unit(part.start, part.end, count_tokens(text[part.start : part.end]))
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
+from unicodedata import category
 
 from hanax.gateway.libraries.chunking.units import Unit
 
@@ -24,16 +26,41 @@ _TOKEN: Final = re.compile(rf"[0-9A-Za-z]{{1,6}}|[{_DENSE}]|[^\x00-\x7f\s{_DENSE
 _WORD: Final = re.compile(rf"[{_DENSE}][^\w\s{_DENSE}]*|[^\s{_DENSE}]+")
 
 
+# Joins what stands around it into one sign.
+_JOINER: Final = "\u200d"
+
+
 def count_tokens(text: str) -> int:
     return sum(1 for _ in _TOKEN.finditer(text))
 
 
 def words(text: str, start: int, end: int, size: int) -> Iterator[Unit]:
-    """The words of text[start:end], in order. One of more than `size` tokens comes in parts."""
+    """The words of text[start:end], in order. One of more than `size` tokens comes in parts, as the running
+    text of Thai, Lao and Khmer does, which has no spaces between words.
+    """
     for word in _WORD.finditer(text, start, end):
-        ends = [token.end() for token in _TOKEN.finditer(text, word.start(), word.end())]
         begins = word.start()
-        for first in range(0, len(ends), size):
-            after = min(first + size, len(ends))
-            yield Unit(begins, ends[after - 1], after - first)
-            begins = ends[after - 1]
+        while begins < word.end():
+            after, tokens = begins, 0
+            for token in islice(_TOKEN.finditer(text, begins, word.end()), size):
+                after, tokens = token.end(), tokens + 1
+            if after < word.end() and (cut := _before_marks(text, begins, after)) < after:
+                after, tokens = cut, count_tokens(text[begins:cut])
+            yield Unit(begins, after, tokens)
+            begins = after
+
+
+def _before_marks(text: str, start: int, cut: int) -> int:
+    """Before the letter that the marks behind `cut` are written on; `cut` where there are none.
+
+    And where the letter is at `start`: a part has to have something.
+    """
+    place = cut
+    while place > start and _goes_on(text, place):
+        place -= 1
+    return place if place > start else cut
+
+
+def _goes_on(text: str, place: int) -> bool:
+    """Whether the character at `place` is written on the one before it, or joined to it."""
+    return text[place] == _JOINER or text[place - 1] == _JOINER or category(text[place])[0] == "M"

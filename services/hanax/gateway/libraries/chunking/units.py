@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from hanax.core.limits import MAX_CHUNK_CHARACTERS
@@ -23,34 +22,28 @@ class Span(NamedTuple):
     end: int
 
 
-def pack(units: Sequence[Unit], size: int, overlap: int) -> list[Span]:
+def pack(units: Iterable[Unit], size: int, overlap: int) -> Iterator[Span]:
     """Spans of consecutive units: as many as fit into `size` tokens and MAX_CHUNK_CHARACTERS.
 
     units: ascending, without overlap, each of which fits by itself. A span begins with the last units of the
     one before that have up to `overlap` tokens together, or fewer where the next unit would not fit then.
-    Every span has a unit that the one before has not.
+    Every span has a unit that the one before has not. Holds the units of one span at a time: a text may have
+    millions of them.
     """
-    if not units:
-        return []
-    before = list(accumulate((unit.tokens for unit in units), initial=0))
-    ends = [unit.end for unit in units]
-    spans: list[Span] = []
-    first = after = 0
-    while after < len(units):
-        reach = _reach(units, before, ends, first, size)
-        if reach <= after:
-            first += 1
-            continue
-        spans.append(Span(units[first].start, ends[reach - 1]))
-        least = first + 1
-        after = first = reach
-        while first > least and before[after] - before[first - 1] <= overlap:
-            first -= 1
-    return spans
-
-
-def _reach(units: Sequence[Unit], before: Sequence[int], ends: Sequence[int], first: int, size: int) -> int:
-    """Behind the last unit that fits into a span that begins with `first`."""
-    by_tokens = bisect_right(before, before[first] + size) - 1
-    by_characters = bisect_right(ends, units[first].start + MAX_CHUNK_CHARACTERS)
-    return min(by_tokens, by_characters)
+    held: deque[Unit] = deque()
+    tokens = 0
+    has_new = False
+    for unit in units:
+        while held and (tokens + unit.tokens > size or unit.end - held[0].start > MAX_CHUNK_CHARACTERS):
+            keeps = size
+            if has_new:
+                yield Span(held[0].start, held[-1].end)
+                has_new, keeps = False, overlap
+            tokens -= held.popleft().tokens
+            while tokens > keeps:
+                tokens -= held.popleft().tokens
+        held.append(unit)
+        tokens += unit.tokens
+        has_new = True
+    if has_new:
+        yield Span(held[0].start, held[-1].end)
