@@ -222,6 +222,34 @@ def test_segments_are_not_merged_to_few_while_rows_come(
         rig.check()
 
 
+def test_rows_that_come_just_before_the_merge_do_not_end_it_for_good(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was quiet when the merge was asked for, and is not when its turn comes."""
+    now_s, held = 0.0, threading.Event()
+    merge = upkeep.Upkeep._merge
+
+    def late_merge(self: upkeep.Upkeep) -> bool:
+        if now_s and not self._awaits_quiet and not held.is_set():
+            rig.fill(first=3 * ROWS, count=upkeep._FEW_ROWS)
+            held.set()
+        return merge(self)
+
+    monkeypatch.setattr(upkeep, "_QUIET_S", 0.02)
+    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(upkeep.Upkeep, "_merge", late_merge)
+    with IndexedRig(folder, options()) as rig:
+        for number in range(3):
+            rig.fill(first=number * ROWS)
+            rig.shard.seal()
+        rig.wait()
+        now_s = 1.0
+        assert held.wait(DEADLINE_S)
+        now_s = 2.0
+        wait_until("they are merged", lambda: rig.shard.stats().segments == 1)
+        rig.check()
+
+
 def test_many_rows_do_not_stay_in_the_growing_segment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "_OLD_S", 0.02)
     monkeypatch.setattr(upkeep, "_OLD_ROWS", ROWS)

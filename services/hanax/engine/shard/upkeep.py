@@ -121,8 +121,12 @@ class Upkeep:
         return more
 
     def _merge(self) -> bool:
+        is_quiet = self._is_quiet()
+        if not is_quiet:
+            # It may have been when this was asked for: the turn of a long job comes late.
+            self._await_quiet()
         try:
-            merged = self._maintenance.merge(self._is_quiet())
+            merged = self._maintenance.merge(is_quiet)
         finally:
             self._tell()
         if merged:
