@@ -12,6 +12,10 @@ import numpy as np
 import psutil
 import pytest
 
+from hanax.core.errors import InvalidArgument
+from hanax.core.settings import LocalSettings
+from hanax.local.layout import Layout
+from hanax.local.stack import Stack
 from tests.integration.local_stack import LocalStack
 from tests.unit.embedder.tiny_models import TinyCrossEncoder
 
@@ -94,3 +98,12 @@ def test_it_is_no_model_that_embeds(stack: LocalStack) -> None:
 def test_a_request_waits_for_an_embedder_that_starts_again(stack: LocalStack, folder: Path) -> None:
     psutil.Process(stack.pids()["embedder"]).kill()
     check(rerank(stack), predicted(folder))
+
+
+def test_a_folder_whose_name_gateways_refuse_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    layout = Layout.at(tmp_path / "data")
+    layout.create()
+    with pytest.raises(InvalidArgument, match="it would be called 'my model'"):
+        Stack(LocalSettings(embedder_rerank_model=str(folder)), layout)

@@ -5,6 +5,7 @@ And the cross-encoder of HANAX_EMBEDDER_RERANK_MODEL beside them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -16,6 +17,7 @@ from hanax.core.faults import explain
 from hanax.core.resources.names import AUTO
 from hanax.core.served_names import served_name
 from hanax.core.settings import EmbedderSettings
+from hanax.embedder.backends import Task
 from hanax.embedder.backends.hash_backend import NAME as HASH_NAME
 from hanax.embedder.backends.opening import BackendChoice
 
@@ -50,21 +52,35 @@ class _Entry(BaseModel):
 def declared_models(settings: EmbedderSettings, threads: int) -> list[DeclaredModel]:
     """1 or more, of different names. `threads`: what a batch computes on.
 
-    Raises InvalidArgument for what HANAX_EMBEDDER_MODELS may not be, and for a model called `auto`.
+    Raises InvalidArgument for what the variables may not be, and for a model called `auto`.
     """
 
-    def choice(entry: _Entry) -> BackendChoice:
-        return BackendChoice(entry.path, entry.backend, entry.precision, threads, settings.model_cache_dir)
+    def declared(entry: _Entry, task: Task | None) -> DeclaredModel:
+        cache_dir = settings.model_cache_dir
+        choice = BackendChoice(entry.path, entry.backend, entry.precision, threads, cache_dir, task)
+        return DeclaredModel(entry.name, choice, entry.lazy)
 
     text = settings.embedder_models.strip()
     entries = _from_text(text) if text else [_single(settings)]
-    if model := settings.embedder_rerank_model:
-        entries.append(_Entry(name=served_name(model), path=model))
+    _check_names([entry.name for entry in entries], text)
+    models = [declared(entry, None if text else Task.EMBED) for entry in entries]
+    if path := settings.embedder_rerank_model:
+        name = served_name(path)
+        if name == AUTO or name in (entry.name for entry in entries):
+            raise InvalidArgument(
+                f"HANAX_EMBEDDER_RERANK_MODEL: {name!r} is the name of another model: expected a folder of "
+                "another name"
+            )
+        models.append(declared(_entry({"name": name, "path": path}), Task.RERANK))
+    return models
+
+
+def _check_names(names: Sequence[str], text: str) -> None:
+    """`text`: of HANAX_EMBEDDER_MODELS. Raises InvalidArgument."""
     place = "HANAX_EMBEDDER_MODELS" if text else "HANAX_EMBEDDER_NAME or HANAX_EMBEDDER_MODEL"
-    names = [entry.name for entry in entries]
-    if len(entries) > MAX_MODELS:
+    if len(names) > MAX_MODELS:
         raise InvalidArgument(
-            f"HANAX_EMBEDDER_MODELS: expected at most {MAX_MODELS} models, got {len(entries)}"
+            f"HANAX_EMBEDDER_MODELS: expected at most {MAX_MODELS} models, got {len(names)}"
         )
     if AUTO in names:
         raise InvalidArgument(
@@ -73,7 +89,6 @@ def declared_models(settings: EmbedderSettings, threads: int) -> list[DeclaredMo
         )
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InvalidArgument(f"HANAX_EMBEDDER_MODELS: several models are called {', '.join(twice)}")
-    return [DeclaredModel(entry.name, choice(entry), entry.lazy) for entry in entries]
 
 
 def _single(settings: EmbedderSettings) -> _Entry:

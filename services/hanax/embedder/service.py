@@ -18,7 +18,7 @@ from hanax.core.errors import (
     Unavailable,
 )
 from hanax.core.limits import MAX_EMBED_TEXTS, MAX_TEXT_BYTES
-from hanax.embedder.backends import Backend, ModelInfo, PairBackend, Purpose, Task
+from hanax.embedder.backends import NOT_THE_OTHER, Backend, ModelInfo, PairBackend, Purpose, Task
 from hanax.embedder.model_store import Caller, ModelStore
 from hanax.embedder.readings import LongTexts, Reading, Wish, check_dimensions, read_texts
 from hanax.embedder.stored_models import Leased, StoredModel
@@ -41,11 +41,6 @@ _LONG_TEXTS: Final = {
 _TASKS: Final = {
     Task.EMBED: embedder_pb2.MODEL_TASK_EMBED,
     Task.RERANK: embedder_pb2.MODEL_TASK_RERANK,
-}
-# What to say of a model that was asked for the other task.
-_INSTEAD: Final = {
-    Task.EMBED: "makes vectors, and no scores of pairs of texts: expected a cross-encoder",
-    Task.RERANK: "is a cross-encoder, which makes no vectors: expected an embedding model",
 }
 
 
@@ -216,7 +211,7 @@ def _submit(
 def _check_task(info: ModelInfo, task: Task) -> None:
     """Raises ModelConflict for a model that does something else."""
     if info.task is not task:
-        raise ModelConflict(f"{info.name} {_INSTEAD[info.task]}", model=info.name)
+        raise ModelConflict(f"{info.name} {NOT_THE_OTHER[info.task]}", model=info.name)
 
 
 def _listed(model: StoredModel) -> embedder_pb2.ServedModel:

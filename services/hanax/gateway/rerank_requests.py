@@ -36,7 +36,9 @@ class RerankBody(BaseModel):
         Field(description=f"1 to {MAX_DOCUMENTS} texts, each as it is or as text of an object"),
     ]
     top_n: Annotated[int | None, Field(ge=1, description="the best of them alone; null: all")] = None
-    return_documents: Annotated[bool, Field(description="whether results hold their documents")] = False
+    return_documents: Annotated[
+        bool | None, Field(description="whether results hold their documents; null: they do not")
+    ] = False
 
     def asked(self) -> RerankRequest:
         """What is no text is found by who reads it."""

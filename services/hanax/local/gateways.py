@@ -16,7 +16,7 @@ from hanax.local.controller import Controller
 from hanax.local.health import Health, Probe, http_probe
 from hanax.local.layout import Layout, metadata_variables
 from hanax.local.ports import LOOPBACK, PortBook, PortNeed, join, reachable
-from hanax.local.reranking import rerank_variables
+from hanax.local.reranking import check_rerank_model, rerank_variables
 from hanax.local.service_keys import service_key_variables
 from hanax.local.worker import Launch, Service, module_command
 
@@ -43,6 +43,8 @@ def grpc_address(settings: LocalSettings, book: PortBook) -> str:
 def gateway_services(
     settings: LocalSettings, layout: Layout, book: PortBook, controller: Controller
 ) -> list[Service]:
+    """Raises InvalidArgument for a cross-encoder that they could not call."""
+    check_rerank_model(os.environ, settings.embedder_rerank_model)
     names = gateway_names(settings.gateway_workers)
     shared = len(names) > 1
     rest = PortNeed(GATEWAY, settings.gateway_host, settings.gateway_port, shared)

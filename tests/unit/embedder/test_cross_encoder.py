@@ -104,6 +104,15 @@ def test_torch_alone_serves_it(folder: Path, fields: dict[str, str], message: st
         open_model(choice(folder, **fields))
 
 
+@pytest.mark.parametrize(("task", "made"), [(Task.EMBED, TinyCrossEncoder), (Task.RERANK, TinyModel)])
+def test_a_model_of_the_other_task_is_not_loaded(
+    tmp_path: Path, task: Task, made: type[TinyCrossEncoder] | type[TinyModel]
+) -> None:
+    expected = {Task.EMBED: "an embedding model", Task.RERANK: "a cross-encoder"}[task]
+    with pytest.raises(FailedPrecondition, match=f"other makes vectors|other is .*: expected {expected}"):
+        open_model(choice(made().save(tmp_path / "other"), task=task))
+
+
 def test_several_labels_are_no_score(tmp_path: Path) -> None:
     folder = TinyCrossEncoder(labels=3).save(tmp_path / "judge")
     with pytest.raises(FailedPrecondition, match="judge tells 3 labels of two texts: expected one"):

@@ -10,6 +10,7 @@ import pytest
 
 from hanax.core.errors import InvalidArgument
 from hanax.core.settings import EmbedderSettings
+from hanax.embedder.backends import Task
 from hanax.embedder.declarations import MAX_MODELS, DeclaredModel, declared_models
 
 
@@ -63,8 +64,17 @@ def test_a_cross_encoder_stands_beside_the_others(tmp_path: Path) -> None:
         first, second = declared(text, embedder_rerank_model=str(folder), embedder_backend="hash")
         assert first.choice.backend == "hash"
         assert as_tuple(second) == own
-    with pytest.raises(InvalidArgument, match="several models are called mini"):
-        declared("mini=b", embedder_rerank_model="mini")
+    for name in ("mini", "auto"):
+        with pytest.raises(InvalidArgument, match=f"HANAX_EMBEDDER_RERANK_MODEL: '{name}' is the name of"):
+            declared("mini=b", embedder_rerank_model=name)
+
+
+def test_what_each_is_to_do() -> None:
+    """A model of the list may do either; another variable names a model of one kind."""
+    tasks = [
+        [model.choice.task for model in declared(text, embedder_rerank_model="r")] for text in ("", "a=b")
+    ]
+    assert tasks == [[Task.EMBED, Task.RERANK], [None, Task.RERANK]]
 
 
 @pytest.mark.parametrize(

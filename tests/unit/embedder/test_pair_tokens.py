@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import pytest
 from tokenizers import Tokenizer, normalizers, processors
 
 from hanax.core.errors import FailedPrecondition
+from hanax.embedder.backends import Purpose, text_tokens
 from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.pair_tokens import PairTokenizer
+from hanax.embedder.backends.text_tokens import TextTokenizer, portions
 from tests.unit.embedder.tiny_models import MAX_TOKENS, write_tokenizer
 
 ROBERTA = processors.RobertaProcessing(("[SEP]", 3), ("[CLS]", 2))
@@ -53,6 +57,50 @@ def test_a_text_that_the_tokenizer_knows_nothing_of_leaves_the_query(folder: Pat
     (row,) = pairs.pair("sea", ["\u200b"])
     expected = tokenizer_of(folder).encode("sea", "\u200b")
     assert row.ids.tolist() == [expected.ids, expected.type_ids]
+
+
+def test_texts_that_are_too_many_at_once_are_read_one_after_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["sea " * number for number in range(1, 30)]
+    traits = ModelTraits(folder)
+    pairs, alone = PairTokenizer(tokenizer_of(folder), traits), TextTokenizer(tokenizer_of(folder), traits)
+    rows = [row.ids.tolist() for row in (*pairs.pair("salt", texts), *alone.tokenize(texts, Purpose.NONE))]
+    monkeypatch.setattr(text_tokens, "_CHARACTERS_AT_ONCE", 100)
+    parts = list(portions(texts))
+    assert [text for part in parts for text in part] == texts
+    assert all(len("".join(part)) <= 100 or len(part) == 1 for part in parts)
+    assert 10 < len(parts) < len(texts)
+    again = [row.ids.tolist() for row in (*pairs.pair("salt", texts), *alone.tokenize(texts, Purpose.NONE))]
+    assert again == rows
+    assert list(portions([])) == []
+
+
+MEASURED = """
+import resource, sys
+from tests.unit.embedder.test_pair_tokens import *
+
+folder, texts = Path(sys.argv[1]), ["a b c d " * 16_000] * 64
+pairs = PairTokenizer(tokenizer_of(folder), ModelTraits(folder))
+alone = TextTokenizer(tokenizer_of(folder), ModelTraits(folder))
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+before = peak()
+pairs.pair("sea", texts) if sys.argv[2] == "pair" else alone.tokenize(texts, Purpose.NONE)
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("kind", ["pair", "alone"])
+def test_long_texts_do_not_take_memory_together(tmp_path: Path, kind: str) -> None:
+    """Of 8 MB of text: 300 megabytes and more where all are read at once."""
+    write_tokenizer(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(tmp_path), kind], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 200
 
 
 def test_case_is_lowered_where_the_model_wants_it(folder: Path) -> None:

@@ -15,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,13 @@ class Task(StrEnum):
 
     EMBED = "embed"
     RERANK = "rerank"
+
+
+# What to say of a model of this task where the other one is wanted.
+NOT_THE_OTHER: Final = {
+    Task.EMBED: "makes vectors, and no scores of pairs of texts: expected a cross-encoder",
+    Task.RERANK: "is a cross-encoder, which makes no vectors: expected an embedding model",
+}
 
 
 @dataclass(frozen=True)

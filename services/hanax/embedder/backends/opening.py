@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import structlog
 
 from hanax.core.errors import FailedPrecondition, HanaxError
-from hanax.embedder.backends import Backend, ModelInfo, RowBackend, Task
+from hanax.embedder.backends import NOT_THE_OTHER, Backend, ModelInfo, RowBackend, Task
 from hanax.embedder.backends.model_files import ModelFiles, find_model, local_folder
 from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.processor import has_bfloat16_tiles
@@ -38,7 +38,7 @@ class BackendChoice:
     """`model`: a name or a path. `threads`: what a batch computes on.
 
     auto: torch where it sees a GPU, else onnx. `precision`: of onnx. `cache_dir`: where exported
-    models are kept; None: a folder in the user's cache folder.
+    models are kept; None: a folder in the user's cache folder. `task`: what it is to do; None: either.
     """
 
     model: str
@@ -46,19 +46,22 @@ class BackendChoice:
     precision: AskedPrecision
     threads: int
     cache_dir: Path | None
+    task: Task | None = None
 
 
 def open_model(choice: BackendChoice) -> RowBackend:
     """Load a model, of texts or of pairs of them. Takes seconds.
 
     A cross-encoder is served by torch. Raises FailedPrecondition for one that would be served otherwise, or
-    is of a kind that cannot be, and what `open_backend` raises.
+    is of a kind that cannot be, for a model of the other task, and what `open_backend` raises.
     """
-    if choice.backend != "hash":
-        files = find_model(choice.model)
-        if ModelTraits(local_folder(files)).is_cross_encoder:
-            return _cross_encoder(files, choice)
-    return open_backend(choice)
+    if choice.backend == "hash":
+        return open_backend(choice)
+    files = find_model(choice.model)
+    task = Task.RERANK if ModelTraits(local_folder(files)).is_cross_encoder else Task.EMBED
+    if choice.task not in (None, task):
+        raise FailedPrecondition(f"{files.name} {NOT_THE_OTHER[task]}")
+    return _cross_encoder(files, choice) if task is Task.RERANK else open_backend(choice)
 
 
 def open_backend(choice: BackendChoice) -> Backend:

@@ -15,6 +15,7 @@ from tokenizers import Encoding, Tokenizer
 from hanax.core.errors import FailedPrecondition
 from hanax.embedder.backends import Tokens
 from hanax.embedder.backends.model_traits import ModelTraits
+from hanax.embedder.backends.text_tokens import portions
 
 # Any text will do that is a token.
 _SAMPLE: Final = "a"
@@ -49,9 +50,12 @@ class PairTokenizer:
     def pair(self, query: str, texts: Sequence[str]) -> list[Tokens]:
         """Rows whose `ids` are int64 (2, count): of the tokens, and of which text they are."""
         asked = self._tokenizer.encode(self._cased(query), add_special_tokens=False).ids
-        cased = [self._cased(text) for text in texts]
-        found = self._tokenizer.encode_batch_fast(cased, add_special_tokens=False)
-        return [self._row(asked, encoding.ids) for encoding in found]
+        rows: list[Tokens] = []
+        for portion in portions(texts):
+            cased = [self._cased(text) for text in portion]
+            encodings = self._tokenizer.encode_batch_fast(cased, add_special_tokens=False)
+            rows += [self._row(asked, encoding.ids) for encoding in encodings]
+        return rows
 
     def _cased(self, text: str) -> str:
         return text.lower() if self._lowers_case else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +14,9 @@ from hanax.core.errors import FailedPrecondition, HanaxError
 from hanax.embedder.backends import Purpose, Tokens
 from hanax.embedder.backends.model_traits import ModelTraits
 
+# A token takes a hundred bytes and more until its number is taken: tens of megabytes for all of these.
+_CHARACTERS_AT_ONCE: Final = 512 * 1024
+
 
 def read_tokenizer(traits: ModelTraits) -> Tokenizer:
     """Raises FailedPrecondition for a model without a tokenizer.json, or with a damaged one."""
@@ -23,6 +26,18 @@ def read_tokenizer(traits: ModelTraits) -> Tokenizer:
         raise
     except Exception as error:  # the library raises nothing narrower
         raise FailedPrecondition(f"{traits.tokenizer_file} is damaged: {error}") from None
+
+
+def portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """All texts in order, so many as are given to a tokenizer at once: as few as possible, none empty."""
+    first, characters = 0, 0
+    for place, text in enumerate(texts):
+        characters += len(text)
+        if characters > _CHARACTERS_AT_ONCE and place > first:
+            yield texts[first:place]
+            first, characters = place, len(text)
+    if first < len(texts):
+        yield texts[first:]
 
 
 class TextTokenizer:
@@ -47,8 +62,11 @@ class TextTokenizer:
 
     def tokenize(self, texts: Sequence[str], purpose: Purpose) -> list[Tokens]:
         prompt = self._prompts.of(purpose)
-        encodings = self._cutting.encode_batch_fast([self._cased(prompt + text) for text in texts])
-        return [self._tokens(found) for found in encodings]
+        found: list[Tokens] = []
+        for portion in portions(texts):
+            encodings = self._cutting.encode_batch_fast([self._cased(prompt + text) for text in portion])
+            found += map(self._tokens, encodings)
+        return found
 
     def split(self, text: str, purpose: Purpose) -> list[Tokens]:
         """Parts of about one length, so that none is a remainder of few tokens."""

@@ -6,7 +6,6 @@ servers take, some at a time, and comes back in the order of the texts.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,15 +21,11 @@ from hanax.gateway.cache.flights import Flights
 from hanax.gateway.calls import Call
 from hanax.gateway.metrics import Metrics
 from hanax.gateway.models.kept import EmbeddingCache, Row
-from hanax.gateway.models.registry import Model, Models, named
+from hanax.gateway.models.registry import Model, Models, chunk_slots, named
 from hanax.gateway.models.wanted import Made, Wanted
 from hanax.gateway.shards import gather_all
 from hanax.gateway.texts import require_model
 from hanax.gateway.vectors import Matrix
-
-# Of one request: one chunk computes while the next travels, at each endpoint. More would only fill queues.
-_CHUNKS_PER_ENDPOINT: Final = 2
-_MOST_CHUNKS_AT_ONCE: Final = 8
 
 # Told in a message; the details have all.
 _MOST_PLACES: Final = 10
@@ -168,7 +163,7 @@ async def _embed(
 ) -> tuple[list[Row], int]:
     """Rows of all texts, and the tokens read as far as the server tells."""
     chunks = _chunks(model, texts, at_once)
-    slots = asyncio.Semaphore(min(_MOST_CHUNKS_AT_ONCE, _CHUNKS_PER_ENDPOINT * len(model.route.endpoints)))
+    slots = chunk_slots(model.route)
 
     async def run(first: int, after: int) -> Made | TextTooLong:
         async with slots:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from hanax.core.errors import HanaxError, ModelConflict, ModelNotFound, Unavailable
 from hanax.core.model_routes import ModelRoute
@@ -19,6 +21,10 @@ from hanax.gateway.models.protocols.client import ProtocolClient
 from hanax.gateway.models.protocols.registry import Protocols
 from hanax.gateway.models.wanted import Made, Wanted
 from hanax.gateway.routing import Routing
+
+# Of one request: one chunk computes while the next travels, at each endpoint. More would only fill queues.
+_CHUNKS_PER_ENDPOINT: Final = 2
+_MOST_CHUNKS_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,11 @@ class PoolLimits:
             max_inflight=max(1, round(self.inflight * route.weight)),
             max_waiting=self.waiting,
         )
+
+
+def chunk_slots(route: ModelRoute) -> asyncio.Semaphore:
+    """What the chunks of one request to a model take turns by."""
+    return asyncio.Semaphore(min(_MOST_CHUNKS_AT_ONCE, _CHUNKS_PER_ENDPOINT * len(route.endpoints)))
 
 
 class Model:

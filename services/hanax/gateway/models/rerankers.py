@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from hanax.core.errors import InvalidArgument, ModelNotFound
 from hanax.core.index_specs import Spec
+from hanax.core.limits import MAX_EMBED_TEXTS
 from hanax.core.model_declarations import address_of
 from hanax.core.model_routes import ModelEndpoint, ModelRoute, SecretFile
 from hanax.core.resources.model_endpoints import MAX_HEADERS, HeaderValue, Url
@@ -35,7 +36,7 @@ from hanax.gateway.models.protocols.reranking import (
     RerankProtocol,
 )
 from hanax.gateway.models.protocols.trust import grpc_certificates
-from hanax.gateway.models.registry import PoolLimits
+from hanax.gateway.models.registry import PoolLimits, chunk_slots
 from hanax.gateway.models.secrets import Secrets
 from hanax.gateway.shards import gather_all
 from hanax.rpc.channels import SPREAD_OPTIONS, Channels
@@ -44,9 +45,16 @@ _MOST_MODELS: Final = 32
 
 _GRPC: Final = ("grpc://", "grpcs://")
 
+# Of one request to an upstream server. Our own tell by themselves when they have too much to do; what waits
+# for its turn there is no failure.
+_UPSTREAM_TIMEOUT_S: Final = 30.0
+
 
 class RerankModel(Spec):
-    """One model. urls: places where it runs. model: what it is called there; None: as here."""
+    """One model. urls: places where it runs. model: what it is called there; None: as here.
+
+    timeout_s: of one request to it; None: of an embedder what the caller's deadline leaves, of others 30.
+    """
 
     name: ModelName
     urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=16)]
@@ -54,7 +62,7 @@ class RerankModel(Spec):
     model: Annotated[str | None, Field(min_length=1, max_length=256)] = None
     secret: SecretFile | None = None
     headers: Annotated[dict[str, HeaderValue], Field(max_length=MAX_HEADERS)] = Field(default_factory=dict)
-    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    timeout_s: Annotated[float | None, Field(gt=0, le=600)] = None
     max_texts: Annotated[int | None, Field(ge=1, le=10_000)] = None
 
     @model_validator(mode="after")
@@ -64,6 +72,10 @@ class RerankModel(Spec):
             if url.startswith(_GRPC) is not of_embedder:
                 expected = "grpc:// or grpcs://" if of_embedder else "http:// or https://"
                 raise ValueError(f"urls: expected {expected} for protocol {self.protocol}, got {url}")
+        if of_embedder and self.max_texts is not None and self.max_texts > MAX_EMBED_TEXTS:
+            raise ValueError(
+                f"max_texts: expected at most {MAX_EMBED_TEXTS} for protocol embedder, got {self.max_texts}"
+            )
         return self
 
 
@@ -164,6 +176,7 @@ class _Reranker:
         self, model: RerankModel, client: RerankClient, limits: PoolLimits, clock: Callable[[], float]
     ) -> None:
         self.protocol = model.protocol
+        of_embedder = model.protocol == "embedder"
         self._client = client
         self._at_once = model.max_texts or TEXTS_AT_ONCE[model.protocol]
         self._route = _Route(
@@ -172,11 +185,11 @@ class _Reranker:
             dimension=1,
             max_tokens=1,
             endpoints=tuple(ModelEndpoint(address=address_of(url)) for url in model.urls),
-            protocol="grpc" if model.protocol == "embedder" else model.protocol,
+            protocol="grpc" if of_embedder else model.protocol,
             upstream_model=model.model or model.name,
-            timeout_s=model.timeout_s,
+            timeout_s=model.timeout_s or (None if of_embedder else _UPSTREAM_TIMEOUT_S),
             # Our own are waited for when they start again; of others, whoever asks tries by its own count.
-            max_attempts=None if model.protocol == "embedder" else len(model.urls),
+            max_attempts=None if of_embedder else len(model.urls),
             headers=tuple(sorted(model.headers.items())),
             secret=model.secret,
             external=True,
@@ -192,11 +205,14 @@ class _Reranker:
         return probe
 
     async def score(self, query: str, texts: Sequence[str], deadline: float) -> list[float]:
+        slots = chunk_slots(self._route)
+
         async def of_part(part: Sequence[str]) -> list[float]:
             async def attempt(address: str, timeout_s: float) -> list[float]:
                 return await self._client.score(address, self._route, query, part, timeout_s)
 
-            return await self.pool.run(attempt, deadline, urgent=True)
+            async with slots:
+                return await self.pool.run(attempt, deadline, urgent=True)
 
         scores = await gather_all([of_part(part) for part in _parts(texts, self._at_once)])
         return [score for part in scores for score in part]

@@ -138,6 +138,7 @@ def test_documents_are_put_into_order_over_rest(scored: Api, folder: Path) -> No
     """As clients of other rerank APIs ask for it, with what this one does not know."""
     expected = ranked(folder)
     asked = {"model": "ours", "query": QUERY, "documents": DOCUMENTS, "max_tokens_per_doc": 512}
+    asked |= {"top_n": None, "return_documents": None}
     answer = scored.ask("POST", "/v1/rerank", asked)
     assert answer["model"] == "ours"
     check([(one["index"], one["relevance_score"]) for one in answer["results"]], expected)

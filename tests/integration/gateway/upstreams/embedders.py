@@ -49,6 +49,8 @@ class ToldEmbedder(EmbedderServiceServicer):
         self.scores: Scores = lengths
         self.requests: list[pb.EmbedRequest] = []
         self.reranked: list[pb.RerankRequest] = []
+        # Of each of these.
+        self.patience_s: list[float] = []
         self.ready = True
         self.models = [
             pb.ServedModel(
@@ -64,6 +66,7 @@ class ToldEmbedder(EmbedderServiceServicer):
 
     def Rerank(self, request: pb.RerankRequest, context: grpc.ServicerContext) -> pb.RerankResponse:
         self.reranked.append(request)
+        self.patience_s.append(context.time_remaining())
         return pb.RerankResponse(model=request.model, scores=self.scores(request))
 
     def ListModels(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -28,8 +30,9 @@ from hanax.gateway.models.rerankers import Rerankers, RerankModel
 from hanax.gateway.models.secrets import Secrets
 from hanax.rpc.channels import Channels
 from tests.integration.gateway.upstreams.embedders import ToldEmbedder, lengths, running_embedder
+from tests.integration.waiting import wait_until
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture
@@ -65,6 +68,30 @@ async def test_many_texts_go_in_several_requests_and_keep_their_order(embedder: 
     ]
     for request in embedder.reranked:
         assert (request.model, request.query, request.urgent) == ("told-there", "a query", True)
+
+
+async def test_the_requests_of_one_ranking_do_not_fill_the_line(embedder: ToldEmbedder) -> None:
+    """One computes while the next waits; what others ask comes between."""
+    go = threading.Event()
+
+    def held(request: pb.RerankRequest) -> Sequence[float]:
+        go.wait(PATIENCE_S)
+        return lengths(request)
+
+    embedder.scores = held
+    async with rerankers(embedder) as opened:
+        texts, deadline = ["a"] * (6 * MAX_EMBED_TEXTS), time.monotonic() + PATIENCE_S
+        ranking = asyncio.create_task(opened.score("told", "a query", texts, deadline))
+        await asyncio.to_thread(wait_until, "two have come", lambda: len(embedder.reranked) >= 2)
+        assert opened.pools[0].turns.inflight == 2
+        go.set()
+        assert len(await ranking) == len(texts)
+
+
+async def test_an_embedder_that_is_busy_has_not_failed(embedder: ToldEmbedder) -> None:
+    """A request has all the time of who asks: to wait in the embedder's own line is not to fail."""
+    await score(embedder, ["a"])
+    assert embedder.patience_s[0] > PATIENCE_S / 2
 
 
 async def attempt(embedder: ToldEmbedder, texts: Sequence[str]) -> list[float]:

@@ -39,6 +39,10 @@ def test_models_of_all_protocols() -> None:
         (declared(urls=["ftp://a"]), "0.urls.0"),
         (declared(protocol="magic"), "0.protocol"),
         (declared(max_texts=0), "0.max_texts"),
+        (
+            declared(protocol="embedder", urls=["grpc://a:1"], max_texts=129),
+            "max_texts: expected at most 128 for protocol embedder, got 129",
+        ),
         ('[{"name": "a", "urls": ["http://x"]}, {"name": "a", "urls": ["http://y"]}]', "different names"),
     ],
 )
