@@ -13,7 +13,8 @@ from typing import Any, Literal
 from hanax.cli.migrate.checks import Checks
 from hanax.cli.migrate.files import MigrationFile
 from hanax.cli.migrate.history import find_file
-from hanax.cli.migrate.steps import Step, Steps
+from hanax.cli.migrate.step_list import Steps
+from hanax.cli.migrate.steps import Step
 from hanax.core.errors import InvalidMigration, MigrationEdited
 from hanax.metadata.applied_migrations import Applied, StepNote
 
