@@ -13,6 +13,7 @@ in the middle of it may have written some after all.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -40,6 +41,7 @@ T = TypeVar("T")
 
 # Most changes end sooner, and who is left by a gateway that is gone is free after a few of these.
 _BUSY_FOR_S: Final = 1.0
+_MOST_MEETINGS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +226,13 @@ class ChangeRows:
         return await self._database.run(work)
 
     async def _by_locks(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Two that insert the same, one beside the other, are told of it by what they look for."""
-        try:
-            return await self._database.run_by_locks(work)
-        except IntegrityError:
-            return await self._database.run(work)
+        """Two that insert the same, one beside the other, are told of it by what they look for: whoever
+        was second looks again, and a third one may have come in between.
+        """
+        for _ in range(_MOST_MEETINGS - 1):
+            with suppress(IntegrityError):
+                return await self._database.run_by_locks(work)
+        return await self._database.run_by_locks(work)
 
     async def _free(self, connection: AsyncConnection, intent: Intent) -> list[Change]:
         """Undo a change of the document that was left in the middle.
