@@ -121,7 +121,9 @@ def test_searches_are_shared_evenly(copies: Copies) -> None:
     assert [copies.search().status_code for _ in range(300)] == [200] * 300
     counts = copies.searches_by_node()
     assert sum(counts) == 600
-    assert max(abs(count - 200) for count in counts) <= 10
+    # Of two nodes at random the one that waits longer: one run in fifteen is more than 10 off, none in a
+    # hundred thousand more than 24.
+    assert max(abs(count - 200) for count in counts) <= 24
 
 
 def test_every_copy_gives_the_same_answer(copies: Copies) -> None:
