@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
+
+if TYPE_CHECKING:
+    from transformers import BertConfig
 
 WIDTH = 32
 MAX_TOKENS = 24
@@ -29,19 +32,11 @@ class TinyModel:
         import torch
         from sentence_transformers import SentenceTransformer
         from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
-        from transformers import BertConfig, BertModel
+        from transformers import BertModel
 
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(7)
-        config = BertConfig(
-            vocab_size=len(_vocabulary()),
-            hidden_size=WIDTH,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=4 * WIDTH,
-            max_position_embeddings=64,
-            initializer_range=0.5,
-        )
+        config = _config(0.5)
         bare = folder / "bare"
         BertModel(config).save_pretrained(bare)
         write_tokenizer(bare)
@@ -67,22 +62,29 @@ class TinyCrossEncoder:
 
     def save(self, folder: Path) -> Path:
         import torch
-        from transformers import BertConfig, BertForSequenceClassification
+        from transformers import BertForSequenceClassification
 
         torch.manual_seed(7)
-        config = BertConfig(
-            vocab_size=len(_vocabulary()),
-            hidden_size=WIDTH,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=4 * WIDTH,
-            max_position_embeddings=64,
-            initializer_range=self.sharp,
-        )
+        config = _config(self.sharp)
         config.num_labels = self.labels
         BertForSequenceClassification(config).save_pretrained(folder)
         write_tokenizer(folder)
         return folder
+
+
+def _config(spread: float) -> BertConfig:
+    """spread: of the weights, and so of what comes out."""
+    from transformers import BertConfig
+
+    return BertConfig(
+        vocab_size=len(_vocabulary()),
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=4 * WIDTH,
+        max_position_embeddings=64,
+        initializer_range=spread,
+    )
 
 
 def write_tokenizer(folder: Path) -> None:

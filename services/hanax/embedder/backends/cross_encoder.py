@@ -20,7 +20,7 @@ from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.padding import padded_pairs
 from hanax.embedder.backends.pair_tokens import PairTokenizer
 from hanax.embedder.backends.text_tokens import read_tokenizer
-from hanax.embedder.backends.torch_device import TorchDevice, paused_collector
+from hanax.embedder.backends.torch_device import OnTorch, TorchDevice, paused_collector
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ _WARM_TEXTS: Final = ("warm", "A sentence that is long enough to touch every ker
 _TYPES: Final = "token_type_ids"
 
 
-class CrossEncoderBackend(PairBackend):
+class CrossEncoderBackend(OnTorch, PairBackend):
     """One CrossEncoder. Importing torch takes seconds: construct it off the main thread."""
 
     def __init__(self, files: ModelFiles, threads: int) -> None:
@@ -52,7 +52,7 @@ class CrossEncoderBackend(PairBackend):
         self._padding_id: int = model.tokenizer.pad_token_id or 0
         self._reads_types: Final = _TYPES in model.tokenizer.model_input_names
         precision = str(model.dtype).removeprefix("torch.")
-        self._info: Final = ModelInfo(
+        self._info = ModelInfo(
             files.name,
             1,
             traits.max_tokens,
@@ -62,22 +62,6 @@ class CrossEncoderBackend(PairBackend):
             precision=precision,
             task=Task.RERANK,
         )
-
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
-
-    @property
-    def memory_bytes(self) -> int:
-        return self._device.memory_bytes(self._model)
-
-    @property
-    def batch_tokens(self) -> int:
-        return self._device.batch_tokens
-
-    @property
-    def batch_overhead_tokens(self) -> int:
-        return self._device.overhead_tokens
 
     def pair(self, query: str, texts: Sequence[str]) -> list[Tokens]:
         return self._tokenizer.pair(query, texts)
@@ -91,10 +75,6 @@ class CrossEncoderBackend(PairBackend):
         token = rows[0].ids[:, :1]
         for texts, count in self._device.warm_batches(self.info.max_tokens):
             self.score([Tokens(np.repeat(token, count, axis=1), count, truncated=False)] * texts)
-
-    def close(self) -> None:
-        del self._model
-        self._device.release()
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """float32 (texts, 1), where the model is."""

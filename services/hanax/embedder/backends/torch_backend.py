@@ -25,7 +25,7 @@ from hanax.embedder.backends.model_files import ModelFiles, content_hash, local_
 from hanax.embedder.backends.model_traits import ModelTraits
 from hanax.embedder.backends.padding import padded
 from hanax.embedder.backends.text_tokens import TextTokenizer
-from hanax.embedder.backends.torch_device import TorchDevice, paused_collector
+from hanax.embedder.backends.torch_device import OnTorch, TorchDevice, paused_collector
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _WARM_TEXTS: Final = ("warm", "A sentence that is long enough to touch every kernel of the model. " * 8)
 
 
-class TorchBackend(Backend):
+class TorchBackend(OnTorch, Backend):
     """One SentenceTransformer. Importing torch takes seconds: construct it off the main thread."""
 
     def __init__(self, files: ModelFiles, threads: int) -> None:
@@ -58,7 +58,7 @@ class TorchBackend(Backend):
         self._step: Final = device.step(traits.max_tokens)
         self._padding_id: int = model.tokenizer.pad_token_id or 0
         precision = str(model.dtype).removeprefix("torch.")
-        self._info: Final = ModelInfo(
+        self._info = ModelInfo(
             files.name,
             dimension,
             traits.max_tokens,
@@ -68,22 +68,6 @@ class TorchBackend(Backend):
             dimensions=traits.cuts(dimension),
             precision=precision,
         )
-
-    @property
-    def info(self) -> ModelInfo:
-        return self._info
-
-    @property
-    def memory_bytes(self) -> int:
-        return self._device.memory_bytes(self._model)
-
-    @property
-    def batch_tokens(self) -> int:
-        return self._device.batch_tokens
-
-    @property
-    def batch_overhead_tokens(self) -> int:
-        return self._device.overhead_tokens
 
     def tokenize(self, texts: Sequence[str], purpose: Purpose = Purpose.NONE) -> list[Tokens]:
         return self._tokenizer.tokenize(texts, purpose)
@@ -99,10 +83,6 @@ class TorchBackend(Backend):
         token = self.tokenize(["warm"])[0].ids[:1]
         for rows, count in self._device.warm_batches(self.info.max_tokens):
             self.embed([Tokens(np.repeat(token, count), count, truncated=False)] * rows)
-
-    def close(self) -> None:
-        del self._model
-        self._device.release()
 
     def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """float32 (texts, dimension), where the model is."""

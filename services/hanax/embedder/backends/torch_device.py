@@ -12,9 +12,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from hanax.embedder.backends import Vectors
+from hanax.embedder.backends import ModelInfo, RowBackend, Vectors
 from hanax.embedder.backends.freed_memory import give_back_freed_memory
 from hanax.embedder.backends.padding import Ids
 
@@ -50,6 +50,7 @@ class TorchDevice:
         import torch
         from transformers.utils import logging as transformers_logging
 
+        # transformers gives this one no types.
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         torch.set_num_threads(threads)
         self.is_gpu: Final = torch.cuda.is_available()
@@ -115,6 +116,7 @@ class TorchDevice:
             found = forward(*(array.to(self.name, non_blocking=True) for array in pinned))
             host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
             host.copy_(found, non_blocking=True)
+            # torch gives its constructor no types.
             ended = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ended.record()
 
@@ -144,3 +146,31 @@ def _compute(forward: Callable[..., torch.Tensor], arrays: Sequence[Ids]) -> Vec
     with torch.inference_mode():
         vectors: Vectors = forward(*(torch.from_numpy(array) for array in arrays)).numpy()
     return vectors
+
+
+class OnTorch(RowBackend):
+    """What backends on torch tell alike of the model that they have loaded."""
+
+    _device: TorchDevice
+    _info: ModelInfo
+    _model: Any
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def memory_bytes(self) -> int:
+        return self._device.memory_bytes(self._model)
+
+    @property
+    def batch_tokens(self) -> int:
+        return self._device.batch_tokens
+
+    @property
+    def batch_overhead_tokens(self) -> int:
+        return self._device.overhead_tokens
+
+    def close(self) -> None:
+        del self._model
+        self._device.release()
