@@ -26,6 +26,7 @@ from hanax.core.errors import (
     NotFound,
 )
 from hanax.metadata.database import SCHEMA_TABLE
+from hanax.metadata.folders import sync_folder
 
 # How long a writer is waited for; a copy of a database that is written meanwhile starts anew.
 _PATIENCE_S: Final = 60.0
@@ -82,7 +83,7 @@ def _copy_to_new(source: Path, target: Path) -> None:
         for ending in ("-wal", "-shm", "-journal"):
             target.with_name(target.name + ending).unlink(missing_ok=True)
         unfinished.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -129,15 +130,6 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     # SQLite takes an empty file for a database without tables.
     if schema is None:
         raise DataLoss(f"{path} is no metadata database: it has no table {SCHEMA_TABLE}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the name of a file in it outlives a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 from hanax.core.errors import DatabaseUnavailable, HanaxError, StorageFull, Unavailable
+from hanax.metadata.folders import sync_folder
 from hanax.metadata.uploads.limits import PORTION_BYTES, Size
 from hanax.metadata.uploads.port import UploadWriter
 from hanax.metadata.uploads.records import UploadRecords, gone
@@ -148,11 +149,7 @@ def _part(folder: Path, upload_id: str) -> Path:
 
 def _settle(folder: Path, upload_id: str) -> None:
     _part(folder, upload_id).rename(folder / upload_id)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:
