@@ -25,10 +25,11 @@ def wait_until(what: str, ready: Callable[[], T | None], within_s: float = DEADL
 
 async def until(what: str, ready: Callable[[], object], within_s: float = DEADLINE_S) -> None:
     """The same, while the event loop goes on."""
-    deadline = time.monotonic() + within_s
-    while not ready():
-        assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
-        await asyncio.sleep(0.02)
+
+    async def ask() -> object:
+        return ready()
+
+    await until_asked(what, ask, within_s=within_s)
 
 
 async def until_asked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from hanax.metadata.libraries.document_rows import DocumentRows
 from hanax.metadata.libraries.library_rows import LibraryRows
 from hanax.metadata.libraries.rows import Chunk, Document, Leases, Library, Splice
 from tests.databases import TIMEOUT_S
+from tests.integration.waiting import until_asked
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -103,16 +105,16 @@ async def test_who_begins_behind_a_commit_sees_it(shelf: Shelf) -> None:
     await shelf.commit(await shelf.begin(id))
 
     async def change(gateway: int) -> None:
-        while True:
-            try:
-                held = await shelf.begin(id, gateway, is_new=False, reads=None)
-            except DocumentBusy:
-                await asyncio.sleep(0)
-                continue
-            assert held.document is not None
-            assert len(held.chunks) == held.document.chunks
-            await shelf.commit(held, gateway)
-            return
+        async def begin() -> Held | None:
+            with suppress(DocumentBusy):
+                return await shelf.begin(id, gateway, is_new=False, reads=None)
+            return None
+
+        held = await until_asked("the document is free", begin)
+        assert held is not None
+        assert held.document is not None
+        assert len(held.chunks) == held.document.chunks
+        await shelf.commit(held, gateway)
 
     await asyncio.gather(*(change(number % 2) for number in range(8)))
     document = await shelf.documents.get(id)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import signal
 import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,19 +24,26 @@ from tests.integration.gateway.stack import running_stack
 from tests.integration.migrations.command import Migrations
 from tests.integration.waiting import until, wait_until
 
+# Until nobody else holds the lock.
 WAIT = """
-import pathlib, time
-begun, over = pathlib.Path({begun!r}), pathlib.Path({over!r})
+import fcntl, pathlib
 def wait(api):
-    begun.touch()
-    while not over.exists():
-        time.sleep(0.01)
+    pathlib.Path({begun!r}).touch()
+    with open({lock!r}, 'w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
 def up(steps):
     steps.create_collection('films', dimension=3)
     steps.call('wait', do=wait, undo=lambda api: None)
 def down(steps):
     steps.delete_collection('films')
 """
+
+
+@contextmanager
+def holding(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.mark.parametrize(
@@ -110,12 +119,13 @@ def test_a_down_of_which_nothing_was_done_holds_up_nobody(migrations: Migrations
 def test_a_dry_run_of_down_says_what_becomes_of_an_unfinished_one(
     migrations: Migrations, tmp_path: Path
 ) -> None:
-    begun = tmp_path / "begun"
-    migrations.write("0001_slow", WAIT.format(begun=str(begun), over=str(tmp_path / "over")))
-    process = migrations.start("up")
-    wait_until("the second step began", begun.exists)
-    process.kill()
-    process.communicate()
+    begun, lock = tmp_path / "begun", tmp_path / "lock"
+    migrations.write("0001_slow", WAIT.format(begun=str(begun), lock=str(lock)))
+    with holding(lock):
+        process = migrations.start("up")
+        wait_until("the second step began", begun.exists)
+        process.kill()
+        process.communicate()
     migrations.free_lock()
     told = migrations.run("down", "--steps", "1", "--dry-run")
     assert "would undo\n  wait\n  create collection films\n" in told
@@ -128,15 +138,15 @@ def test_a_dry_run_of_down_says_what_becomes_of_an_unfinished_one(
 def test_ctrl_c_waits_for_the_function_that_runs_and_holds_the_lock_until_then(
     migrations: Migrations, tmp_path: Path
 ) -> None:
-    begun, over = tmp_path / "begun", tmp_path / "over"
-    migrations.write("0001_slow", WAIT.format(begun=str(begun), over=str(over)))
-    process = migrations.start("up")
-    wait_until("the second step began", begun.exists)
-    process.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.5)
-    assert "somebody else migrates" in migrations.run("up", code=1)
-    over.touch()
+    begun, lock = tmp_path / "begun", tmp_path / "lock"
+    migrations.write("0001_slow", WAIT.format(begun=str(begun), lock=str(lock)))
+    with holding(lock):
+        process = migrations.start("up")
+        wait_until("the second step began", begun.exists)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        assert "somebody else migrates" in migrations.run("up", code=1)
     _, told = process.communicate()
     assert process.returncode == 130
     assert "0001_slow: broken off" in told
